@@ -1,0 +1,11 @@
+/** All figures, in the order in which they are printed. */
+import { p1 } from './p1-batches.mjs';
+import { p2 } from './p2-single-written.mjs';
+import { p3 } from './p3-in-flight-written.mjs';
+import { p4 } from './p4-single-synced.mjs';
+import { p5 } from './p5-in-flight-synced.mjs';
+import { p6 } from './p6-scan.mjs';
+import { p7 } from './p7-random-get.mjs';
+import { p8 } from './p8-open.mjs';
+
+export const FIGURES = [p1, p2, p3, p4, p5, p6, p7, p8].flat();

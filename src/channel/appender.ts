@@ -1,0 +1,301 @@
+/**
+ * The way of an append: gathered with the others of its tick, encoded into a frame, written, and
+ * told to its caller when it has what it asked for. The first append of a tick is written inside
+ * the call; the others of that tick follow in one frame. One dat write at a time (RULES W1).
+ */
+import type { RedexError } from '../core/errors.js';
+import type { FrameContent } from '../format/frame-encoder.js';
+import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
+import { AppendQueue, type Waiter } from './append-queue.js';
+import type { ChannelContext } from './channel-context.js';
+import { FrameWriteFailure, type FrameWriter } from './frame-writer.js';
+import type { Health } from './health.js';
+import { busyError, type SyncWorker } from './sync-worker.js';
+import type { SyncSchedule } from './sync-schedule.js';
+import type { Unsynced } from './unsynced.js';
+
+/** Frames above this size are written off the calling thread. */
+const ASYNC_WRITE_BYTES = 512 * 1024;
+
+/** An asynchronous dat write that has not returned. */
+interface WriteInFlight {
+  readonly writer: SegmentWriter;
+  readonly frame: EncodedFrame;
+  /** Its frame is in the log already: a synchronous append wrote the same bytes itself. */
+  completed: boolean;
+}
+
+export interface AppenderParts {
+  readonly context: ChannelContext;
+  readonly unsynced: Unsynced;
+  readonly health: Health;
+  readonly frames: FrameWriter;
+  readonly worker: SyncWorker;
+  readonly schedule: SyncSchedule;
+}
+
+export class Appender {
+  readonly #parts: AppenderParts;
+  #filling: AppendQueue;
+  #writing: AppendQueue;
+  #inFlight: WriteInFlight | undefined;
+  /** What a failed write left has to be cut off before anything else is written. */
+  #uncut: SegmentWriter | undefined;
+  #tickOpen = false;
+  #syncWanted = false;
+  #parked = false;
+  #idleWaiters: (() => void)[] = [];
+  readonly #endTick = (): void => this.#onTickEnd();
+
+  constructor(parts: AppenderParts) {
+    this.#parts = parts;
+    const { maxFrameBytes } = parts.context.settings;
+    this.#filling = new AppendQueue(maxFrameBytes);
+    this.#writing = new AppendQueue(maxFrameBytes);
+  }
+
+  /** The queue that the next append is added to. */
+  get queue(): AppendQueue {
+    return this.#filling;
+  }
+
+  /** The seq that the next append gets. */
+  get nextSeq(): number {
+    const { gather } = this.#filling;
+    if (!gather.isEmpty) return gather.seqOf(gather.recordCount - 1) + 1;
+    const writing = this.#writing.gather;
+    if (!writing.isEmpty) return writing.seqOf(writing.recordCount - 1) + 1;
+    return this.#parts.unsynced.writtenSeq;
+  }
+
+  /** Nothing is queued or being written. */
+  get isIdle(): boolean {
+    return this.#filling.isEmpty && this.#writing.isEmpty && this.#inFlight === undefined;
+  }
+
+  /** The append that was just added to the queue is complete: writes it now or with this tick. */
+  submit(waiter: Waiter): void {
+    this.#filling.push(waiter);
+    if (waiter.synced) this.#syncWanted = true;
+    const first = !this.#tickOpen;
+    if (first) {
+      this.#tickOpen = true;
+      this.#parts.context.settings.runtime.defer(this.#endTick);
+      if (this.#writing.isEmpty && this.#inFlight === undefined) this.#pump(false);
+    }
+  }
+
+  #onTickEnd(): void {
+    this.#tickOpen = false;
+    this.#pump(false);
+    this.#startSync();
+  }
+
+  #startSync(): void {
+    if (!this.#syncWanted || !this.#writing.isEmpty || !this.#filling.isEmpty) return;
+    this.#syncWanted = false;
+    this.#parts.worker.request('all');
+  }
+
+  /**
+   * Writes what is queued as far as that is possible now. `blocking`: for a synchronous append,
+   * which writes and syncs itself whatever it would otherwise wait for.
+   */
+  #pump(blocking: boolean): void {
+    for (;;) {
+      if (this.#parts.health.isPoisoned) {
+        this.rejectAll(this.#parts.health.poisonedError());
+        return;
+      }
+      if (this.#writing.isEmpty) {
+        if (this.#filling.isEmpty) break;
+        [this.#writing, this.#filling] = [this.#filling, this.#writing];
+      }
+      if (!this.#writeQueue(blocking)) return;
+    }
+    this.#wakeIdle();
+  }
+
+  /** Writes the frames of the queue. False when it has to wait for something asynchronous. */
+  #writeQueue(blocking: boolean): boolean {
+    const queue = this.#writing;
+    while (queue.nextFrame < queue.gather.frameCount) {
+      if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
+      if (this.#uncut !== undefined && !this.#cutBack()) return false;
+      const content = queue.gather.frame(queue.nextFrame);
+      if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
+      try {
+        const writer = this.#prepare(content);
+        const frame = this.#parts.frames.encode(writer, queue.gather, content);
+        if (frame.byteLength > ASYNC_WRITE_BYTES && !blocking && this.#inFlight === undefined) {
+          this.#writeAsync(writer, this.#parts.frames.detach(frame));
+          return false;
+        }
+        this.#parts.frames.write(writer, frame);
+      } catch (error) {
+        this.#onWriteFailure(error);
+        return true;
+      }
+      this.#frameWritten(queue);
+    }
+    queue.clear();
+    return true;
+  }
+
+  #prepare(content: FrameContent): SegmentWriter {
+    const { unsynced, frames, worker } = this.#parts;
+    const before = unsynced.active;
+    const writer = frames.prepare(content);
+    // A sealed segment is synced soon, whatever the policy: the one after the next needs it.
+    if (writer !== before && unsynced.sealed.length > 0) worker.request('sealed');
+    return writer;
+  }
+
+  #frameWritten(queue: AppendQueue): void {
+    queue.nextFrame++;
+    const { unsynced, worker, schedule } = this.#parts;
+    const group = queue.settleWritten(unsynced.writtenSeq);
+    if (group !== undefined) worker.wait(group);
+    schedule.onWritten();
+  }
+
+  /** Segment k+2 is not created before segment k and its name are synced (RULES C2). */
+  #syncPast(blocking: boolean): boolean {
+    const { worker, health } = this.#parts;
+    if (blocking) {
+      worker.syncNow();
+      return true;
+    }
+    if (this.#parked) return false;
+    this.#parked = true;
+    worker.syncAll().then(
+      () => {
+        this.#parked = false;
+        this.#pump(false);
+        this.#startSync();
+      },
+      () => {
+        this.#parked = false;
+        this.rejectAll(health.poisonedError());
+      },
+    );
+    return false;
+  }
+
+  #writeAsync(writer: SegmentWriter, frame: EncodedFrame): void {
+    const flight: WriteInFlight = { writer, frame, completed: false };
+    this.#inFlight = flight;
+    writer.write(frame.bytes, frame.byteLength).then(
+      () => this.#onAsyncWrite(flight, undefined),
+      (error: unknown) => this.#onAsyncWrite(flight, error),
+    );
+  }
+
+  #onAsyncWrite(flight: WriteInFlight, error: unknown): void {
+    this.#inFlight = undefined;
+    const { frames, health } = this.#parts;
+    // When a synchronous append has completed it, all its bytes are there whatever this one says.
+    if (!flight.completed && !health.isPoisoned) {
+      if (error === undefined) {
+        frames.accept(flight.writer, flight.frame);
+        this.#frameWritten(this.#writing);
+        if (this.#writing.nextFrame === this.#writing.gather.frameCount) this.#writing.clear();
+      } else {
+        this.#onWriteFailure(frames.failureOf(flight.writer, error));
+      }
+    }
+    this.#pump(false);
+    this.#startSync();
+  }
+
+  /** Writes an asynchronous write's bytes itself, at the same place (RULES W1). */
+  #completeInFlight(): void {
+    const flight = this.#inFlight;
+    if (flight === undefined || flight.completed) return;
+    const { frames } = this.#parts;
+    flight.completed = true;
+    try {
+      frames.write(flight.writer, flight.frame);
+    } catch (error) {
+      this.#onWriteFailure(error);
+      return;
+    }
+    this.#frameWritten(this.#writing);
+    if (this.#writing.nextFrame === this.#writing.gather.frameCount) this.#writing.clear();
+  }
+
+  /** None of what is queued is in the log; its seqs are given out again (RULES W2). */
+  #onWriteFailure(error: unknown): void {
+    if (!(error instanceof FrameWriteFailure)) {
+      const { worker, context } = this.#parts;
+      worker.poison(context.directory, error);
+      return;
+    }
+    const { active } = this.#parts.unsynced;
+    if (error.partial && active !== undefined) {
+      this.#uncut = active;
+      this.#cutBack();
+    } else if (error.partial) {
+      // A segment file that could neither be completed nor removed.
+      this.#parts.worker.poison(this.#parts.context.generationDirectory, error.error);
+    }
+    this.rejectAll(error.error);
+  }
+
+  /** False while a write is in flight: nothing is cut before it has returned. */
+  #cutBack(): boolean {
+    const writer = this.#uncut;
+    if (writer === undefined) return true;
+    if (this.#inFlight !== undefined) return false;
+    this.#uncut = undefined;
+    try {
+      writer.cutBack();
+      return true;
+    } catch (error) {
+      this.#parts.worker.poison(writer.open.dat.path, error);
+      return false;
+    }
+  }
+
+  /** Writes everything that is queued before it returns. Throws BUSY with nothing written. */
+  flushNow(): void {
+    this.#completeInFlight();
+    if (this.#uncut !== undefined && this.#inFlight !== undefined) {
+      throw busyError('a failed write has to be cut off, and another has not returned');
+    }
+    this.#pump(true);
+  }
+
+  /** Writes a witness if nothing else is going on. Returns whether it did. */
+  writeWitness(): boolean {
+    if (!this.isIdle || this.#uncut !== undefined) return false;
+    try {
+      this.#parts.frames.writeWitness();
+      return true;
+    } catch (error) {
+      this.#onWriteFailure(error);
+      return false;
+    }
+  }
+
+  /** Rejects every append that is not written yet. */
+  rejectAll(error: RedexError): void {
+    this.#writing.rejectRest(error);
+    this.#filling.rejectRest(error);
+    this.#wakeIdle();
+  }
+
+  /** Resolves when nothing is queued or being written. */
+  async idle(): Promise<void> {
+    while (!this.isIdle) {
+      await new Promise<void>((resolve) => {
+        this.#idleWaiters.push(resolve);
+      });
+    }
+  }
+
+  #wakeIdle(): void {
+    if (this.#idleWaiters.length === 0 || !this.isIdle) return;
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Puts frames into segments: encodes them for their place, begins and seals segments, and takes
+ * back what a failed write may have left. Decides nothing about who waits for what.
+ */
+import { redexError, type RedexError } from '../core/errors.js';
+import { diagnostics } from '../core/runtime.js';
+import type { Checksum } from '../format/checksum.js';
+import { MAX_SEQ_DELTA } from '../format/index-entry.js';
+import { FrameEncoder, type FrameContent } from '../format/frame-encoder.js';
+import { FRAME_HEADER_BYTES, tableBytes } from '../format/unit.js';
+import { DatWriteError, SegmentWriter, type EncodedFrame } from '../segment/segment-writer.js';
+import type { ChannelContext } from './channel-context.js';
+import type { Gather } from './gather.js';
+import { ioError } from './io-error.js';
+import type { SegmentChain } from './segment-chain.js';
+import { mustRoll } from './segment-roll.js';
+import type { Unsynced } from './unsynced.js';
+import type { Nanos } from '../core/nanos.js';
+
+/** A write failed. `uncut`: what it left could not be taken away, or not yet. */
+export class FrameWriteFailure extends Error {
+  readonly error: RedexError;
+  readonly partial: boolean;
+
+  constructor(error: RedexError, partial: boolean) {
+    super(error.message, { cause: error });
+    this.error = error;
+    this.partial = partial;
+  }
+}
+
+export class FrameWriter {
+  readonly #context: ChannelContext;
+  readonly #chain: SegmentChain;
+  readonly #unsynced: Unsynced;
+  readonly #encoder = new FrameEncoder();
+  #segmentBornMs: number;
+  /** Time of the last record of the log: no later one is older. */
+  lastTimestamp: Nanos;
+
+  constructor(
+    context: ChannelContext,
+    chain: SegmentChain,
+    unsynced: Unsynced,
+    lastTimestamp: Nanos,
+  ) {
+    this.#context = context;
+    this.#chain = chain;
+    this.#unsynced = unsynced;
+    this.#segmentBornMs = context.settings.runtime.now();
+    this.lastTimestamp = lastTimestamp;
+  }
+
+  get #active(): SegmentWriter | undefined {
+    return this.#unsynced.active;
+  }
+
+  /** Whether the frame needs a new segment, which needs the one before the active one synced. */
+  needsSyncFirst(content: FrameContent): boolean {
+    return this.#needsRoll(content) && this.#unsynced.hasOpenPast;
+  }
+
+  #needsRoll(content: FrameContent): boolean {
+    const active = this.#active;
+    if (active === undefined) return true;
+    const { segmentBytes, segmentMs } = this.#context.stored;
+    const lastSeq =
+      content.seqs?.[content.first + content.recordCount - 1] ??
+      content.baseSeq + content.recordCount - 1;
+    return mustRoll(active.segment, {
+      segmentBytes,
+      segmentMs,
+      ageMs: this.#context.settings.runtime.now() - this.#segmentBornMs,
+      frameBytes: FRAME_HEADER_BYTES + tableBytes(content.recordCount, 0) + content.payloadBytes,
+      lastSeq,
+    });
+  }
+
+  /**
+   * Makes the segment ready that the frame goes to. Throws FrameWriteFailure; then the log is as
+   * it was, but a segment may have been sealed.
+   */
+  prepare(content: FrameContent): SegmentWriter {
+    let active = this.#active ?? this.#create(this.#firstBase(content));
+    while (this.#needsRoll(content)) {
+      const nextBase = this.#nextBase(content);
+      this.#seal(active, nextBase);
+      active = this.#create(nextBase);
+    }
+    return active;
+  }
+
+  /** A segment begins where the one before ended, so that a missing one is noticed. */
+  #firstBase(content: FrameContent): number {
+    return this.#chain.last?.nextSeq ?? Math.min(content.baseSeq, this.#unsynced.writtenSeq);
+  }
+
+  /** Base of the segment for a frame: the next seq, unless the frame skips too far ahead of it. */
+  #nextBase(content: FrameContent): number {
+    const { writtenSeq } = this.#unsynced;
+    return content.baseSeq - writtenSeq > MAX_SEQ_DELTA / 2 ? content.baseSeq : writtenSeq;
+  }
+
+  #seal(writer: SegmentWriter, nextBase: number): void {
+    const { segment } = writer;
+    const place = writer.nextPlace(this.#unsynced.durableSeq);
+    this.#encoder.encodeSeal(nextBase, segment.recordCount, segment.lastTimestamp, place);
+    const { bytes, byteLength, checksum } = this.#encoder;
+    this.#write(writer, bytes, byteLength);
+    writer.acceptSeal(byteLength, checksum, nextBase);
+    this.#unsynced.sealed.push(writer);
+    this.#unsynced.active = undefined;
+    if (diagnostics.roll.hasSubscribers) {
+      diagnostics.roll.publish({ channel: this.#context.name, nextBaseSeq: nextBase });
+    }
+  }
+
+  #create(baseSeq: number): SegmentWriter {
+    const { owner, settings, generationDirectory } = this.#context;
+    const random = settings.runtime.random(new Uint8Array(12));
+    const view = new DataView(random.buffer, random.byteOffset, 12);
+    const nonce: Checksum = { hi: view.getUint32(0), lo: view.getUint32(4) };
+    const birth = {
+      directory: generationDirectory,
+      baseSeq,
+      nonce,
+      durableSeq: this.#unsynced.durableSeq,
+      timestampFloor: this.lastTimestamp,
+    };
+    try {
+      const writer = SegmentWriter.create(owner, birth, this.#chain.scratch, view.getUint32(8));
+      this.#unsynced.active = writer;
+      this.#unsynced.addName(generationDirectory);
+      this.#chain.addWriter(writer);
+      this.#segmentBornMs = settings.runtime.now();
+      return writer;
+    } catch (error) {
+      throw this.#failure('create a segment', generationDirectory, error);
+    }
+  }
+
+  /** Encodes a frame of gathered records. The bytes live until the next frame is encoded. */
+  encode(writer: SegmentWriter, gather: Gather, content: FrameContent): EncodedFrame {
+    this.#encoder.release();
+    this.#encoder.encode(content, writer.nextPlace(this.#unsynced.durableSeq));
+    const last = content.first + content.recordCount - 1;
+    const { bytes, byteLength, checksum, units } = this.#encoder;
+    return {
+      bytes,
+      byteLength,
+      checksum,
+      units,
+      recordCount: content.recordCount,
+      keys: content,
+      nextSeq: gather.seqOf(last) + 1,
+      lastTimestamp: gather.timeOf(last),
+    };
+  }
+
+  /** The same frame over bytes that no later frame overwrites. */
+  detach(frame: EncodedFrame): EncodedFrame {
+    return { ...frame, bytes: this.#encoder.detach(), units: [...frame.units] };
+  }
+
+  /** Writes a frame at once. Throws FrameWriteFailure. */
+  write(writer: SegmentWriter, frame: EncodedFrame): void {
+    this.#write(writer, frame.bytes, frame.byteLength);
+    this.accept(writer, frame);
+  }
+
+  /** The frame's bytes are in dat. */
+  accept(writer: SegmentWriter, frame: EncodedFrame): void {
+    writer.accept(frame);
+    this.lastTimestamp = writer.segment.lastTimestamp;
+    this.#unsynced.add(frame.recordCount, frame.byteLength, frame.nextSeq);
+  }
+
+  #write(writer: SegmentWriter, bytes: Uint8Array, byteLength: number): void {
+    try {
+      writer.writeSync(bytes, byteLength);
+    } catch (error) {
+      throw this.#failure('write', writer.open.dat.path, error);
+    }
+  }
+
+  /** Writes a frame without records that states what is known to be synced. */
+  writeWitness(): void {
+    const writer = this.#active;
+    if (writer === undefined) return;
+    const { durableSeq, writtenSeq } = this.#unsynced;
+    this.#encoder.encodeWitness(writtenSeq, this.lastTimestamp, writer.nextPlace(durableSeq));
+    const { bytes, byteLength, checksum } = this.#encoder;
+    this.#write(writer, bytes, byteLength);
+    const { nextSeq, lastTimestamp } = writer.segment;
+    writer.accept({
+      bytes,
+      byteLength,
+      checksum,
+      units: [],
+      recordCount: 0,
+      keys: undefined,
+      nextSeq,
+      lastTimestamp,
+    });
+  }
+
+  /** What a failed write is to its caller: `absent` only if no byte of it reached the file. */
+  #failure(operation: string, path: string, error: unknown): FrameWriteFailure {
+    const partial = !(error instanceof DatWriteError) || error.partial;
+    const cause: unknown = error instanceof DatWriteError ? error.cause : error;
+    return new FrameWriteFailure(
+      ioError(operation, path, cause, partial ? 'unknown' : 'absent'),
+      partial,
+    );
+  }
+
+  /** The failure of a write that was made elsewhere. */
+  failureOf(writer: SegmentWriter, error: unknown): FrameWriteFailure {
+    return this.#failure('write', writer.open.dat.path, error);
+  }
+}
+
+/** LIMIT for a batch that no frame can hold. */
+export function batchLimitError(actual: number, limit: number): RedexError {
+  return redexError('LIMIT', `a batch of ${actual} bytes is over the limit of ${limit}`, {
+    what: 'batchBytes',
+    limit,
+    actual,
+  });
+}

@@ -1,0 +1,138 @@
+/**
+ * Opens or creates the channel that lives in a directory of its own. Creation is atomic: there is
+ * a whole channel or none, and an existing one is never taken for a new one because something of
+ * it cannot be read.
+ */
+import { redexError } from '../core/errors.js';
+import { encodeConfig, MAX_CONFIG_BYTES } from '../format/config.js';
+import { CONFIG_NAME, generationName } from '../format/file-name.js';
+import { CHANNEL_ID_BYTES } from '../format/file-header.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { corruption } from '../segment/segment.js';
+import { Channel } from './channel.js';
+import type { ChannelContext } from './channel-context.js';
+import { createChannelDirectory, parentOf, readConfig, readManifest } from './channel-files.js';
+import { ChannelParts } from './channel-parts.js';
+import { openingError } from './io-error.js';
+import {
+  checkName,
+  checkOptions,
+  conflictingOption,
+  DEFAULT_STORED,
+  settingsOf,
+  storedOptionsFrom,
+  type ChannelOptions,
+  type ChannelSettings,
+  type StoredChannelOptions,
+} from './options.js';
+import { recoverChannel } from './recovery.js';
+
+export type OpenChannelOptions = ChannelOptions & { readonly fs: FileSystem };
+
+/** Opens the channel in `directory`. Its options are stored when it is created. */
+export async function openChannelIn(
+  directory: string,
+  options: OpenChannelOptions,
+): Promise<Channel> {
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
+    throw new TypeError('a directory must be a non-empty string without NUL');
+  }
+  checkOptions(options);
+  const settings = settingsOf(options);
+  const path = directory.length > 1 ? directory.replace(/\/+$/, '') : directory;
+  try {
+    ensureChannel(path, options, settings);
+    return await openExisting(path, options, settings);
+  } catch (error) {
+    throw openingError(path, error);
+  }
+}
+
+/** Creates the channel when there is nothing at all under its name. */
+function ensureChannel(
+  directory: string,
+  options: ChannelOptions,
+  settings: ChannelSettings,
+): void {
+  const { fs, runtime } = settings;
+  const present = fs.statSync(directory);
+  if (present !== undefined) {
+    if (present.kind === 'directory') return;
+    throw redexError('EXISTS', `${directory} is not a directory`, {
+      kind: present.kind,
+      name: directory,
+    });
+  }
+  const name = options.name ?? lastPart(directory);
+  if (options.createIfMissing === false) {
+    throw redexError('NOT_FOUND', `there is no channel in ${directory}`, { kind: 'channel', name });
+  }
+  checkName(name);
+  const { sync, segmentBytes, segmentMs } = options;
+  const stored: StoredChannelOptions = {
+    sync: sync ?? DEFAULT_STORED.sync,
+    segmentBytes: segmentBytes ?? DEFAULT_STORED.segmentBytes,
+    segmentMs: segmentMs ?? DEFAULT_STORED.segmentMs,
+  };
+  const channelId = runtime.random(new Uint8Array(CHANNEL_ID_BYTES));
+  const config = { channelId, body: { name, created: runtime.now(), options: { ...stored } } };
+  if (encodeConfig(config).byteLength > MAX_CONFIG_BYTES) throw new RangeError('name too long');
+  const parent = parentOf(directory);
+  makeDirectories(fs, parent);
+  createChannelDirectory(fs, {
+    directory,
+    staging: `${parent}/.new-${lastPart(directory)}`,
+    config,
+    firstSeq: options.firstSeq ?? 0,
+  });
+}
+
+function lastPart(directory: string): string {
+  return directory.slice(directory.lastIndexOf('/') + 1);
+}
+
+/** Makes missing directories, each durable before anything is put into it. */
+function makeDirectories(fs: FileSystem, directory: string): void {
+  if (fs.statSync(directory) !== undefined) return;
+  const parent = parentOf(directory);
+  makeDirectories(fs, parent);
+  fs.mkdirSync(directory);
+  fs.syncDirectorySync(parent);
+}
+
+async function openExisting(
+  directory: string,
+  options: ChannelOptions,
+  settings: ChannelSettings,
+): Promise<Channel> {
+  const { fs } = settings;
+  const config = readConfig(fs, directory);
+  const known = storedOptionsFrom(config.body);
+  if (known === undefined) throw corruption(`${directory}/${CONFIG_NAME}`, 24, 'fields');
+  const { name, stored } = known;
+  if (options.name !== undefined && options.name !== name) {
+    throw corruption(`${directory}/${CONFIG_NAME}`, 24, 'identity');
+  }
+  const conflict = conflictingOption(stored, options);
+  if (conflict !== undefined) {
+    throw redexError('OPTIONS_CONFLICT', `channel ${name} was created with another ${conflict}`, {
+      option: conflict,
+      stored: stored[conflict],
+      given: options[conflict],
+    });
+  }
+  const manifest = readManifest(fs, directory, config.channelId);
+  const { channelId } = config;
+  const context: ChannelContext = {
+    fs,
+    settings,
+    stored,
+    name,
+    directory,
+    generationDirectory: `${directory}/${generationName(manifest.generation)}`,
+    channelId,
+    owner: { fs, channelId, readOnly: false },
+  };
+  const recovered = await recoverChannel(context, manifest);
+  return new Channel(await ChannelParts.open(context, recovered));
+}

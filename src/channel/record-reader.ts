@@ -1,0 +1,189 @@
+/**
+ * All reads of a channel: what is visible, where it stands, and the errors for what cannot be
+ * read. Nothing here syncs or waits for a sync.
+ */
+import { redexError, type RedexError } from '../core/errors.js';
+import { compareNanos, type Nanos } from '../core/nanos.js';
+import type { LogRecord } from '../core/record.js';
+import { corruption, segmentPath } from '../segment/segment.js';
+import { BatchCursor } from './batch-cursor.js';
+import type { ChannelContext } from './channel-context.js';
+import type { Health } from './health.js';
+import { ioError } from './io-error.js';
+import { nanosOfTime, type ReadOptions } from './read-options.js';
+import type { SegmentChain } from './segment-chain.js';
+
+export interface Visibility {
+  readonly firstSeq: number;
+  /** End of what readers see. */
+  readonly visibleSeq: number;
+}
+
+/** Where a read begins and ends, fixed when it starts. */
+export interface ReadRange {
+  readonly from: number;
+  readonly to: number;
+  /** The read was asked to go beyond what a poisoned channel can vouch for. */
+  readonly endsPoisoned: boolean;
+}
+
+export class RecordReader {
+  readonly chain: SegmentChain;
+  readonly health: Health;
+  readonly #context: ChannelContext;
+  readonly #visibility: Visibility;
+
+  constructor(
+    context: ChannelContext,
+    chain: SegmentChain,
+    health: Health,
+    visibility: Visibility,
+  ) {
+    this.#context = context;
+    this.chain = chain;
+    this.health = health;
+    this.#visibility = visibility;
+  }
+
+  /** See Channel.get. */
+  async get(seq: number): Promise<LogRecord | undefined> {
+    const refusal = this.#refusal(seq);
+    if (refusal !== undefined) throw refusal;
+    if (seq >= this.#visibility.visibleSeq) return undefined;
+    const { chain } = this;
+    const segment = chain.all[chain.indexOf(seq)];
+    if (segment === undefined || segment.damage !== undefined) return this.#search(seq);
+    const open = this.#reading(() => chain.borrow(segment));
+    try {
+      const record = this.#reading(() => open.recordAt(seq));
+      if (record !== undefined) return record;
+    } finally {
+      chain.release(open);
+    }
+    return this.#search(seq);
+  }
+
+  /** Without the help of the index, or because of a gap: reads up to the place. */
+  async #search(seq: number): Promise<LogRecord | undefined> {
+    const cursor = this.cursor({ from: seq, to: seq + 1, endsPoisoned: false }, true);
+    try {
+      return (await this.step(cursor, 1))?.[0];
+    } finally {
+      cursor.close();
+    }
+  }
+
+  /** The error for a read at `seq` that is refused whatever is there. */
+  #refusal(seq: number): RedexError | undefined {
+    if (this.health.isClosed) return this.health.closedError();
+    const { firstSeq, visibleSeq: nextSeq } = this.#visibility;
+    if (seq < firstSeq) {
+      const message = `seq ${seq} is below the first record ${firstSeq}`;
+      return redexError('OUT_OF_RANGE', message, { seq, firstSeq, nextSeq });
+    }
+    const poisoned = this.health.isPoisoned && seq >= nextSeq;
+    return poisoned ? this.health.poisonedError() : undefined;
+  }
+
+  /** The range of a read that starts now. Throws OUT_OF_RANGE, POISONED, CLOSED. */
+  async range(options: ReadOptions): Promise<ReadRange> {
+    const { firstSeq } = this.#visibility;
+    const given = options.from;
+    let from = given === undefined || given === 'start' ? firstSeq : given;
+    const refusal = this.#refusal(from);
+    if (refusal !== undefined) throw refusal;
+    if (options.fromTime !== undefined) {
+      from = Math.max(from, await this.seqAt(nanosOfTime(options.fromTime)));
+    }
+    const { visibleSeq } = this.#visibility;
+    const to = Math.min(options.to ?? visibleSeq, visibleSeq);
+    const endsPoisoned = this.health.isPoisoned && (options.to ?? Infinity) > visibleSeq;
+    return { from, to, endsPoisoned };
+  }
+
+  cursor(range: ReadRange, ownBytes: boolean, expected?: number): BatchCursor {
+    const { from, to } = range;
+    return new BatchCursor(this.chain, {
+      from,
+      to,
+      ownBytes,
+      ...(expected === undefined ? {} : { expected }),
+    });
+  }
+
+  /** End of what a poisoned channel can vouch for; undefined while it is not poisoned. */
+  get durableEnd(): number | undefined {
+    return this.health.isPoisoned ? this.#visibility.visibleSeq : undefined;
+  }
+
+  /** One step of a cursor, with the errors of the file system as IO. */
+  async step(cursor: BatchCursor, limit: number, to?: number): Promise<LogRecord[] | undefined> {
+    if (this.health.isClosed) throw this.health.closedError();
+    try {
+      return await (to === undefined ? cursor.next(limit) : cursor.next(limit, to));
+    } catch (error) {
+      throw this.#readError(error);
+    }
+  }
+
+  #reading<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw this.#readError(error);
+    }
+  }
+
+  #readError(error: unknown): RedexError {
+    if (this.health.isClosed) return this.health.closedError();
+    return ioError('read', this.#context.directory, error, 'absent');
+  }
+
+  /** The seq of the first record at or after a time; the end when there is none. */
+  async seqAt(time: Nanos): Promise<number> {
+    if (this.health.isClosed) throw this.health.closedError();
+    const { firstSeq, visibleSeq } = this.#visibility;
+    const { chain } = this;
+    for (let i = Math.max(0, chain.indexOf(firstSeq)); i < chain.all.length; i++) {
+      const segment = chain.all[i];
+      if (segment === undefined || segment.baseSeq >= visibleSeq) break;
+      if (compareNanos(segment.lastTimestamp, time) < 0) continue;
+      const { damage, baseSeq, nextSeq } = segment;
+      if (damage !== undefined && damage.fromSeq === baseSeq) {
+        const range = { firstSeq: baseSeq, nextSeq };
+        throw corruption(segmentPath(segment, 'dat'), damage.position, damage.check, range);
+      }
+      const open = this.#reading(() => chain.borrow(segment));
+      try {
+        const seq = await open.seqAt(time);
+        if (seq < segment.nextSeq) return Math.min(Math.max(seq, firstSeq), visibleSeq);
+      } catch (error) {
+        throw this.#readError(error);
+      } finally {
+        chain.release(open);
+      }
+    }
+    return visibleSeq;
+  }
+
+  /**
+   * Where a window of about `count` records that ends before `to` begins: by the index when it can
+   * say, else by distance.
+   */
+  windowStart(to: number, count: number): number {
+    const segment = this.chain.all[this.chain.indexOf(to - 1)];
+    if (segment === undefined) return Math.max(0, to - count);
+    if (segment.damage !== undefined) return Math.max(segment.baseSeq, to - count);
+    const open = this.#reading(() => this.chain.borrow(segment));
+    try {
+      const ordinal = open.index.ordinalAtOrBelow(to - 1);
+      if (ordinal === undefined) return Math.max(segment.baseSeq, to - count);
+      const entry = ordinal < count ? undefined : open.index.entry(ordinal - count + 1);
+      const start = entry === undefined ? segment.baseSeq : segment.baseSeq + entry.seqDelta;
+      // A hint that points forward would lead nowhere.
+      return start < to ? start : segment.baseSeq;
+    } finally {
+      this.chain.release(open);
+    }
+  }
+}

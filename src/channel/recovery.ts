@@ -1,0 +1,359 @@
+/**
+ * Opens the segments of a channel: at once after a clean close, otherwise by scanning the
+ * unfinished suffix and doing what the plan says. Whatever is changed is synced before this
+ * returns, in an order in which a crash at any step leads to the same end (RULES C5, C6).
+ */
+import type { FailedCheck } from '../core/errors.js';
+import { diagnostics } from '../core/runtime.js';
+import type { CleanMark } from '../format/clean-mark.js';
+import type { FileHeader } from '../format/file-header.js';
+import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
+import type { Manifest } from '../format/manifest.js';
+import { corruption, type Segment } from '../segment/segment.js';
+import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
+import type { ChannelContext } from './channel-context.js';
+import { parentOf, readCleanMark } from './channel-files.js';
+import { endsInSeal, openFinished, readOwnHeader, unreadable } from './finished-segment.js';
+import { rewriteInherited, type InheritedRange } from './inherited.js';
+import { systemCodeOf } from './io-error.js';
+import { applyCut, type CutTarget } from './recovery-cut.js';
+import {
+  coveredEnd,
+  planRecovery,
+  type RecoveryPlan,
+  type ScannedSegment,
+} from './recovery-plan.js';
+import type { RecoveryReport, SuffixDamage, TornTail } from './recovery-report.js';
+
+export interface RecoveredChannel {
+  readonly manifest: Manifest;
+  readonly segments: Segment[];
+  /** The next seq to assign; with damage, one past what is known to have been synced. */
+  readonly nextSeq: number;
+  /** Every record below it is covered by a sync. */
+  readonly durableSeq: number;
+  /** What has to be written again before a sync may count it. */
+  readonly inherited: readonly InheritedRange[];
+  /** Directories whose names no sync of this process covers yet. */
+  readonly inheritedDirectories: readonly string[];
+  /** Counter of the newest clean mark. */
+  readonly cleanCounter: number;
+  /** The clean mark on disk describes exactly what is there. */
+  readonly clean: boolean;
+  readonly damage: SuffixDamage | undefined;
+}
+
+interface Suffix {
+  readonly scans: SegmentScan[];
+  readonly entries: ScannedSegment[];
+  proven: number;
+}
+
+export async function recoverChannel(
+  context: ChannelContext,
+  manifest: Manifest,
+): Promise<RecoveredChannel> {
+  const { fs, directory, channelId } = context;
+  const mark = readCleanMark(fs, directory, channelId);
+  const bases = listSegments(context);
+  const finishedUpTo = bases.slice(0, -1);
+  if (mark !== undefined && mark.generation === manifest.generation) {
+    const last = openClean(context, mark, bases);
+    if (last !== undefined) {
+      const segments = finishedUpTo.map((base, i) =>
+        openFinished(context, base, bases[i + 1] ?? 0),
+      );
+      segments.push(last);
+      return settled(manifest, segments, mark.counter);
+    }
+  }
+  return recoverUnclean(context, manifest, bases, mark);
+}
+
+/** Base seqs of the dat files of the live generation, ascending. */
+function listSegments(context: ChannelContext): number[] {
+  const { fs, generationDirectory } = context;
+  let names: string[];
+  try {
+    names = fs.readDirectorySync(generationDirectory).map((entry) => entry.name);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    throw corruption(generationDirectory, 0, 'missing');
+  }
+  return names
+    .map(parseSegmentFileName)
+    .filter((parsed) => parsed?.kind === 'dat')
+    .map((parsed) => parsed?.baseSeq ?? 0)
+    .sort((a, b) => a - b);
+}
+
+/** The last segment as the clean mark describes it, or undefined when it does not fit any more. */
+function openClean(
+  context: ChannelContext,
+  mark: CleanMark,
+  bases: readonly number[],
+): Segment | undefined {
+  if (bases.at(-1) !== mark.baseSeq) return undefined;
+  const directory = context.generationDirectory;
+  const path = `${directory}/${segmentFileName(mark.baseSeq, 'dat')}`;
+  const file = context.fs.openSync(path, 'read');
+  try {
+    const size = file.sizeSync();
+    if (size !== mark.datLength) return undefined;
+    const header = readOwnHeader(context, file, mark.baseSeq);
+    if (typeof header === 'string') return undefined;
+    const { nonce, checksum, timestampFloor, baseSeq } = header;
+    return {
+      directory,
+      baseSeq,
+      nonce,
+      timestampFloor,
+      headerChecksum: checksum,
+      nextSeq: mark.nextSeq,
+      recordCount: mark.recordCount,
+      frameCount: mark.frameCount,
+      datLength: mark.datLength,
+      lastTimestamp: mark.lastTimestamp,
+      lastChecksum: mark.lastChecksum,
+      sealed: endsInSeal(file, nonce, size, mark.lastChecksum),
+      damage: undefined,
+    };
+  } finally {
+    file.closeSync();
+  }
+}
+
+/** The state after an open that had nothing to do. */
+function settled(manifest: Manifest, segments: Segment[], cleanCounter: number): RecoveredChannel {
+  const end = segments.at(-1)?.nextSeq ?? 0;
+  const nextSeq = Math.max(end, manifest.firstSeq, manifest.nextSeqFloor);
+  return {
+    manifest,
+    segments,
+    nextSeq,
+    durableSeq: nextSeq,
+    inherited: [],
+    inheritedDirectories: [],
+    cleanCounter,
+    clean: true,
+    damage: undefined,
+  };
+}
+
+async function recoverUnclean(
+  context: ChannelContext,
+  manifest: Manifest,
+  bases: readonly number[],
+  mark: CleanMark | undefined,
+): Promise<RecoveredChannel> {
+  const suffix = await scanSuffix(context, bases, manifest.redoSeq, mark?.nextSeq ?? 0);
+  const { entries } = suffix;
+  const finishedCount = bases.length - entries.length;
+  const segments = bases
+    .slice(0, finishedCount)
+    .map((base, i) => openFinished(context, base, bases[i + 1] ?? 0));
+  const floor = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
+  const endOfFinished = segments.at(-1)?.nextSeq ?? floor;
+  const plan = planRecovery(entries, endOfFinished, { proven: suffix.proven, floor });
+  const outcome = { context, manifest, suffix, segments, plan, cleanCounter: mark?.counter ?? 0 };
+  if (plan.kind === 'damaged') return reportDamage(outcome, plan);
+  return settleSuffix(outcome, plan);
+}
+
+interface Outcome {
+  readonly context: ChannelContext;
+  readonly manifest: Manifest;
+  readonly suffix: Suffix;
+  readonly segments: Segment[];
+  readonly plan: RecoveryPlan;
+  readonly cleanCounter: number;
+}
+
+/**
+ * Scans the last segment, and the one before it unless a witness above the last one's base proves
+ * that all of it was synced. Collects what is proven on the way.
+ */
+async function scanSuffix(
+  context: ChannelContext,
+  bases: readonly number[],
+  redoSeq: number,
+  markNextSeq: number,
+): Promise<Suffix> {
+  const suffix: Suffix = { scans: [], entries: [], proven: Math.max(redoSeq, markNextSeq) };
+  const last = bases.at(-1);
+  const previous = bases.at(-2);
+  if (last === undefined) return suffix;
+  // Segment k+2 is created only when segment k is synced: k+1 begins where k durably ended.
+  if (bases.length > 2) suffix.proven = Math.max(suffix.proven, previous ?? 0);
+  await scanInto(context, last, suffix);
+  if (previous !== undefined && suffix.proven <= last) {
+    await scanInto(context, previous, suffix);
+  }
+  return suffix;
+}
+
+async function scanInto(context: ChannelContext, baseSeq: number, suffix: Suffix): Promise<void> {
+  const directory = context.generationDirectory;
+  const path = `${directory}/${segmentFileName(baseSeq, 'dat')}`;
+  const file = context.fs.openSync(path, 'read');
+  try {
+    const header = readOwnHeader(context, file, baseSeq);
+    const scan =
+      typeof header === 'string'
+        ? headless(directory, baseSeq, file.sizeSync(), header)
+        : await scanSegment(file, directory, header as FileHeader, context.owner);
+    suffix.scans.unshift(scan);
+    suffix.entries.unshift({
+      baseSeq,
+      nextSeq: scan.segment.nextSeq,
+      position: scan.segment.datLength,
+      sealed: scan.segment.sealed,
+      check: scan.failure?.check,
+    });
+    suffix.proven = Math.max(suffix.proven, scan.witness);
+  } finally {
+    file.closeSync();
+  }
+}
+
+/** The scan of a file without a good header: it holds nothing that could be verified. */
+function headless(
+  directory: string,
+  baseSeq: number,
+  fileLength: number,
+  check: FailedCheck,
+): SegmentScan {
+  const segment = { ...unreadable(directory, baseSeq, baseSeq, check), sealed: false };
+  return {
+    segment,
+    fileLength,
+    failure: { check, unfinishedWrite: false },
+    witness: 0,
+    recordsBehind: 0,
+    frameEnds: [],
+    frameNextSeqs: [],
+    finishIndex: undefined,
+    abandonIndex: undefined,
+  };
+}
+
+/** Damage below W: nothing is changed, what is before it can be read. */
+function reportDamage(
+  outcome: Outcome,
+  plan: Extract<RecoveryPlan, { kind: 'damaged' }>,
+): RecoveredChannel {
+  const { context, manifest, suffix, segments, cleanCounter } = outcome;
+  for (const scan of suffix.scans) scan.abandonIndex?.();
+  const directory = context.generationDirectory;
+  const scan = suffix.scans[plan.index];
+  const baseSeq = scan?.segment.baseSeq ?? plan.fromSeq;
+  const position = scan?.segment.datLength ?? 0;
+  const damage: SuffixDamage = {
+    path: `${directory}/${segmentFileName(baseSeq, 'dat')}`,
+    position,
+    check: plan.check,
+    seqRange: { firstSeq: plan.fromSeq, nextSeq: plan.nextSeq },
+  };
+  for (const kept of suffix.scans.slice(0, plan.index)) segments.push(kept.segment);
+  const damaged = scan?.segment ?? unreadable(directory, baseSeq, plan.nextSeq, plan.check);
+  damaged.damage = { check: plan.check, position, fromSeq: plan.fromSeq };
+  damaged.nextSeq = plan.nextSeq;
+  damaged.sealed = true;
+  segments.push(damaged);
+  report(outcome, plan.nextSeq, manifest.recoveryEpoch, undefined, damage);
+  return {
+    manifest,
+    segments,
+    nextSeq: plan.nextSeq,
+    durableSeq: plan.nextSeq,
+    inherited: [],
+    inheritedDirectories: [],
+    cleanCounter,
+    clean: false,
+    damage,
+  };
+}
+
+/** Cuts what has to be cut, and puts the derived files of what is kept in place. */
+async function settleSuffix(
+  outcome: Outcome,
+  plan: Extract<RecoveryPlan, { kind: 'keep' | 'cut' }>,
+): Promise<RecoveredChannel> {
+  const { context, suffix, segments, cleanCounter } = outcome;
+  const { fs } = context;
+  const keptCount = plan.kind === 'keep' ? suffix.scans.length : plan.index + 1;
+  let kept = suffix.scans.slice(0, keptCount);
+  const dropped = suffix.scans.slice(keptCount);
+  const last = kept.at(-1);
+  if (plan.kind === 'cut' && last !== undefined && last.segment.datLength === 0) {
+    dropped.unshift(last);
+    kept = kept.slice(0, -1);
+  }
+  const target: CutTarget = { truncated: kept, dropped, plan };
+  const cut = applyCut(context, outcome.manifest, target);
+  const { manifest } = cut;
+  for (const scan of kept) {
+    scan.finishIndex?.();
+    segments.push(scan.segment);
+  }
+  const witness = Math.max(suffix.proven, manifest.firstSeq, manifest.nextSeqFloor);
+  const inherited = kept
+    .map((scan) => inheritedRange(scan, witness))
+    .filter((range) => range.from < range.to);
+  const inheritedDirectories = [
+    context.generationDirectory,
+    context.directory,
+    parentOf(context.directory),
+  ];
+  report(outcome, plan.nextSeq, manifest.recoveryEpoch, cut.tornTail, undefined);
+  const recovered: RecoveredChannel = {
+    manifest,
+    segments,
+    nextSeq: plan.nextSeq,
+    durableSeq: Math.min(witness, plan.nextSeq),
+    inherited,
+    inheritedDirectories,
+    cleanCounter,
+    clean: false,
+    damage: undefined,
+  };
+  if (context.stored.sync !== 'always') return recovered;
+  for (const range of inherited) await rewriteInherited(fs, range);
+  for (const path of inheritedDirectories) await fs.syncDirectory(path);
+  return { ...recovered, durableSeq: plan.nextSeq, inherited: [], inheritedDirectories: [] };
+}
+
+function inheritedRange(scan: SegmentScan, witness: number): InheritedRange {
+  const { segment, frameEnds, frameNextSeqs } = scan;
+  return {
+    path: `${segment.directory}/${segmentFileName(segment.baseSeq, 'dat')}`,
+    from: coveredEnd(frameEnds, frameNextSeqs, segment.baseSeq, witness),
+    to: segment.datLength,
+  };
+}
+
+function report(
+  outcome: Outcome,
+  nextSeq: number,
+  recoveryEpoch: number,
+  tornTail: TornTail | undefined,
+  damage: SuffixDamage | undefined,
+): void {
+  const { context, suffix } = outcome;
+  const { logger, onRecovery } = context.settings;
+  const details: RecoveryReport = {
+    channel: context.name,
+    directory: context.directory,
+    scannedSegments: suffix.scans.length,
+    scannedBytes: suffix.scans.reduce((sum, scan) => sum + scan.fileLength, 0),
+    tornTail,
+    damage,
+    nextSeq,
+    durableSeq: suffix.proven,
+    recoveryEpoch,
+  };
+  if (tornTail !== undefined) logger.warn('a torn tail was cut', { ...details });
+  if (damage !== undefined) logger.error('damage below what was synced', { ...details });
+  if (diagnostics.recover.hasSubscribers) diagnostics.recover.publish(details);
+  onRecovery?.(details);
+}

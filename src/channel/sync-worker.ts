@@ -1,0 +1,220 @@
+/**
+ * Syncs in the background, one sync at a time, and wakes everybody whose records it covered. All
+ * who wait while one sync runs share the next one: that is the group commit.
+ */
+import { redexError, type RedexError } from '../core/errors.js';
+import { diagnostics } from '../core/runtime.js';
+import type { ChannelContext } from './channel-context.js';
+import type { Health } from './health.js';
+import { rewriteInherited, rewriteInheritedSync } from './inherited.js';
+import type { SegmentWriter } from '../segment/segment-writer.js';
+import type { SyncTarget, Unsynced } from './unsynced.js';
+
+/** Appends that wait for a sync, in the order of their seqs. */
+export interface SyncGroup {
+  /** The first record that asked for it: from here on nothing is visible before the sync. */
+  readonly firstSeq: number;
+  readonly endSeq: number;
+  settle(error: RedexError | undefined): void;
+}
+
+/** Runs a file operation and remembers which path it was for, should it fail. */
+class SyncFailure extends Error {
+  readonly path: string;
+
+  constructor(path: string, cause: unknown) {
+    super(`sync of ${path} failed`, { cause });
+    this.path = path;
+  }
+}
+
+interface SyncCaller {
+  resolve(): void;
+  reject(error: RedexError): void;
+}
+
+export interface SyncListener {
+  /** A sync has finished; what it covered is settled. */
+  onSynced(): void;
+  /** A sync has failed; the channel is poisoned. */
+  onPoisoned(): void;
+  /** A sealed segment is synced: nobody writes to it any more. */
+  onSegmentSynced(writer: SegmentWriter): void;
+}
+
+export class SyncWorker {
+  readonly #context: ChannelContext;
+  readonly #unsynced: Unsynced;
+  readonly #health: Health;
+  readonly #listener: SyncListener;
+  #groups: SyncGroup[] = [];
+  #firstGroup = 0;
+  #wanted: 'all' | 'sealed' | undefined;
+  #running: Promise<void> | undefined;
+  /** Who waits for a sync of everything that begins from now on. */
+  #callers: SyncCaller[] = [];
+
+  constructor(context: ChannelContext, unsynced: Unsynced, health: Health, listener: SyncListener) {
+    this.#context = context;
+    this.#unsynced = unsynced;
+    this.#health = health;
+    this.#listener = listener;
+  }
+
+  /** The first seq that is hidden because its append waits for a sync; else what is written. */
+  get visibleSeq(): number {
+    if (this.#health.isPoisoned) return this.#unsynced.durableSeq;
+    return this.#groups[this.#firstGroup]?.firstSeq ?? this.#unsynced.writtenSeq;
+  }
+
+  /** Adds appends whose records have been written. Their sync has still to be requested. */
+  wait(group: SyncGroup): void {
+    this.#groups.push(group);
+  }
+
+  /** Asks for a sync that begins after this call. */
+  request(scope: 'all' | 'sealed'): void {
+    if (this.#health.isPoisoned) return;
+    if (this.#wanted !== 'all') this.#wanted = scope;
+    this.#running ??= this.#run();
+  }
+
+  /** Resolves when no sync is running or wanted any more. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Resolves when everything written before the call is synced. Rejects with POISONED. */
+  async syncAll(): Promise<void> {
+    if (this.#health.isPoisoned) throw this.#health.poisonedError();
+    if (this.#unsynced.isClean) return;
+    const synced = new Promise<void>((resolve, reject) => {
+      this.#callers.push({ resolve, reject });
+    });
+    this.request('all');
+    await synced;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#wanted !== undefined && !this.#health.isPoisoned) {
+        const scope = this.#wanted;
+        this.#wanted = undefined;
+        await this.#syncOnce(scope);
+      }
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #syncOnce(scope: 'all' | 'sealed'): Promise<void> {
+    const { fs, settings } = this.#context;
+    const target = this.#unsynced.begin(scope);
+    const callers = scope === 'all' ? this.#callers.splice(0) : [];
+    const started = settings.runtime.monotonic();
+    try {
+      for (const range of target.inherited) {
+        await named(range.path, rewriteInherited(fs, range));
+      }
+      for (const writer of target.writers) {
+        const { dat } = writer.open;
+        await named(dat.path, dat.datasync());
+      }
+      for (const path of target.directories) await named(path, fs.syncDirectory(path));
+    } catch (error) {
+      this.#fail(error);
+    }
+    // A synchronous sync may have failed while this one ran; then this one proves nothing.
+    if (this.#health.isPoisoned) {
+      for (const caller of callers) caller.reject(this.#health.poisonedError());
+      return;
+    }
+    this.#publish(target, started);
+    this.#succeed(target);
+    for (const caller of callers) caller.resolve();
+  }
+
+  /**
+   * Syncs everything before it returns, through the second descriptors: a sync in flight on the
+   * first ones is neither waited for nor relied on. Throws POISONED.
+   */
+  syncNow(): void {
+    const { fs, settings } = this.#context;
+    const target = this.#unsynced.beginNow();
+    const started = settings.runtime.monotonic();
+    let path = this.#context.directory;
+    try {
+      for (const range of target.inherited) {
+        ({ path } = range);
+        rewriteInheritedSync(fs, range);
+      }
+      for (const { syncHandle } of target.writers) {
+        ({ path } = syncHandle);
+        syncHandle.datasyncSync();
+      }
+      for (path of target.directories) fs.syncDirectorySync(path);
+    } catch (error) {
+      this.#fail(new SyncFailure(path, error));
+      throw this.#health.poisonedError();
+    }
+    this.#publish(target, started);
+    this.#succeed(target);
+  }
+
+  #publish(target: SyncTarget, started: number): void {
+    if (!diagnostics.sync.hasSubscribers) return;
+    diagnostics.sync.publish({
+      channel: this.#context.name,
+      segments: target.writers.length,
+      nextSeq: target.seq,
+      durationMs: this.#context.settings.runtime.monotonic() - started,
+    });
+  }
+
+  #succeed(target: SyncTarget): void {
+    for (const writer of this.#unsynced.finish(target)) this.#listener.onSegmentSynced(writer);
+    const { durableSeq } = this.#unsynced;
+    for (;;) {
+      const group = this.#groups[this.#firstGroup];
+      if (group === undefined || group.endSeq > durableSeq) break;
+      this.#firstGroup++;
+      group.settle(undefined);
+    }
+    if (this.#firstGroup === this.#groups.length || this.#firstGroup > 1024) {
+      this.#groups = this.#groups.slice(this.#firstGroup);
+      this.#firstGroup = 0;
+    }
+    this.#listener.onSynced();
+  }
+
+  #fail(error: unknown): void {
+    const failure = error instanceof SyncFailure ? error : undefined;
+    const path = failure?.path ?? this.#context.directory;
+    this.poison(path, failure?.cause ?? error);
+  }
+
+  /** The first failed sync, or a write that could not be taken back, ends all promises. */
+  poison(path: string, cause: unknown): void {
+    if (this.#health.isPoisoned) return;
+    this.#health.poison(path, cause);
+    const groups = this.#groups.slice(this.#firstGroup);
+    this.#groups = [];
+    this.#firstGroup = 0;
+    for (const group of groups) group.settle(this.#health.poisonedError());
+    for (const caller of this.#callers.splice(0)) caller.reject(this.#health.poisonedError());
+    this.#listener.onPoisoned();
+  }
+}
+
+async function named(path: string, operation: Promise<void>): Promise<void> {
+  try {
+    await operation;
+  } catch (error) {
+    throw new SyncFailure(path, error);
+  }
+}
+
+/** BUSY: a synchronous call would have to wait for something asynchronous. */
+export function busyError(reason: string): RedexError {
+  return redexError('BUSY', `a synchronous append cannot wait: ${reason}`, { reason });
+}

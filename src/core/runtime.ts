@@ -1,0 +1,67 @@
+/**
+ * Time, randomness and background work, all injected: nothing else in redex reads a clock, draws
+ * a random number or sets a timer. With a manual runtime every background step can be run by hand
+ * and a run can be repeated from its seed.
+ */
+import { channel as diagnosticsChannel, type Channel } from 'node:diagnostics_channel';
+import { randomFillSync } from 'node:crypto';
+
+/** Cancels a scheduled task. Calling it after the task ran does nothing. */
+export type Cancel = () => void;
+
+export interface Runtime {
+  /** Milliseconds since the unix epoch, an integer. May jump in either direction. */
+  now(): number;
+  /** Milliseconds of a clock that only goes forward; its zero is arbitrary. */
+  monotonic(): number;
+  /** Fills `bytes` with random bytes (ids and nonces) and returns it. */
+  random(bytes: Uint8Array): Uint8Array;
+  /** Runs `task` when the current call stack is done, before any timer or I/O callback. */
+  defer(task: () => void): void;
+  /** Runs `task` once after `delayMs`. Never keeps the process alive by itself. */
+  schedule(task: () => void, delayMs: number): Cancel;
+}
+
+export const systemRuntime: Runtime = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  random: (bytes) => randomFillSync(bytes),
+  defer: (task) => queueMicrotask(task),
+  schedule: (task, delayMs) => {
+    const timer = setTimeout(task, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Receives what a library must not print. Each call carries one plain object of details. */
+export interface Logger {
+  debug(message: string, details: Readonly<Record<string, unknown>>): void;
+  info(message: string, details: Readonly<Record<string, unknown>>): void;
+  warn(message: string, details: Readonly<Record<string, unknown>>): void;
+  error(message: string, details: Readonly<Record<string, unknown>>): void;
+}
+
+const nothing = (): void => {};
+export const silentLogger: Logger = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+};
+
+/**
+ * `node:diagnostics_channel` channels, by what they report. Messages are built only while somebody
+ * listens. Their names and fields are listed in docs/diagnostics.md.
+ */
+export const diagnostics: {
+  readonly sync: Channel;
+  readonly roll: Channel;
+  readonly recover: Channel;
+  readonly poison: Channel;
+} = {
+  sync: diagnosticsChannel('redexlog:sync'),
+  roll: diagnosticsChannel('redexlog:roll'),
+  recover: diagnosticsChannel('redexlog:recover'),
+  poison: diagnosticsChannel('redexlog:poison'),
+};

@@ -1,0 +1,11 @@
+/** The testing kit: file systems that crash and fail, a runtime run by hand, contract suites. */
+export { benign, choicesFrom, choicesFromSeed, Random, worst } from './testing/choices.js';
+export type { Choose } from './testing/choices.js';
+export { CrashFs } from './testing/crash-fs.js';
+export { processKill, strict } from './testing/crash-profiles.js';
+export { FaultFs } from './testing/fault-fs.js';
+export type { FaultEffect, FaultRule } from './testing/fault-rules.js';
+export type { FaultEvent } from './testing/fault-context.js';
+export { fileSystemContract } from './testing/file-system-contract.js';
+export { ManualRuntime } from './testing/manual-runtime.js';
+export { MemoryFs } from './fs/memory-fs.js';

@@ -1,0 +1,46 @@
+/**
+ * Names inside a channel's directory. Numbers are written with a fixed count of digits, so that
+ * names sort as the numbers do, and only a name that is written back the same is recognised.
+ */
+
+export const CONFIG_NAME = 'config';
+export const MANIFEST_NAME = 'manifest';
+export const MANIFEST_TEMPORARY_NAME = 'manifest.tmp';
+export const CLEAN_MARK_NAME = 'clean';
+
+export type SegmentFileKind = 'dat' | 'idx' | 'ts';
+
+export function generationName(generation: number): string {
+  return `v${String(generation).padStart(10, '0')}`;
+}
+
+export function parseGenerationName(name: string): number | undefined {
+  const match = /^v(\d{10,16})$/.exec(name);
+  const generation = Number(match?.[1]);
+  if (!Number.isSafeInteger(generation)) return undefined;
+  return generationName(generation) === name ? generation : undefined;
+}
+
+export function segmentFileName(baseSeq: number, kind: SegmentFileKind): string {
+  return `${String(baseSeq).padStart(20, '0')}.${kind}`;
+}
+
+export function parseSegmentFileName(
+  name: string,
+): { baseSeq: number; kind: SegmentFileKind } | undefined {
+  const match = /^(\d{20})\.(dat|idx|ts)$/.exec(name);
+  if (match === null) return undefined;
+  const baseSeq = Number(match[1]);
+  if (!Number.isSafeInteger(baseSeq)) return undefined;
+  return { baseSeq, kind: match[2] as SegmentFileKind };
+}
+
+/** The name under which a derived file is rebuilt before it replaces the old one. */
+export function rebuiltFileName(name: string): string {
+  return `${name}.tmp`;
+}
+
+/** The name for the bytes of a torn tail that a recovery cut off. Same bytes, same name. */
+export function cutFileName(baseSeq: number, position: number, hashHex: string): string {
+  return `cut-${String(baseSeq).padStart(20, '0')}-${position}-${hashHex}`;
+}

@@ -1,0 +1,186 @@
+/**
+ * One derived file (idx or ts): a header and entries of a fixed width, entry n for the n-th record
+ * of the segment. New entries wait in memory and are written in larger pieces. Nothing depends on
+ * it: when it cannot be written or read it turns `unusable`, the caller falls back to the dat
+ * file, and it is rebuilt from there.
+ */
+import { viewOf } from '../format/bytes.js';
+import { sameChecksum } from '../format/checksum.js';
+import { decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
+import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import type { Segment } from './segment.js';
+
+const TAIL_ENTRIES = 4096;
+
+export interface DerivedFileOptions {
+  readonly fs: FileSystem;
+  readonly path: string;
+  readonly magic: number;
+  readonly entryBytes: number;
+  /** Header for a file that has to be created. */
+  readonly header: Uint8Array;
+}
+
+export class DerivedFile {
+  /** Entries that stand in the file. */
+  flushedCount = 0;
+  /** Entries that wait in memory behind these. */
+  tailCount = 0;
+  unusable = false;
+  /** While the file is being rebuilt entries wait in memory, however many they become. */
+  held = false;
+  readonly #options: DerivedFileOptions;
+  #handle: FileHandle | undefined;
+  #tail: Uint8Array = new Uint8Array(0);
+  #tailView: DataView = viewOf(this.#tail);
+  #scratch: Uint8Array = new Uint8Array(32);
+  #scratchView: DataView = viewOf(this.#scratch);
+
+  constructor(options: DerivedFileOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.flushedCount + this.tailCount;
+  }
+
+  /**
+   * Opens a file that is there and takes the entries it has, at most `limit`. Returns false, and
+   * is unusable, when it is missing or not this segment's.
+   */
+  openExisting(segment: Segment, limit: number, mode: 'read' | 'write'): boolean {
+    const { fs, path, magic, entryBytes } = this.#options;
+    this.unusable = true;
+    let handle: FileHandle;
+    try {
+      handle = fs.openSync(path, mode);
+    } catch {
+      return false;
+    }
+    this.#handle = handle;
+    try {
+      const header = new Uint8Array(FILE_HEADER_BYTES);
+      const length = handle.readSync(header, 0, FILE_HEADER_BYTES, 0);
+      const decoded = decodeFileHeader(magic, header.subarray(0, length));
+      if (!decoded.ok || !sameChecksum(decoded.value.nonce, segment.nonce)) return false;
+      const entries = Math.floor((handle.sizeSync() - FILE_HEADER_BYTES) / entryBytes);
+      this.flushedCount = Math.min(entries, limit);
+      this.unusable = false;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** A place in `view` for one more entry, to be filled by the caller. */
+  push(): number {
+    const { entryBytes } = this.#options;
+    let at = this.tailCount * entryBytes;
+    if (at + entryBytes > this.#tail.byteLength) {
+      if (this.tailCount >= TAIL_ENTRIES && !this.held) {
+        this.flush();
+        at = 0;
+      }
+      if (at + entryBytes > this.#tail.byteLength) this.#growTail();
+    }
+    this.tailCount++;
+    return at;
+  }
+
+  get view(): DataView {
+    return this.#tailView;
+  }
+
+  #growTail(): void {
+    const { entryBytes } = this.#options;
+    const entries = Math.max(64, (2 * this.#tail.byteLength) / entryBytes);
+    const tail = new Uint8Array(entries * entryBytes);
+    tail.set(this.#tail);
+    this.#tail = tail;
+    this.#tailView = viewOf(tail);
+  }
+
+  /** Writes what waits in memory. Never throws: a file that cannot be written is given up. */
+  flush(): void {
+    if (this.tailCount === 0 || this.held || this.unusable) {
+      if (this.unusable && !this.held) this.tailCount = 0;
+      return;
+    }
+    const { entryBytes } = this.#options;
+    try {
+      const handle = this.#handle ?? this.#create();
+      const position = FILE_HEADER_BYTES + this.flushedCount * entryBytes;
+      writeAllSync(handle, this.#tail, this.tailCount * entryBytes, position);
+      this.flushedCount += this.tailCount;
+    } catch {
+      this.unusable = true;
+      this.flushedCount = 0;
+    }
+    this.tailCount = 0;
+  }
+
+  #create(): FileHandle {
+    const { fs, path, header } = this.#options;
+    // What stands under the name belongs to an earlier segment of this base, or is no file of ours.
+    if (fs.statSync(path) !== undefined) fs.unlinkSync(path);
+    const handle = fs.openSync(path, 'create');
+    this.#handle = handle;
+    writeAllSync(handle, header, header.byteLength, 0);
+    return handle;
+  }
+
+  /**
+   * Where entry `ordinal` can be read in the returned view, or undefined when it is not there or
+   * cannot be read. The view lives until the next call.
+   */
+  entry(ordinal: number): { readonly view: DataView; readonly at: number } | undefined {
+    if (this.unusable) return undefined;
+    const { entryBytes } = this.#options;
+    const inTail = ordinal - this.flushedCount;
+    if (inTail >= 0) {
+      if (inTail >= this.tailCount) return undefined;
+      return { view: this.#tailView, at: inTail * entryBytes };
+    }
+    if (this.held || this.#handle === undefined) return undefined;
+    const position = FILE_HEADER_BYTES + ordinal * entryBytes;
+    try {
+      const length = this.#handle.readSync(this.#scratch, 0, entryBytes, position);
+      return length === entryBytes ? { view: this.#scratchView, at: 0 } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Gives up what is in the file and in memory; entries from `count` on are kept from now. */
+  holdFrom(count: number): void {
+    this.close();
+    this.held = true;
+    this.unusable = false;
+    this.flushedCount = count;
+    this.tailCount = 0;
+  }
+
+  close(): void {
+    try {
+      this.#handle?.closeSync();
+    } catch {
+      // A derived file has nothing to lose.
+    }
+    this.#handle = undefined;
+  }
+}
+
+/** Writes all of `length` bytes, or throws what the file system reports for the rest. */
+export function writeAllSync(
+  handle: FileHandle,
+  bytes: Uint8Array,
+  length: number,
+  position: number,
+): void {
+  let written = 0;
+  while (written < length) {
+    const count = handle.writeSync(bytes, written, length - written, position + written);
+    if (count === 0) throw Object.assign(new Error('EIO: nothing was written'), { code: 'EIO' });
+    written += count;
+  }
+}

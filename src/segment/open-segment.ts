@@ -1,0 +1,212 @@
+/**
+ * A segment with its files open for reading. Finds records by seq and by time: idx and ts say
+ * where to look, dat decides. A hint that dat does not confirm makes the derived files be rebuilt;
+ * where that is not possible, or dat itself is damaged, the search walks dat.
+ */
+import { compareNanos, type Nanos } from '../core/nanos.js';
+import type { LogRecord } from '../core/record.js';
+import { viewOf } from '../format/bytes.js';
+import { FILE_HEADER_BYTES } from '../format/file-header.js';
+import {
+  BLOCK_HEADER_BYTES,
+  decodeUnitHeader,
+  FLAG_BLOCKS,
+  SEAL_MAGIC,
+  verifyUnit,
+  type UnitHeader,
+} from '../format/unit.js';
+import { checkRecordTable, decodeRecords, visitRecordKeys } from '../format/unit-records.js';
+import type { FileHandle } from '../fs/file-system.js';
+import { IndexRebuild } from './index-rebuild.js';
+import { SegmentIndex, type IndexOwner } from './segment-index.js';
+import type { Segment } from './segment.js';
+import { walkSegment } from './segment-walk.js';
+
+/** Memory that the lookups of one channel share. What it holds lives until the next lookup. */
+export class ReadScratch {
+  bytes: Uint8Array = new Uint8Array(16 * 1024);
+  view: DataView = viewOf(this.bytes);
+
+  reserve(byteLength: number): void {
+    if (byteLength <= this.bytes.byteLength) return;
+    this.bytes = new Uint8Array(byteLength);
+    this.view = viewOf(this.bytes);
+  }
+}
+
+export class OpenSegment {
+  readonly segment: Segment;
+  readonly dat: FileHandle;
+  readonly index: SegmentIndex;
+  /** Readers that are using it; it is not closed before they are done. */
+  users = 0;
+  readonly #owner: IndexOwner;
+  readonly #scratch: ReadScratch;
+  readonly #indexMode: 'read' | 'write';
+  #rebuilt = false;
+  #closed = false;
+  #rebuilding: Promise<void> | undefined;
+
+  constructor(
+    owner: IndexOwner,
+    segment: Segment,
+    dat: FileHandle,
+    index: SegmentIndex,
+    scratch: ReadScratch,
+  ) {
+    this.segment = segment;
+    this.dat = dat;
+    this.index = index;
+    this.#owner = owner;
+    this.#scratch = scratch;
+    this.#indexMode = segment.sealed ? 'read' : 'write';
+  }
+
+  /**
+   * The record `seq`, read at once and with bytes of its own, when the index leads straight to it;
+   * undefined means only that `locate` has to be asked.
+   */
+  recordAt(seq: number): LogRecord | undefined {
+    const ordinal = this.index.ordinalAtOrBelow(seq);
+    if (ordinal === undefined || ordinal < 0) return undefined;
+    const unit = this.#unitOf(ordinal);
+    if (unit === undefined) return undefined;
+    const records: LogRecord[] = [];
+    decodeRecords(this.#scratch.bytes, this.#scratch.view, 0, unit, seq, seq + 1, records);
+    return records[0]?.copy();
+  }
+
+  /** The verified unit that the index names for a record, in the scratch memory. */
+  #unitOf(ordinal: number): UnitHeader | undefined {
+    const entry = this.index.entry(ordinal);
+    if (entry === undefined) return undefined;
+    const { position, byteLength, check } = entry;
+    const end = this.segment.datLength;
+    if (position < FILE_HEADER_BYTES || byteLength < BLOCK_HEADER_BYTES) return undefined;
+    if (position + byteLength > end) return undefined;
+    const scratch = this.#scratch;
+    scratch.reserve(byteLength);
+    const length = this.dat.readSync(scratch.bytes, 0, byteLength, position);
+    if (length < byteLength) return undefined;
+    const unit = decodeUnitHeader(scratch.view, 0, position, end - position);
+    if (typeof unit === 'string' || unit.byteLength !== byteLength) return undefined;
+    if (unit.checksum.lo !== check || unit.magic === SEAL_MAGIC) return undefined;
+    if ((unit.flags & FLAG_BLOCKS) !== 0) return undefined;
+    const { nonce } = this.segment;
+    const failure =
+      verifyUnit(scratch.bytes, 0, byteLength, unit.checksum, nonce) ??
+      checkRecordTable(scratch.view, 0, unit);
+    return failure === undefined ? unit : undefined;
+  }
+
+  /** The unit that the index names for the last record at or below `seq`, when dat confirms it. */
+  #hintedStart(seq: number): UnitHeader | undefined {
+    const ordinal = this.index.ordinalAtOrBelow(seq);
+    if (ordinal === undefined || ordinal < 0) return undefined;
+    const unit = this.#unitOf(ordinal);
+    return unit !== undefined && unit.baseSeq <= seq ? unit : undefined;
+  }
+
+  /**
+   * Where a walk that has to find `seq` starts: the position of the last verified unit whose base
+   * is at or below it, or of the first unit.
+   */
+  async locate(seq: number): Promise<number> {
+    const hinted = this.#hintedStart(seq);
+    if (hinted !== undefined) return hinted.position;
+    if (seq <= this.segment.baseSeq) return FILE_HEADER_BYTES;
+    await this.rebuildIndex();
+    const rebuilt = this.#hintedStart(seq);
+    return rebuilt === undefined ? this.#walkTo(seq) : rebuilt.position;
+  }
+
+  async #walkTo(seq: number): Promise<number> {
+    let found = FILE_HEADER_BYTES;
+    await walkSegment(this.dat, this.segment, FILE_HEADER_BYTES, {
+      records: (_view, _at, unit) => {
+        if (unit.baseSeq <= seq && unit.recordCount > 0) found = unit.position;
+        return unit.baseSeq <= seq;
+      },
+    });
+    return found;
+  }
+
+  /** Rebuilds idx and ts from dat; once, because a second time would find the same. */
+  async rebuildIndex(): Promise<void> {
+    if (this.#owner.readOnly) return;
+    if (this.#rebuilding === undefined && !this.#rebuilt) {
+      this.#rebuilding = this.#rebuild().finally(() => {
+        this.#rebuilding = undefined;
+      });
+    }
+    await this.#rebuilding;
+  }
+
+  async #rebuild(): Promise<void> {
+    const { segment } = this;
+    this.#rebuilt = true;
+    const { recordCount } = segment;
+    this.index.hold(recordCount);
+    const rebuild = new IndexRebuild(this.#owner, segment);
+    try {
+      await walkSegment(this.dat, { ...segment }, FILE_HEADER_BYTES, {
+        records: (view, at, unit) => {
+          rebuild.add(view, at, unit);
+          return true;
+        },
+      });
+      rebuild.finish(rebuild.count);
+    } catch {
+      rebuild.abandon();
+    }
+    if (!this.#closed) this.index.release(this.#indexMode, recordCount);
+  }
+
+  /** The seq of the first readable record at or after `time`, or the segment's next seq. */
+  async seqAt(time: Nanos): Promise<number> {
+    let start = this.#hintedBefore(time);
+    if (start === undefined) {
+      await this.rebuildIndex();
+      start = this.#hintedBefore(time) ?? FILE_HEADER_BYTES;
+    }
+    let found: number | undefined;
+    await walkSegment(this.dat, this.segment, start, {
+      records: (view, at, unit) => {
+        visitRecordKeys(view, at, unit, (seq, hi, lo) => {
+          if (found === undefined && compareNanos({ hi, lo }, time) >= 0) found = seq;
+        });
+        return found === undefined;
+      },
+    });
+    return found ?? this.segment.nextSeq;
+  }
+
+  /**
+   * The position of a unit that has a record before `time`, and by ts the last such one; undefined
+   * when the derived files cannot say or dat does not confirm it.
+   */
+  #hintedBefore(time: Nanos): number | undefined {
+    const { count } = this.index;
+    if (count !== this.segment.recordCount) return undefined;
+    let low = -1;
+    let high = count;
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      const stamp = this.index.timestamp(middle);
+      if (stamp === undefined) return undefined;
+      if (compareNanos(stamp, time) < 0) low = middle;
+      else high = middle;
+    }
+    if (low < 0) return FILE_HEADER_BYTES;
+    const unit = this.#unitOf(low);
+    if (unit === undefined) return undefined;
+    const first: Nanos = { hi: unit.timestampHi, lo: unit.timestampLo };
+    return compareNanos(first, time) < 0 ? unit.position : undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.index.close();
+    this.dat.closeSync();
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The scan of an unfinished segment after an unclean stop: how far its frames are whole and chain
+ * up, and what anything in the file states about what was synced. It changes nothing on disk but,
+ * when asked, the derived files, which it rebuilds on the way.
+ */
+import type { FailedCheck } from '../core/errors.js';
+import { ZERO_NANOS, type Nanos } from '../core/nanos.js';
+import { readSafeU64, viewOf } from '../format/bytes.js';
+import { readChecksum, sameChecksum, type Checksum } from '../format/checksum.js';
+import type { DecodeFailure } from '../format/decoded.js';
+import {
+  DAT_MAGIC,
+  decodeFileHeader,
+  FILE_HEADER_BYTES,
+  type FileHeader,
+} from '../format/file-header.js';
+import { FRAME_HEADER_BYTES, FRAME_MAGIC } from '../format/unit.js';
+import { lastTimestampOf } from '../format/unit-records.js';
+import type { FileHandle } from '../fs/file-system.js';
+import { ChunkReader, type Chunk } from './chunk.js';
+import { IndexRebuild } from './index-rebuild.js';
+import { surveyRemains } from './resync.js';
+import type { IndexOwner } from './segment-index.js';
+import type { Segment } from './segment.js';
+import { UnitParser } from './unit-parser.js';
+
+/** The header of a dat file, or why there is none. */
+export function readDatHeader(
+  file: FileHandle,
+): { ok: true; header: FileHeader } | { ok: false; failure: DecodeFailure } {
+  const bytes = new Uint8Array(FILE_HEADER_BYTES);
+  const length = file.readSync(bytes, 0, FILE_HEADER_BYTES, 0);
+  const decoded = decodeFileHeader(DAT_MAGIC, bytes.subarray(0, length));
+  return decoded.ok ? { ok: true, header: decoded.value } : { ok: false, failure: decoded };
+}
+
+export interface ScanFailure {
+  readonly check: FailedCheck;
+  /**
+   * The bytes are the beginning of a frame that the file is too short for: its write never
+   * returned, so nobody was told that it happened.
+   */
+  readonly unfinishedWrite: boolean;
+}
+
+export interface SegmentScan {
+  /** The segment up to its last whole frame. */
+  readonly segment: Segment;
+  readonly fileLength: number;
+  /** Why the frames end before the file does. */
+  readonly failure: ScanFailure | undefined;
+  /** The highest `durableSeq` that the header, a frame or a seal states, behind damage too. */
+  readonly witness: number;
+  /** Records behind the failure that still verify. */
+  readonly recordsBehind: number;
+  /** End position and next seq of each whole frame. */
+  readonly frameEnds: readonly number[];
+  readonly frameNextSeqs: readonly number[];
+  /** Puts the rebuilt derived files in place, or leaves the old ones. */
+  readonly finishIndex: (() => void) | undefined;
+  readonly abandonIndex: (() => void) | undefined;
+}
+
+/** A segment of which only the header is known yet. */
+export function segmentFromHeader(directory: string, header: FileHeader): Segment {
+  return {
+    directory,
+    baseSeq: header.baseSeq,
+    nonce: header.nonce,
+    timestampFloor: header.timestampFloor,
+    headerChecksum: header.checksum,
+    nextSeq: header.baseSeq,
+    recordCount: 0,
+    frameCount: 0,
+    datLength: FILE_HEADER_BYTES,
+    lastTimestamp: header.timestampFloor,
+    lastChecksum: header.checksum,
+    sealed: false,
+    damage: undefined,
+  };
+}
+
+/** Scans a segment whose header is good. */
+export async function scanSegment(
+  file: FileHandle,
+  directory: string,
+  header: FileHeader,
+  owner: IndexOwner,
+): Promise<SegmentScan> {
+  const scanner = new Scanner(file, segmentFromHeader(directory, header), owner);
+  const failure = await scanner.run();
+  const { segment, fileLength } = scanner;
+  let witness = Math.max(scanner.witness, header.durableSeq);
+  let recordsBehind = 0;
+  if (failure !== undefined) {
+    const position = segment.datLength;
+    const request = { nonce: segment.nonce, position, end: fileLength };
+    const remains = await surveyRemains(file, request);
+    witness = Math.max(witness, remains.durableSeq);
+    recordsBehind = remains.recordCount;
+  }
+  const { index, frameEnds, frameNextSeqs } = scanner;
+  const { recordCount } = segment;
+  return {
+    segment,
+    fileLength,
+    failure,
+    witness,
+    recordsBehind,
+    frameEnds,
+    frameNextSeqs,
+    finishIndex: index === undefined ? undefined : () => void index.finish(recordCount),
+    abandonIndex: index === undefined ? undefined : () => index.abandon(),
+  };
+}
+
+class Scanner {
+  readonly segment: Segment;
+  readonly fileLength: number;
+  readonly index: IndexRebuild | undefined;
+  readonly frameEnds: number[] = [];
+  readonly frameNextSeqs: number[] = [];
+  witness = 0;
+  readonly #file: FileHandle;
+  #recordsInFrame = 0;
+  #lastTimestamp: Nanos = ZERO_NANOS;
+  #frameChecksum: Checksum;
+
+  constructor(file: FileHandle, segment: Segment, owner: IndexOwner) {
+    this.#file = file;
+    this.segment = segment;
+    this.fileLength = file.sizeSync();
+    this.index = owner.readOnly ? undefined : new IndexRebuild(owner, segment);
+    this.#lastTimestamp = segment.lastTimestamp;
+    this.#frameChecksum = segment.lastChecksum;
+  }
+
+  async run(): Promise<ScanFailure | undefined> {
+    const { segment, fileLength: end } = this;
+    const chunks = new ChunkReader(this.#file, end, { ownBytes: false });
+    const parser = new UnitParser({
+      nonce: segment.nonce,
+      position: FILE_HEADER_BYTES,
+      end,
+      link: segment.headerChecksum,
+      nextSeq: segment.baseSeq,
+    });
+    let chunk = await chunks.read(parser.position, parser.needed);
+    for (;;) {
+      const step = parser.step(chunk);
+      if (step === 'more') {
+        chunk = await chunks.read(parser.position, parser.needed);
+        continue;
+      }
+      if (step === 'end') return undefined;
+      if (step === 'failed') return this.#failure(parser);
+      this.#take(step, parser, chunk);
+      if (step === 'seal') {
+        const { position } = parser;
+        return position === end ? undefined : { check: 'length', unfinishedWrite: true };
+      }
+    }
+  }
+
+  #take(step: 'head' | 'records' | 'seal', parser: UnitParser, chunk: Chunk): void {
+    const { unit, at } = parser;
+    if (unit === undefined) return;
+    const { segment } = this;
+    if (step === 'head') {
+      this.#frameChecksum = unit.checksum;
+      this.witness = Math.max(this.witness, unit.durableSeq);
+      return;
+    }
+    if (step === 'seal') {
+      segment.sealed = true;
+      segment.nextSeq = unit.baseSeq;
+      this.#endFrame(parser.position, unit.checksum);
+      this.witness = Math.max(this.witness, unit.durableSeq);
+      return;
+    }
+    this.index?.add(chunk.view, at, unit);
+    this.#recordsInFrame += unit.recordCount;
+    this.#lastTimestamp = lastTimestampOf(chunk.view, at, unit);
+    this.witness = Math.max(this.witness, unit.durableSeq);
+    if (!parser.atFrameEnd) return;
+    if (unit.magic === FRAME_MAGIC) this.#frameChecksum = unit.checksum;
+    segment.nextSeq = parser.nextSeq;
+    this.#endFrame(parser.position, this.#frameChecksum);
+  }
+
+  #endFrame(position: number, checksum: Checksum): void {
+    const { segment } = this;
+    segment.recordCount += this.#recordsInFrame;
+    segment.frameCount++;
+    segment.datLength = position;
+    segment.lastTimestamp = this.#lastTimestamp;
+    segment.lastChecksum = checksum;
+    this.#recordsInFrame = 0;
+    this.frameEnds.push(position);
+    this.frameNextSeqs.push(segment.nextSeq);
+  }
+
+  /** Looks again at where the last whole frame ends: that is where the log ends. */
+  #failure(parser: UnitParser): ScanFailure {
+    const remaining = this.fileLength - this.segment.datLength;
+    const { check } = parser;
+    if (remaining < FRAME_HEADER_BYTES) return { check, unfinishedWrite: true };
+    const bytes = new Uint8Array(FRAME_HEADER_BYTES);
+    this.#file.readSync(bytes, 0, FRAME_HEADER_BYTES, this.segment.datLength);
+    const view = viewOf(bytes);
+    const isNext =
+      view.getUint32(8, true) === FRAME_MAGIC &&
+      view.getUint32(32, true) === this.segment.datLength &&
+      readSafeU64(view, 16) >= this.segment.nextSeq &&
+      sameChecksum(readChecksum(view, 48), this.segment.lastChecksum);
+    return { check, unfinishedWrite: isNext && view.getUint32(12, true) > remaining };
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Which operation is to fail, and how: the n-th that matches, for one time or more.
+ */
+import { inGroup, type Operation, type OperationGroup } from './operations.js';
+
+export interface FaultRule {
+  readonly operation: Operation | OperationGroup;
+  /** Either path of a rename or a link may match; every path when absent. */
+  readonly path?: RegExp | ((path: string) => boolean);
+  /** 1 for the next operation that matches. */
+  readonly nth: number;
+  /** How many in a row from the n-th; 1 when absent, Infinity for good. */
+  readonly times?: number;
+  readonly effect: FaultEffect;
+}
+
+/**
+ * - `error`: the operation has no effect and fails with this errno name. A sync on a CrashFs also
+ *   loses what it was to make durable.
+ * - `short`: of a write, only so many bytes are written; the next write through the handle fails
+ *   with `thenError` (ENOSPC when absent).
+ * - `lie`: a sync does nothing and succeeds.
+ */
+export type FaultEffect =
+  | { readonly error: string }
+  | { readonly short: number; readonly thenError?: string }
+  | { readonly lie: true };
+
+/** A rule in use. */
+export interface InjectedFault {
+  readonly rule: FaultRule;
+  /** How many operations have matched. */
+  readonly matched: number;
+  /** How many of them were made to fail. */
+  readonly fired: number;
+  remove(): void;
+}
+
+interface Counter {
+  readonly rule: FaultRule;
+  matched: number;
+  fired: number;
+  remove(): void;
+}
+
+export class FaultRules {
+  readonly #counters: Set<Counter> = new Set();
+
+  inject(rule: FaultRule): InjectedFault {
+    requireApplicable(rule);
+    const remove = (): void => {
+      this.#counters.delete(counter);
+    };
+    const counter: Counter = { rule, matched: 0, fired: 0, remove };
+    this.#counters.add(counter);
+    return counter;
+  }
+
+  clear(): void {
+    this.#counters.clear();
+  }
+
+  /** Counts the operation against every rule; the effect is that of the first one due. */
+  match(operation: Operation, paths: readonly string[]): FaultEffect | undefined {
+    let effect: FaultEffect | undefined;
+    for (const counter of this.#counters) {
+      const { rule } = counter;
+      if (!inGroup(operation, rule.operation)) continue;
+      if (!paths.some((path) => matchesPath(rule.path, path))) continue;
+      counter.matched += 1;
+      const due = counter.matched >= rule.nth && counter.fired < (rule.times ?? 1);
+      if (!due || effect !== undefined) continue;
+      counter.fired += 1;
+      effect = rule.effect;
+    }
+    return effect;
+  }
+}
+
+function matchesPath(pattern: FaultRule['path'], path: string): boolean {
+  if (pattern === undefined) return true;
+  if (typeof pattern === 'function') return pattern(path);
+  // A sticky or global pattern would remember where the last match ended.
+  return path.search(pattern) >= 0;
+}
+
+const WRITES: ReadonlySet<string> = new Set(['anyWrite', 'writeSync', 'write']);
+const SYNCS: ReadonlySet<string> = new Set([
+  'anySync',
+  'datasyncSync',
+  'datasync',
+  'syncDirectorySync',
+  'syncDirectory',
+]);
+
+function requireApplicable({ operation, effect }: FaultRule): void {
+  if ('short' in effect && !WRITES.has(operation)) {
+    throw new TypeError(`only a write can be short, not ${operation}`);
+  }
+  if ('lie' in effect && !SYNCS.has(operation)) {
+    throw new TypeError(`only a sync can lie, not ${operation}`);
+  }
+}

@@ -1,0 +1,126 @@
+/** Goal: a name is recognised exactly when we would have written it. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  CLEAN_MARK_NAME,
+  CONFIG_NAME,
+  cutFileName,
+  generationName,
+  MANIFEST_NAME,
+  MANIFEST_TEMPORARY_NAME,
+  parseGenerationName,
+  parseSegmentFileName,
+  rebuiltFileName,
+  segmentFileName,
+  type SegmentFileKind,
+} from '../../src/format/file-name.js';
+import { safeIntegers } from '../support/format-arbitraries.js';
+
+const kinds = fc.constantFrom<SegmentFileKind>('dat', 'idx', 'ts');
+const digits = (min: number, max: number): fc.Arbitrary<string> =>
+  fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: min, maxLength: max });
+
+describe('segment files', () => {
+  test('names are parsed back, and sort as their seqs do', () => {
+    fc.assert(
+      fc.property(safeIntegers, safeIntegers, kinds, (a, b, kind) => {
+        expect(parseSegmentFileName(segmentFileName(a, kind))).toEqual({ baseSeq: a, kind });
+        expect(segmentFileName(a, kind) < segmentFileName(b, kind)).toBe(a < b);
+      }),
+    );
+  });
+
+  test('only what is written back the same is recognised', () => {
+    const names = fc.tuple(digits(18, 22), fc.constantFrom('dat', 'idx', 'ts', 'DAT', 'da', ''));
+    fc.assert(
+      fc.property(names, ([number, kind]) => {
+        const name = `${number}.${kind}`;
+        const parsed = parseSegmentFileName(name);
+        if (parsed === undefined) return;
+        expect(segmentFileName(parsed.baseSeq, parsed.kind)).toBe(name);
+        expect(Number.isSafeInteger(parsed.baseSeq)).toBe(true);
+      }),
+    );
+  });
+
+  test.each([
+    '0000000000000000000.dat',
+    '000000000000000000000.dat',
+    '00000000000000000000.DAT',
+    '00000000000000000000.dat.tmp',
+    '00000000000000000000.dat\n',
+    ' 00000000000000000000.dat',
+    '-0000000000000000001.dat',
+    '+0000000000000000001.dat',
+    '0000000000000000000x.dat',
+    '0000000000000000001e.dat',
+    '00000000000000000000dat',
+    '00000000000000000000.',
+    '00009007199254740992.dat',
+    '99999999999999999999.dat',
+    '٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠٠.dat',
+    cutFileName(0, 64, '0'.repeat(16)),
+    '',
+  ])('%j is not one', (name) => {
+    expect(parseSegmentFileName(name)).toBeUndefined();
+  });
+
+  test('the largest seq still has a name', () => {
+    const name = '00009007199254740991.ts';
+    expect(segmentFileName(Number.MAX_SAFE_INTEGER, 'ts')).toBe(name);
+    expect(parseSegmentFileName(name)?.baseSeq).toBe(Number.MAX_SAFE_INTEGER);
+  });
+});
+
+describe('generations', () => {
+  test('names are parsed back', () => {
+    expect(generationName(1)).toBe('v0000000001');
+    fc.assert(
+      fc.property(fc.oneof(safeIntegers, fc.nat(2 ** 31 - 1)), (generation) => {
+        expect(parseGenerationName(generationName(generation))).toBe(generation);
+      }),
+    );
+  });
+
+  test('only what is written back the same is recognised', () => {
+    fc.assert(
+      fc.property(digits(8, 18), (number) => {
+        const parsed = parseGenerationName(`v${number}`);
+        if (parsed === undefined) return;
+        expect(generationName(parsed)).toBe(`v${number}`);
+        expect(Number.isSafeInteger(parsed)).toBe(true);
+      }),
+    );
+  });
+
+  test.each([
+    'v000000001',
+    'v00000000001',
+    'V0000000001',
+    'v0000000001.tmp',
+    'v0000000001\n',
+    ' v0000000001',
+    '0000000001',
+    'v-000000001',
+    'v000000000x',
+    'v9007199254740992',
+    'v9007199254740993',
+    'v9999999999999998',
+    'v90071992547409910',
+    'v',
+    '',
+  ])('%j is not one', (name) => {
+    expect(parseGenerationName(name)).toBeUndefined();
+  });
+});
+
+test('no name of one kind passes for another', () => {
+  const fixed = [CONFIG_NAME, MANIFEST_NAME, MANIFEST_TEMPORARY_NAME, CLEAN_MARK_NAME];
+  const derived = [rebuiltFileName(segmentFileName(1, 'idx')), cutFileName(1, 64, 'ab')];
+  expect(new Set([...fixed, ...derived]).size).toBe(6);
+  for (const name of [...fixed, ...derived]) {
+    expect(parseSegmentFileName(name)).toBeUndefined();
+    expect(parseGenerationName(name)).toBeUndefined();
+  }
+  expect(derived).toEqual(['00000000000000000001.idx.tmp', 'cut-00000000000000000001-64-ab']);
+});
