@@ -15,6 +15,8 @@ async function main() {
     console.log(USAGE);
     return;
   }
+  const unknown = options.only?.find((id) => !FIGURES.some((part) => part.id === id));
+  if (unknown !== undefined) throw new RangeError(`there is no figure ${unknown}`);
   const directory = workDirectory(options.dir);
   removeOnInterrupt(directory);
   try {
@@ -40,7 +42,8 @@ async function measure(context) {
     `run          ${rounds} rounds, scale ${scale}, syncs ${strace ? '' : 'not '}counted`,
   );
   if (isMemory(machine.fileSystem.type)) console.log('WARNING      a file system in memory');
-  if (rounds < 5 || scale < 1) console.log('WARNING      a trial run: no figure to quote');
+  context.trial = rounds < 5 || scale !== 1;
+  if (context.trial) console.log('WARNING      a trial run: no figure to quote');
   warmPageCache(context.directory, Math.min(1, scale) * 2 ** 30);
   settle(context.directory);
 
@@ -50,14 +53,14 @@ async function measure(context) {
     const results = await part.run(context);
     const checks = part.checks(results);
     for (const check of checks) check.verdict = verdict(check);
-    printPart(part, results, checks);
+    printPart(part, results, checks, context);
     const { id, title, durability, unit } = part;
     parts.push({ id, title, durability, unit, results, checks });
   }
-  printSummary(parts);
+  printSummary(parts, context);
   const loadAtEnd = os.loadavg();
   const { only, contenders, full } = context;
-  const run = { rounds, scale, strace, only, contenders, full };
+  const run = { rounds, scale, trial: context.trial, strace, only, contenders, full };
   console.log(`written to ${writeResults({ machine, loadAtEnd, run, parts })}`);
 }
 

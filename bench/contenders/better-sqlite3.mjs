@@ -3,7 +3,7 @@ import Database from 'better-sqlite3';
 
 const SYNCHRONOUS = ['OFF', 'NORMAL', 'FULL', 'EXTRA'];
 
-/** @param {string} directory @param {import('../lib/types.mjs').OpenOptions} options */
+/** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
   const database = new Database(`${directory}/log.sqlite`);
   database.pragma('journal_mode = WAL');
@@ -15,7 +15,7 @@ export async function open(directory, options) {
   });
   const pick = database.prepare('SELECT payload FROM log WHERE id = ?').pluck();
   const append = (payload) => void insert.run(payload);
-  /** @type {import('../lib/types.mjs').Store} */
+  /** @type {import('../lib/types.js').Store} */
   const store = {
     append,
     enqueue: append,

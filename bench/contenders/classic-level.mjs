@@ -1,14 +1,14 @@
 /** classic-level (LevelDB): big-endian 8-byte keys, chained batches. */
 import { ClassicLevel } from 'classic-level';
 
-/** @param {string} directory @param {import('../lib/types.mjs').OpenOptions} options */
+/** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
   const database = new ClassicLevel(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer' });
   await database.open();
   const sync = { sync: options.synced };
   let next = await endOf(database);
   const put = (payload) => database.put(keyOf(next++), payload, sync);
-  /** @type {import('../lib/types.mjs').Store} */
+  /** @type {import('../lib/types.js').Store} */
   const store = {
     append: put,
     enqueue: put,

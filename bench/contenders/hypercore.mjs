@@ -4,12 +4,12 @@ import Hypercore from 'hypercore';
 /** Gets in flight while scanning: it has no faster iterator. */
 const AHEAD = 64;
 
-/** @param {string} directory @param {import('../lib/types.mjs').OpenOptions} options */
+/** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
   if (options.synced) throw new Error('hypercore has no synced append');
   const core = new Hypercore(directory);
   await core.ready();
-  /** @type {import('../lib/types.mjs').Store} */
+  /** @type {import('../lib/types.js').Store} */
   const store = {
     append: (payload) => core.append(payload),
     enqueue: (payload) => core.append(payload),

@@ -5,7 +5,7 @@
  */
 import { open as openLmdb } from 'lmdb';
 
-/** @param {string} directory @param {import('../lib/types.mjs').OpenOptions} options */
+/** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
   const database = openLmdb({
     path: directory,
@@ -17,7 +17,7 @@ export async function open(directory, options) {
   });
   let next = database.getStats().entryCount;
   const appending = { append: true };
-  /** @type {import('../lib/types.mjs').Store} */
+  /** @type {import('../lib/types.js').Store} */
   const store = {
     append: (payload) => {
       database.putSync(next++, payload, appending);

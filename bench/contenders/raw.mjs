@@ -1,25 +1,29 @@
 /**
  * raw: plain fs calls that move the same payload bytes with nothing around them. Not a contender
  * to beat but the limit. Variants: `buffer` (a batch is one ready-made buffer), `writev` (a batch
- * is one writev of its payloads), `growing` and `preallocated` (what a sync has to do).
+ * is one writev of its payloads), `growing` and `preallocated` (what an awaited sync has to do),
+ * `blocking` (preallocated, and the sync is a synchronous call).
  */
 import * as fs from 'node:fs';
 
 const PIECE = 512 * 1024;
 
-/** @param {string} directory @param {import('../lib/types.mjs').OpenOptions} options */
+/** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
   const variant = options.variant ?? 'buffer';
   const path = `${directory}/raw.dat`;
   const file = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
-  if (variant === 'preallocated') preallocate(file, options.bytes ?? 0);
-  let end = variant === 'preallocated' ? 0 : fs.fstatSync(file).size;
+  const prepared = variant === 'preallocated' || variant === 'blocking';
+  if (prepared) preallocate(file, options.bytes ?? 0);
+  let end = prepared ? 0 : fs.fstatSync(file).size;
   let whole = Buffer.alloc(0);
   let wholeOf;
 
   const write = (bytes) => {
     end += fs.writeSync(file, bytes, 0, bytes.length, end);
-    return options.synced ? datasync(file) : undefined;
+    if (!options.synced) return undefined;
+    if (variant === 'blocking') return fs.fdatasyncSync(file);
+    return datasync(file);
   };
   const appendBatch = (payloads) => {
     if (variant === 'writev') {
@@ -33,7 +37,7 @@ export async function open(directory, options) {
     return write(whole);
   };
   const size = options.size ?? 1;
-  /** @type {import('../lib/types.mjs').Store} */
+  /** @type {import('../lib/types.js').Store} */
   const store = {
     append: write,
     enqueue: write,

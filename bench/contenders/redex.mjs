@@ -1,11 +1,14 @@
 /** redexlog itself, through its public entry. */
 import { openChannel } from 'redexlog';
 
-/** @typedef {import('../lib/types.mjs').Store} Store */
+/** @typedef {import('../lib/types.js').Store} Store */
 
-/** @param {string} directory @param {import('../lib/types.mjs').OpenOptions} options */
+/** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
-  const channel = await openChannel(directory, { sync: options.synced ? 'always' : 'never' });
+  // A channel creates its own directory.
+  const channel = await openChannel(`${directory}/log`, {
+    sync: options.synced ? 'always' : 'never',
+  });
   /** @type {Store} */
   const store = {
     append: (payload) => channel.append(payload),

@@ -20,6 +20,8 @@ const part = {
     { label: 'classic-level await put', role: 'peer', contender: 'classic-level' },
     { label: 'raw growing', role: 'raw', contender: 'raw', variant: 'growing' },
     { label: 'raw preallocated', role: 'raw', contender: 'raw', variant: 'preallocated' },
+    // Blocks the event loop, as the synchronous peers do.
+    { label: 'raw preallocated, blocking', role: 'raw', contender: 'raw', variant: 'blocking' },
   ],
   run: (context) => compareAppends(context, part),
   checks(results) {

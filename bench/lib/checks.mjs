@@ -33,7 +33,7 @@ export const atMost = (text, value, target, unit = '×', note) => ({
   note,
 });
 
-/** @param {import('./types.mjs').Check} check */
+/** @param {import('./types.js').Check} check */
 export function verdict({ value, target, direction }) {
   if (value === undefined || Number.isNaN(value)) return 'not measured';
   return (direction === '>=' ? value >= target : value <= target) ? 'met' : 'missed';

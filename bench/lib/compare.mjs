@@ -11,7 +11,7 @@ const MAX_WARM_BYTES = 2 ** 30;
 /** Steps of the small run whose syncs are counted. */
 const TRACED_STEPS = { single: 256, batch: 20 * GROUP, inFlight: 20 * GROUP };
 
-/** @param {import('./types.mjs').Row[]} rows */
+/** @param {import('./types.js').Row[]} rows */
 export function selected(rows, context) {
   const { contenders } = context;
   return contenders === undefined ? rows : rows.filter((row) => contenders.includes(row.contender));
@@ -49,9 +49,11 @@ export async function rounds(context, rows, runOnce) {
 
 function appendJob(context, part, row) {
   const { scale } = context;
-  const job = { ...part.job, ...row.job, seconds: part.job.seconds * scale };
+  const job = { ...part.job, ...row.job };
+  // Only what is measured is scaled: a contender that is not warm yet tells nothing.
+  job.warmSeconds = job.seconds / 2;
+  job.seconds *= scale;
   job.records = scaled(job.records, scale);
-  job.warmRecords = scaled(job.warmRecords, scale);
   return {
     ...job,
     task: 'append',
@@ -98,7 +100,7 @@ async function addSyncs(context, part, results) {
   progress('');
 }
 
-/** Fills every store that the rows read, once; slow contenders are not asked to do it each round. */
+/** Fills every store that the rows read, once: for a slow contender it takes long. */
 async function fillStores(context, part, rows) {
   const stores = new Map(rows.map((row) => [row.store ?? row.contender, row]));
   const failed = new Map();
@@ -132,6 +134,7 @@ export async function compareReads(context, part) {
         ...part.job,
         ...row.job,
         seconds: part.job.seconds * context.scale,
+        warmSeconds: part.job.seconds / 2,
         filled: records,
         contender: row.contender,
         variant: row.variant,

@@ -64,7 +64,7 @@ function withoutEmpty(lines) {
   return lines.map((line) => line.filter((_, column) => kept[column]));
 }
 
-export function printPart(part, results, checks) {
+export function printPart(part, results, checks, { trial }) {
   const unit = UNITS[part.unit].name;
   console.log(`\n${part.id}  ${part.title}`);
   console.log(`    durability class: ${part.durability}`);
@@ -73,7 +73,7 @@ export function printPart(part, results, checks) {
   const cells = results.map((row) => rowCells(part, row, results));
   for (const line of table(withoutEmpty([heading, ...cells]))) console.log(line);
   for (const row of results) printRemarks(row);
-  for (const check of checks) printCheck(check);
+  for (const check of checks) printCheck(check, trial);
 }
 
 function printRemarks(row) {
@@ -96,20 +96,22 @@ function syncText(row) {
   return `; ${calls.join(', ') || 'no sync'} for ${row.syncs.records} records`;
 }
 
-function printCheck(check) {
+function printCheck(check, trial) {
   const { text, value, target, direction, unit, note } = check;
   const sign = direction === '>=' ? '≥' : '≤';
   const digits = (number) => (Math.abs(number) < 10 ? number.toFixed(2) : number.toFixed(1));
   const measured = value === undefined ? '–' : `${digits(value)} ${unit}`;
   const words = `${text}: ${measured} (target ${sign} ${target} ${unit})`;
-  console.log(`  ${verdict(check).toUpperCase().padEnd(12)} ${words}${note ? `; ${note}` : ''}`);
+  const result = `${trial ? 'trial: ' : ''}${verdict(check)}`.padEnd(trial ? 19 : 12);
+  console.log(`  ${result} ${words}${note ? `; ${note}` : ''}`);
 }
 
-export function printSummary(parts) {
+export function printSummary(parts, { trial }) {
   const checks = parts.flatMap(({ id, checks: some }) => some.map((check) => ({ id, ...check })));
   const count = (what) => checks.filter((check) => verdict(check) === what).length;
   const counts = ['met', 'missed', 'not measured'].map((what) => `${count(what)} ${what}`);
-  console.log(`\n${checks.length} targets: ${counts.join(', ')}`);
+  const what = trial ? ' in this trial run' : '';
+  console.log(`\n${checks.length} targets${what}: ${counts.join(', ')}`);
   for (const check of checks) {
     if (verdict(check) === 'missed') console.log(`  missed  ${check.id}  ${check.text}`);
   }

@@ -28,7 +28,7 @@ async function traced(job) {
   rmSync(job.directory, { recursive: true, force: true });
   try {
     const under = ['strace', '-f', '-c', '-o', log, '-e', `trace=${CALLS}`];
-    const { records } = await runJob({ ...job, seconds: 60 }, { under });
+    const { records } = await runJob({ ...job, seconds: 60, warmSeconds: 0 }, { under });
     return { records, calls: parseSummary(readFileSync(log, 'utf8')) };
   } finally {
     rmSync(job.directory, { recursive: true, force: true });

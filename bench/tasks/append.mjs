@@ -1,4 +1,4 @@
-/** Appends for a while, in one shape, and tells the rate, the event loop's delay and the CPU used. */
+/** Appends for a while, in one shape; tells the rate, the event loop's delay and the CPU used. */
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { GROUP, payloadsOf } from '../lib/payloads.mjs';
 
@@ -51,11 +51,11 @@ async function repeat(shape, records, seconds) {
   return { done, seconds: (performance.now() - start) / 1000 };
 }
 
-/** @param {import('../lib/types.mjs').Store} store */
+/** @param {import('../lib/types.js').Store} store */
 export async function append(store, job) {
   const shape = SHAPES[job.shape](store, payloadsOf(job.size));
   const before = store.count() ?? 0;
-  const warm = await repeat(shape, job.warmRecords, job.seconds / 2);
+  const warm = await repeat(shape, job.warmRecords, job.warmSeconds);
   const delay = monitorEventLoopDelay({ resolution: 1 });
   const loop = performance.eventLoopUtilization();
   const cpu = process.cpuUsage();

@@ -6,21 +6,89 @@ import type { RedexError } from '../core/errors.js';
 import { Gather } from './gather.js';
 import type { SyncGroup } from './sync-worker.js';
 
-/** One append or batch. */
-export interface Waiter {
+/** An append or batch as the queue sees it. */
+export interface PendingAppend {
   readonly firstSeq: number;
   readonly endSeq: number;
-  /** Resolves only when synced. */
+  /** Is told only when synced. */
   readonly synced: boolean;
-  resolve(): void;
-  reject(error: RedexError): void;
+  settle(error: RedexError | undefined): void;
+}
+
+/**
+ * One append or batch. It may be settled before anybody has asked for its promise: then no
+ * promise machinery is needed at all.
+ */
+export class Waiter<T> implements PendingAppend {
+  readonly firstSeq: number;
+  readonly endSeq: number;
+  readonly synced: boolean;
+  readonly #value: T;
+  #resolve: ((value: T) => void) | undefined;
+  #reject: ((error: RedexError) => void) | undefined;
+  #isDone = false;
+  #error: RedexError | undefined;
+
+  constructor(firstSeq: number, endSeq: number, synced: boolean, value: T) {
+    this.firstSeq = firstSeq;
+    this.endSeq = endSeq;
+    this.synced = synced;
+    this.#value = value;
+  }
+
+  /** The error it was rejected with, if it was. */
+  get error(): RedexError | undefined {
+    return this.#error;
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  settle(error: RedexError | undefined): void {
+    this.#isDone = true;
+    this.#error = error;
+    if (error !== undefined) this.#reject?.(error);
+    else this.#resolve?.(this.#value);
+  }
+
+  promise(): Promise<T> {
+    if (this.#isDone) {
+      return this.#error === undefined ? Promise.resolve(this.#value) : Promise.reject(this.#error);
+    }
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+}
+
+/** Appends whose records are written and that wait for the same sync. */
+class WaiterGroup implements SyncGroup {
+  readonly #waiters: PendingAppend[];
+
+  constructor(waiters: PendingAppend[]) {
+    this.#waiters = waiters;
+  }
+
+  get firstSeq(): number {
+    return this.#waiters[0]?.firstSeq ?? 0;
+  }
+
+  get endSeq(): number {
+    return this.#waiters.at(-1)?.endSeq ?? 0;
+  }
+
+  settle(error: RedexError | undefined): void {
+    for (const waiter of this.#waiters) waiter.settle(error);
+  }
 }
 
 export class AppendQueue {
   readonly gather: Gather;
   /** The first frame that has not been written. */
   nextFrame = 0;
-  #waiters: Waiter[] = [];
+  readonly #waiters: PendingAppend[] = [];
   #settled = 0;
 
   constructor(maxFrameBytes: number) {
@@ -31,7 +99,7 @@ export class AppendQueue {
     return this.gather.isEmpty;
   }
 
-  push(waiter: Waiter): void {
+  push(waiter: PendingAppend): void {
     this.#waiters.push(waiter);
   }
 
@@ -40,39 +108,29 @@ export class AppendQueue {
    * who wait for a sync as one group.
    */
   settleWritten(writtenSeq: number): SyncGroup | undefined {
-    const synced: Waiter[] = [];
+    let synced: PendingAppend[] | undefined;
     while (this.#settled < this.#waiters.length) {
       const waiter = this.#waiters[this.#settled];
       if (waiter === undefined || waiter.endSeq > writtenSeq) break;
       this.#settled++;
-      if (waiter.synced) synced.push(waiter);
-      else waiter.resolve();
+      if (!waiter.synced) waiter.settle(undefined);
+      else if (synced === undefined) synced = [waiter];
+      else synced.push(waiter);
     }
-    const first = synced[0];
-    if (first === undefined) return undefined;
-    return {
-      firstSeq: first.firstSeq,
-      endSeq: synced.at(-1)?.endSeq ?? first.endSeq,
-      settle: (error) => {
-        for (const waiter of synced) {
-          if (error === undefined) waiter.resolve();
-          else waiter.reject(error);
-        }
-      },
-    };
+    return synced === undefined ? undefined : new WaiterGroup(synced);
   }
 
   /** None of the rest is in the log. */
   rejectRest(error: RedexError): void {
     const rest = this.#waiters.slice(this.#settled);
     this.clear();
-    for (const waiter of rest) waiter.reject(error);
+    for (const waiter of rest) waiter.settle(error);
   }
 
   clear(): void {
     this.gather.clear();
     this.nextFrame = 0;
-    this.#waiters = [];
+    this.#waiters.length = 0;
     this.#settled = 0;
   }
 }

@@ -4,9 +4,10 @@
  * the call; the others of that tick follow in one frame. One dat write at a time (RULES W1).
  */
 import type { RedexError } from '../core/errors.js';
+import type { Runtime } from '../core/runtime.js';
 import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
-import { AppendQueue, type Waiter } from './append-queue.js';
+import { AppendQueue, type PendingAppend } from './append-queue.js';
 import type { ChannelContext } from './channel-context.js';
 import { FrameWriteFailure, type FrameWriter } from './frame-writer.js';
 import type { Health } from './health.js';
@@ -32,6 +33,8 @@ export interface AppenderParts {
   readonly frames: FrameWriter;
   readonly worker: SyncWorker;
   readonly schedule: SyncSchedule;
+  /** Something was written, or will not be. */
+  readonly onProgress: () => void;
 }
 
 export class Appender {
@@ -42,6 +45,7 @@ export class Appender {
   /** What a failed write left has to be cut off before anything else is written. */
   #uncut: SegmentWriter | undefined;
   #tickOpen = false;
+  #tickMs = 0;
   #syncWanted = false;
   #parked = false;
   #idleWaiters: (() => void)[] = [];
@@ -68,13 +72,19 @@ export class Appender {
     return this.#parts.unsynced.writtenSeq;
   }
 
+  /** Unix milliseconds, read once for all that a tick gathers. */
+  tickTime(runtime: Runtime): number {
+    if (this.#filling.isEmpty) this.#tickMs = runtime.now();
+    return this.#tickMs;
+  }
+
   /** Nothing is queued or being written. */
   get isIdle(): boolean {
     return this.#filling.isEmpty && this.#writing.isEmpty && this.#inFlight === undefined;
   }
 
   /** The append that was just added to the queue is complete: writes it now or with this tick. */
-  submit(waiter: Waiter): void {
+  submit(waiter: PendingAppend): void {
     this.#filling.push(waiter);
     if (waiter.synced) this.#syncWanted = true;
     const first = !this.#tickOpen;
@@ -153,10 +163,11 @@ export class Appender {
 
   #frameWritten(queue: AppendQueue): void {
     queue.nextFrame++;
-    const { unsynced, worker, schedule } = this.#parts;
+    const { unsynced, worker, schedule, onProgress } = this.#parts;
     const group = queue.settleWritten(unsynced.writtenSeq);
     if (group !== undefined) worker.wait(group);
     schedule.onWritten();
+    onProgress();
   }
 
   /** Segment k+2 is not created before segment k and its name are synced (RULES C2). */
@@ -282,6 +293,7 @@ export class Appender {
   rejectAll(error: RedexError): void {
     this.#writing.rejectRest(error);
     this.#filling.rejectRest(error);
+    this.#parts.onProgress();
     this.#wakeIdle();
   }
 

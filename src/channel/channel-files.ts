@@ -49,7 +49,7 @@ export function decodeError(
     : corruption(path, 0, failure.check);
 }
 
-/** All bytes of a file of at most `limit` bytes; undefined when there is no such file. */
+/** A file's bytes, at most `limit` + 1 of them; undefined when there is no such file. */
 function readWhole(fs: FileSystem, path: string, limit: number): Uint8Array | undefined {
   let file: FileHandle;
   try {
@@ -59,8 +59,8 @@ function readWhole(fs: FileSystem, path: string, limit: number): Uint8Array | un
     throw error;
   }
   try {
-    const size = file.sizeSync();
-    if (size > limit) throw corruption(path, limit, 'length');
+    // One byte more than there can be: a decoder then sees the version first, the length next.
+    const size = Math.min(file.sizeSync(), limit + 1);
     const bytes = new Uint8Array(size);
     const length = file.readSync(bytes, 0, size, 0);
     return bytes.subarray(0, length);
@@ -75,6 +75,7 @@ export function readConfig(fs: FileSystem, directory: string): Config {
   if (bytes === undefined) throw corruption(path, 0, 'missing');
   const config = decodeConfig(bytes);
   if (!config.ok) throw decodeError(path, config);
+  if (bytes.byteLength > MAX_CONFIG_BYTES) throw corruption(path, MAX_CONFIG_BYTES, 'length');
   return config.value;
 }
 
@@ -172,6 +173,8 @@ export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Man
   writeWhole(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES));
   writeWhole(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest));
   fs.syncDirectorySync(staging);
+  // A rename does not replace a directory; one that is there has been seen to be empty.
+  if (fs.statSync(birth.directory) !== undefined) fs.rmdirSync(birth.directory);
   fs.renameSync(staging, birth.directory);
   fs.syncDirectorySync(parentOf(birth.directory));
   return manifest;

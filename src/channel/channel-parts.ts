@@ -63,7 +63,16 @@ export class ChannelParts {
     const lastTimestamp = segments.at(-1)?.lastTimestamp ?? ZERO_NANOS;
     this.frames = new FrameWriter(context, this.chain, this.unsynced, lastTimestamp);
     const { unsynced, health, frames, worker, schedule } = this;
-    this.appender = new Appender({ context, unsynced, health, frames, worker, schedule });
+    const onProgress = (): void => this.#wakeProgress();
+    this.appender = new Appender({
+      context,
+      unsynced,
+      health,
+      frames,
+      worker,
+      schedule,
+      onProgress,
+    });
     const { firstSeq } = manifest;
     this.reader = new RecordReader(context, this.chain, health, {
       firstSeq,
@@ -98,16 +107,16 @@ export class ChannelParts {
     if (!recovered.clean && stored.sync === 'always') this.#markClean();
   }
 
-  /** Resolves at the next sync, write failure or poison: whenever waiting may be over. */
+  /** Resolves when something was written, synced or failed: whenever waiting may be over. */
   progress(): Promise<void> {
     if (this.unsynced.isClean && this.appender.isIdle) return Promise.resolve();
-    this.schedule.hurry();
     return new Promise((resolve) => {
       this.#progressWaiters.push(resolve);
     });
   }
 
   #wakeProgress(): void {
+    if (this.#progressWaiters.length === 0) return;
     for (const wake of this.#progressWaiters.splice(0)) wake();
   }
 

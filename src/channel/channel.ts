@@ -3,34 +3,31 @@
  * is given and leaves the work to its parts: the appender writes, the sync worker syncs, the
  * record reader reads.
  */
+import { assert } from '../core/assert.js';
 import { redexError, type RedexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
-import { RecordClock } from './gather.js';
-import type { AppendQueue } from './append-queue.js';
-import { batchLimitError } from './frame-writer.js';
+import { Waiter } from './append-queue.js';
 import type { ChannelParts } from './channel-parts.js';
+import { Intake, type Batch } from './intake.js';
 import type { StoredChannelOptions } from './options.js';
-import { checkReadOptions, nanosOfTime, type TimeInput } from './read-options.js';
-import type { ReadBatchOptions, ReadOptions } from './read-options.js';
 import { BatchIterator, RecordIterator } from './read-iterator.js';
 import {
+  checkReadOptions,
+  nanosOfTime,
+  type ReadBatchOptions,
+  type ReadOptions,
+  type TimeInput,
+} from './read-options.js';
+import {
   checkAppendOptions,
-  checkRecordSize,
   checkSeq,
   normaliseAppend,
-  normaliseRecord,
   payloadOf,
   type Appendable,
   type AppendBatchOptions,
   type AppendOptions,
   type Durability,
-  type NormalRecord,
 } from './record-input.js';
-
-/** Bytes of the largest frame, and so of the largest batch. */
-const MAX_BATCH_BYTES = 1024 * 1024 * 1024;
-/** Records of a batch carry their seqs as 32-bit distances. */
-const MAX_BATCH_SPAN = 0x7fffffff;
 
 export interface BatchResult {
   readonly firstSeq: number;
@@ -42,12 +39,12 @@ const NO_OPTIONS: AppendBatchOptions = {};
 
 export class Channel {
   readonly #parts: ChannelParts;
-  readonly #clock: RecordClock;
+  readonly #intake: Intake;
   #closing: Promise<void> | undefined;
 
   constructor(parts: ChannelParts) {
     this.#parts = parts;
-    this.#clock = new RecordClock(parts.frames.lastTimestamp);
+    this.#intake = new Intake(parts.context, parts.appender, parts.frames);
   }
 
   get name(): string {
@@ -98,13 +95,12 @@ export class Channel {
       const bytes = payloadOf(payload);
       const record = normaliseAppend(bytes, options);
       if (options !== undefined) checkAppendOptions(options);
-      const expectedSeq = options?.expectedSeq;
-      if (expectedSeq !== undefined && expectedSeq !== this.#parts.appender.nextSeq) {
-        return this.#afterConflict(expectedSeq, () => this.append(bytes.slice(), options));
+      if (this.#isContested(options?.expectedSeq)) {
+        const batch = this.#intake.keep(this.#intake.checkOne(bytes, record));
+        return this.#appendContested(batch, options ?? NO_OPTIONS).then((span) => span.firstSeq);
       }
       this.#refuseUnlessWritable();
-      checkRecordSize(bytes.byteLength, this.#parts.context.settings.maxRecordBytes);
-      const seq = this.#gatherOne(bytes, record);
+      const seq = this.#intake.takeOne(bytes, record);
       return this.#submit(seq, seq + 1, this.#isSynced(options?.durability), seq);
     } catch (error) {
       return Promise.reject(error as Error);
@@ -117,25 +113,25 @@ export class Channel {
     options: AppendBatchOptions = NO_OPTIONS,
   ): Promise<BatchResult> {
     try {
-      const batch = this.#checkBatch(records, options);
+      checkAppendOptions(options);
+      const batch = this.#intake.checkBatch(records);
+      if (this.#isContested(options.expectedSeq)) {
+        return this.#appendContested(this.#intake.keep(batch), options);
+      }
       return this.#appendChecked(batch, options);
     } catch (error) {
       return Promise.reject(error as Error);
     }
   }
 
-  #appendChecked(batch: NormalRecord[], options: AppendBatchOptions): Promise<BatchResult> {
-    const { expectedSeq } = options;
-    if (expectedSeq !== undefined && expectedSeq !== this.#parts.appender.nextSeq) {
-      const copy = batch.map((record) => ({ ...record, payload: record.payload.slice() }));
-      return this.#afterConflict(expectedSeq, () => this.#appendChecked(copy, options));
-    }
+  #appendChecked(batch: Batch, options: AppendBatchOptions): Promise<BatchResult> {
     this.#refuseUnlessWritable();
-    const firstSeq = batch[0]?.seq ?? this.#parts.appender.nextSeq;
-    const nextSeq = this.#gatherBatch(batch);
-    const result = { firstSeq, nextSeq };
-    if (batch.length === 0) return Promise.resolve(result);
-    return this.#submit(firstSeq, nextSeq, this.#isSynced(options.durability), result);
+    if (batch.records.length === 0) {
+      const { nextSeq } = this.#parts.appender;
+      return Promise.resolve({ firstSeq: nextSeq, nextSeq });
+    }
+    const span = this.#intake.take(batch);
+    return this.#submit(span.firstSeq, span.nextSeq, this.#isSynced(options.durability), span);
   }
 
   /**
@@ -143,10 +139,11 @@ export class Channel {
    * blocks for a sync of its own. Throws BUSY, with nothing written, when it would have to wait
    * for something asynchronous.
    */
-  appendSync(payload: Uint8Array | string, options?: AppendOptions): number {
+  appendSync(payload: Uint8Array | string, options: AppendOptions = NO_OPTIONS): number {
+    checkAppendOptions(options);
     const bytes = payloadOf(payload);
-    const record = normaliseAppend(bytes, options) ?? normaliseRecord(bytes);
-    return this.#appendNow([record], options ?? NO_OPTIONS).firstSeq;
+    const batch = this.#intake.checkOne(bytes, normaliseAppend(bytes, options));
+    return this.#appendNow(batch, options).firstSeq;
   }
 
   /** `appendBatch`, before it returns. See `appendSync`. */
@@ -154,59 +151,35 @@ export class Channel {
     records: readonly Appendable[],
     options: AppendBatchOptions = NO_OPTIONS,
   ): BatchResult {
-    return this.#appendNow(this.#checkBatch(records, options), options);
+    checkAppendOptions(options);
+    return this.#appendNow(this.#intake.checkBatch(records), options);
   }
 
-  #appendNow(batch: NormalRecord[], options: AppendBatchOptions): BatchResult {
-    const { appender, worker, health, context } = this.#parts;
-    checkAppendOptions(options);
-    for (const { payload } of batch) {
-      checkRecordSize(payload.byteLength, context.settings.maxRecordBytes);
-    }
+  #appendNow(batch: Batch, options: AppendBatchOptions): BatchResult {
+    const { appender, worker, health } = this.#parts;
     this.#refuseUnlessWritable();
     appender.flushNow();
     this.#refuseUnlessWritable();
     const { expectedSeq } = options;
-    if (expectedSeq !== undefined && expectedSeq !== appender.nextSeq) {
-      throw conflict(expectedSeq, appender.nextSeq);
+    if (this.#isContested(expectedSeq)) throw conflict(expectedSeq, appender.nextSeq);
+    if (batch.records.length === 0) {
+      return { firstSeq: appender.nextSeq, nextSeq: appender.nextSeq };
     }
-    const firstSeq = batch[0]?.seq ?? appender.nextSeq;
-    if (batch.length === 0) return { firstSeq, nextSeq: firstSeq };
-    const nextSeq = this.#gatherBatch(batch);
-    let failure: RedexError | undefined;
-    const reject = (error: RedexError): void => {
-      failure = error;
-    };
-    appender.submit({ firstSeq, endSeq: nextSeq, synced: false, resolve: () => {}, reject });
+    const span = this.#intake.take(batch);
+    const waiter = new Waiter(span.firstSeq, span.nextSeq, false, span);
+    appender.submit(waiter);
     appender.flushNow();
-    if (failure !== undefined) throw failure as RedexError;
+    if (waiter.error !== undefined) throw waiter.error;
+    assert(waiter.isDone, 'a synchronous append returned before it was written');
     if (this.#isSynced(options.durability)) worker.syncNow();
     if (health.isPoisoned) throw health.poisonedError();
-    return { firstSeq, nextSeq };
-  }
-
-  #checkBatch(records: readonly Appendable[], options: AppendBatchOptions): NormalRecord[] {
-    if (!Array.isArray(records)) throw new TypeError('records must be an array');
-    checkAppendOptions(options);
-    const { maxRecordBytes } = this.#parts.context.settings;
-    let total = 0;
-    const batch = records.map((input: Appendable) => {
-      const record = normaliseRecord(input);
-      checkRecordSize(record.payload.byteLength, maxRecordBytes);
-      total += record.payload.byteLength + 18;
-      return record;
-    });
-    if (total > MAX_BATCH_BYTES) throw batchLimitError(total, MAX_BATCH_BYTES);
-    return batch;
+    return span;
   }
 
   #refuseUnlessWritable(): void {
-    const error = this.#closing === undefined ? this.#parts.health.writeError() : this.#closed();
+    const { health } = this.#parts;
+    const error = this.#closing === undefined ? health.writeError() : health.closedError();
     if (error !== undefined) throw error;
-  }
-
-  #closed(): RedexError {
-    return this.#parts.health.closedError();
   }
 
   #isSynced(durability: Durability | undefined): boolean {
@@ -214,82 +187,31 @@ export class Channel {
     return this.#parts.context.stored.sync === 'always';
   }
 
-  /** Copies one record into the queue and returns its seq. */
-  #gatherOne(payload: Uint8Array, record: NormalRecord | undefined): number {
-    const { appender, context } = this.#parts;
-    const { gather } = appender.queue;
-    const seq = record?.seq ?? appender.nextSeq;
-    if (record?.seq !== undefined) this.#checkSkip(seq, appender.nextSeq);
-    const nowMs = context.settings.runtime.now();
-    gather.beginBatch(1, payload.byteLength, seq, seq);
-    gather.add(payload, seq, record?.type ?? 0, this.#nextTime(appender.queue, record, nowMs));
-    gather.endBatch();
-    return seq;
-  }
-
-  /** Copies a batch into the queue and returns the seq after it. */
-  #gatherBatch(batch: readonly NormalRecord[]): number {
-    const { appender, context } = this.#parts;
-    const { queue, nextSeq: start } = appender;
-    if (batch.length === 0) return start;
-    let nextSeq = start;
-    let payloadBytes = 0;
-    for (const { seq, payload } of batch) {
-      if (seq !== undefined) this.#checkSkip(seq, nextSeq);
-      nextSeq = (seq ?? nextSeq) + 1;
-      payloadBytes += payload.byteLength;
-    }
-    const firstSeq = batch[0]?.seq ?? start;
-    if (nextSeq - firstSeq > MAX_BATCH_SPAN) {
-      throw new RangeError(`the seqs of one batch must lie within ${MAX_BATCH_SPAN}`);
-    }
-    const nowMs = context.settings.runtime.now();
-    const { gather } = queue;
-    gather.beginBatch(batch.length, payloadBytes, firstSeq, nextSeq - 1);
-    let seq = start;
-    for (const record of batch) {
-      seq = record.seq ?? seq;
-      gather.add(record.payload, seq, record.type, this.#nextTime(queue, record, nowMs));
-      seq++;
-    }
-    gather.endBatch();
-    return nextSeq;
-  }
-
-  #checkSkip(seq: number, nextSeq: number): void {
-    if (seq >= nextSeq && seq < Number.MAX_SAFE_INTEGER) return;
-    throw new RangeError(`seq must be at least the next one, ${nextSeq}, not ${seq}`);
-  }
-
-  #nextTime(queue: AppendQueue, record: NormalRecord | undefined, nowMs: number) {
-    // When nothing waits, what failed before has left no record whose time would bind this one.
-    if (queue.isEmpty && this.#parts.appender.isIdle) {
-      this.#clock.last = this.#parts.frames.lastTimestamp;
-    }
-    return this.#clock.next(record, nowMs);
-  }
-
   #submit<T>(firstSeq: number, endSeq: number, synced: boolean, value: T): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const done = (): void => resolve(value);
-      this.#parts.appender.submit({ firstSeq, endSeq, synced, resolve: done, reject });
-    });
+    const waiter = new Waiter(firstSeq, endSeq, synced, value);
+    this.#parts.appender.submit(waiter);
+    return waiter.promise();
+  }
+
+  #isContested(expectedSeq: number | undefined): expectedSeq is number {
+    return expectedSeq !== undefined && expectedSeq !== this.#parts.appender.nextSeq;
   }
 
   /**
    * `expectedSeq` was not met. The conflict is told when the records that cause it are visible; if
    * they fail instead, the comparison is made again.
    */
-  async #afterConflict<T>(expectedSeq: number, again: () => Promise<T>): Promise<T> {
+  async #appendContested(batch: Batch, options: AppendBatchOptions): Promise<BatchResult> {
     const { appender, worker } = this.#parts;
+    const { expectedSeq } = options;
     const contested = appender.nextSeq;
     while (worker.visibleSeq < contested && appender.nextSeq >= contested) {
       this.#refuseUnlessWritable();
       await this.#parts.progress();
     }
     this.#refuseUnlessWritable();
-    if (appender.nextSeq === expectedSeq) return again();
-    throw conflict(expectedSeq, appender.nextSeq);
+    if (this.#isContested(expectedSeq)) throw conflict(expectedSeq, appender.nextSeq);
+    return this.#appendChecked(batch, options);
   }
 
   /**
@@ -349,8 +271,9 @@ export class Channel {
 
   /** Resolves when everything appended before the call is synced. */
   async sync(): Promise<void> {
-    const error = this.#closing === undefined ? this.#parts.health.writeError() : this.#closed();
-    if (error !== undefined && error.code !== 'CORRUPT') throw error;
+    const { health } = this.#parts;
+    if (this.#closing !== undefined) throw health.closedError();
+    if (health.isPoisoned) throw health.poisonedError();
     await this.#parts.syncAll();
   }
 

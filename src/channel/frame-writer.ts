@@ -57,7 +57,7 @@ export class FrameWriter {
 
   /** Whether the frame needs a new segment, which needs the one before the active one synced. */
   needsSyncFirst(content: FrameContent): boolean {
-    return this.#needsRoll(content) && this.#unsynced.hasOpenPast;
+    return this.#unsynced.hasOpenPast && this.#needsRoll(content);
   }
 
   #needsRoll(content: FrameContent): boolean {
@@ -70,7 +70,7 @@ export class FrameWriter {
     return mustRoll(active.segment, {
       segmentBytes,
       segmentMs,
-      ageMs: this.#context.settings.runtime.now() - this.#segmentBornMs,
+      ageMs: segmentMs === 0 ? 0 : this.#context.settings.runtime.now() - this.#segmentBornMs,
       frameBytes: FRAME_HEADER_BYTES + tableBytes(content.recordCount, 0) + content.payloadBytes,
       lastSeq,
     });

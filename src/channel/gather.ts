@@ -2,7 +2,13 @@
  * The records that wait to be written, in columns: payloads are copied in as they are appended, so
  * callers may reuse their buffers at once. Split into frames at batch boundaries.
  */
-import { compareNanos, nanosFromBigint, nanosFromMs, type Nanos } from '../core/nanos.js';
+import {
+  compareNanos,
+  nanosFromBigint,
+  nanosFromMs,
+  ZERO_NANOS,
+  type Nanos,
+} from '../core/nanos.js';
 import { BATCH_END, tableBytes } from '../format/unit.js';
 import { MAX_SEQ_DELTA } from '../format/index-entry.js';
 import type { FrameContent } from '../format/frame-encoder.js';
@@ -21,22 +27,17 @@ interface FrameStart {
   readonly baseSeq: number;
 }
 
-/** Counts of a group, to take back what a rejected batch has added. */
-interface GatherMark {
-  readonly recordCount: number;
-  readonly payloadBytes: number;
-  readonly frameCount: number;
-}
-
 export class Gather {
   recordCount = 0;
   payloadBytes = 0;
-  #frames: FrameStart[] = [];
+  readonly #frames: FrameStart[] = [];
   #lengths: Uint32Array = new Uint32Array(FIRST_RECORDS);
   #stamps: Uint32Array = new Uint32Array(2 * FIRST_RECORDS);
   #types: Uint16Array = new Uint16Array(FIRST_RECORDS);
   #seqs: Float64Array = new Float64Array(FIRST_RECORDS);
   #payloads: Uint8Array = new Uint8Array(FIRST_PAYLOAD_BYTES);
+  #firstSeq = 0;
+  #firstTime: Nanos = ZERO_NANOS;
   #hasTypes = false;
   #hasStamps = false;
   #hasGaps = false;
@@ -52,18 +53,6 @@ export class Gather {
 
   get frameCount(): number {
     return this.#frames.length;
-  }
-
-  /** Where the next batch would start; `undo` goes back to it. */
-  mark(): GatherMark {
-    const { recordCount, payloadBytes } = this;
-    return { recordCount, payloadBytes, frameCount: this.#frames.length };
-  }
-
-  undo(mark: GatherMark): void {
-    this.recordCount = mark.recordCount;
-    this.payloadBytes = mark.payloadBytes;
-    this.#frames.length = mark.frameCount;
   }
 
   /**
@@ -87,30 +76,74 @@ export class Gather {
 
   add(payload: Uint8Array, seq: number, type: number, time: Nanos): void {
     const i = this.recordCount;
-    const length = payload.byteLength;
-    this.#lengths[i] = length;
-    this.#types[i] = type;
-    this.#stamps[2 * i] = time.lo;
-    this.#stamps[2 * i + 1] = time.hi;
-    this.#seqs[i] = seq;
-    if (i === 0) {
-      this.#hasTypes = type !== 0;
-      this.#hasStamps = false;
-      this.#hasGaps = false;
-    } else {
-      this.#hasTypes ||= type !== 0;
-      this.#hasStamps ||= time.lo !== this.#stamps[0] || time.hi !== this.#stamps[1];
-      this.#hasGaps ||= seq !== (this.#seqs[i - 1] ?? 0) + 1;
+    if (i === 0) this.#startGroup(seq, time);
+    if (type !== 0 && !this.#hasTypes) this.#startTypes(i);
+    if (time !== this.#firstTime && !this.#hasStamps) this.#startStamps(i, time);
+    if (seq !== this.#firstSeq + i && !this.#hasGaps) this.#startSeqs(i);
+    if (this.#hasTypes) this.#types[i] = type;
+    if (this.#hasStamps) {
+      this.#stamps[2 * i] = time.lo;
+      this.#stamps[2 * i + 1] = time.hi;
     }
-    // A typed array copy has a fixed price that is higher than a few bytes by hand.
-    const at = this.payloadBytes;
-    if (length <= 24) {
-      for (let b = 0; b < length; b++) this.#payloads[at + b] = payload[b] ?? 0;
-    } else {
-      this.#payloads.set(payload, at);
-    }
-    this.payloadBytes = at + length;
+    if (this.#hasGaps) this.#seqs[i] = seq;
+    this.#lengths[i] = payload.byteLength;
+    this.#payloads.set(payload, this.payloadBytes);
+    this.payloadBytes += payload.byteLength;
     this.recordCount = i + 1;
+  }
+
+  /** The same for records that bring nothing but a payload and follow each other. */
+  addPlain(payloads: readonly Uint8Array[], firstSeq: number, time: Nanos): void {
+    const [first] = payloads;
+    if (first === undefined) return;
+    this.add(first, firstSeq, 0, time);
+    if (this.#hasTypes || this.#hasStamps || this.#hasGaps) {
+      for (let i = 1; i < payloads.length; i++)
+        this.add(payloads[i] ?? first, firstSeq + i, 0, time);
+      return;
+    }
+    const lengths = this.#lengths;
+    const target = this.#payloads;
+    const base = this.recordCount - 1;
+    let at = this.payloadBytes;
+    for (let i = 1; i < payloads.length; i++) {
+      const payload = payloads[i] ?? first;
+      lengths[base + i] = payload.byteLength;
+      target.set(payload, at);
+      at += payload.byteLength;
+    }
+    this.recordCount = base + payloads.length;
+    this.payloadBytes = at;
+  }
+
+  #startGroup(seq: number, time: Nanos): void {
+    this.#firstSeq = seq;
+    this.#firstTime = time;
+    this.#hasTypes = false;
+    this.#hasStamps = false;
+    this.#hasGaps = false;
+  }
+
+  // A column is kept only from the record on that needs it; for those before it is filled in.
+
+  #startTypes(count: number): void {
+    this.#hasTypes = true;
+    this.#types.fill(0, 0, count);
+  }
+
+  #startStamps(count: number, time: Nanos): void {
+    const { hi, lo } = this.#firstTime;
+    if (time.hi === hi && time.lo === lo) return;
+    this.#hasStamps = true;
+    for (let i = 0; i < count; i++) {
+      this.#stamps[2 * i] = lo;
+      this.#stamps[2 * i + 1] = hi;
+    }
+  }
+
+  #startSeqs(count: number): void {
+    this.#hasGaps = true;
+    for (let i = 0; i < count; i++) this.#seqs[i] = this.#firstSeq + i;
   }
 
   endBatch(): void {
@@ -132,7 +165,7 @@ export class Gather {
       types: this.#hasTypes ? this.#types : undefined,
       timestamps: this.#hasStamps ? this.#stamps : undefined,
       baseSeq: start?.baseSeq ?? 0,
-      timestamp: { lo: this.#stamps[2 * first] ?? 0, hi: this.#stamps[2 * first + 1] ?? 0 },
+      timestamp: this.timeOf(first),
       payloads: this.#payloads,
       payloadStart,
       payloadBytes: (next?.payload ?? this.payloadBytes) - payloadStart,
@@ -140,17 +173,18 @@ export class Gather {
   }
 
   seqOf(record: number): number {
-    return this.#seqs[record] ?? 0;
+    return this.#hasGaps ? (this.#seqs[record] ?? 0) : this.#firstSeq + record;
   }
 
   timeOf(record: number): Nanos {
+    if (!this.#hasStamps) return this.#firstTime;
     return { lo: this.#stamps[2 * record] ?? 0, hi: this.#stamps[2 * record + 1] ?? 0 };
   }
 
   clear(): void {
     this.recordCount = 0;
     this.payloadBytes = 0;
-    this.#frames = [];
+    this.#frames.length = 0;
     if (this.#payloads.byteLength > KEPT_PAYLOAD_BYTES) {
       this.#payloads = new Uint8Array(FIRST_PAYLOAD_BYTES);
     }

@@ -4,7 +4,6 @@
  * it cannot be read.
  */
 import { redexError } from '../core/errors.js';
-import { encodeConfig, MAX_CONFIG_BYTES } from '../format/config.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import { CHANNEL_ID_BYTES } from '../format/file-header.js';
 import type { FileSystem } from '../fs/file-system.js';
@@ -48,26 +47,35 @@ export async function openChannelIn(
   }
 }
 
-/** Creates the channel when there is nothing at all under its name. */
+/** Creates the channel when there is nothing under its name, or nothing but an empty directory. */
 function ensureChannel(
   directory: string,
   options: ChannelOptions,
   settings: ChannelSettings,
 ): void {
-  const { fs, runtime } = settings;
+  const { fs } = settings;
   const present = fs.statSync(directory);
-  if (present !== undefined) {
-    if (present.kind === 'directory') return;
-    throw redexError('EXISTS', `${directory} is not a directory`, {
-      kind: present.kind,
-      name: directory,
-    });
-  }
+  const isDirectory = present?.kind === 'directory';
+  if (isDirectory && fs.readDirectorySync(directory).length > 0) return;
   const name = options.name ?? lastPart(directory);
+  if (present !== undefined && !isDirectory) {
+    const message = `${directory} is not a directory`;
+    throw redexError('EXISTS', message, { kind: present.kind, name: directory });
+  }
   if (options.createIfMissing === false) {
     throw redexError('NOT_FOUND', `there is no channel in ${directory}`, { kind: 'channel', name });
   }
+  createChannel(directory, name, options, settings);
+}
+
+function createChannel(
+  directory: string,
+  name: string,
+  options: ChannelOptions,
+  settings: ChannelSettings,
+): void {
   checkName(name);
+  const { fs, runtime } = settings;
   const { sync, segmentBytes, segmentMs } = options;
   const stored: StoredChannelOptions = {
     sync: sync ?? DEFAULT_STORED.sync,
@@ -75,14 +83,12 @@ function ensureChannel(
     segmentMs: segmentMs ?? DEFAULT_STORED.segmentMs,
   };
   const channelId = runtime.random(new Uint8Array(CHANNEL_ID_BYTES));
-  const config = { channelId, body: { name, created: runtime.now(), options: { ...stored } } };
-  if (encodeConfig(config).byteLength > MAX_CONFIG_BYTES) throw new RangeError('name too long');
   const parent = parentOf(directory);
   makeDirectories(fs, parent);
   createChannelDirectory(fs, {
     directory,
     staging: `${parent}/.new-${lastPart(directory)}`,
-    config,
+    config: { channelId, body: { name, created: runtime.now(), options: { ...stored } } },
     firstSeq: options.firstSeq ?? 0,
   });
 }

@@ -76,6 +76,10 @@ export interface ChannelSettings {
 }
 
 const MIB = 1024 * 1024;
+/** The seq after it is still a safe integer. */
+export const MAX_SEQ: number = Number.MAX_SAFE_INTEGER - 1;
+/** What a config may hold under `options`. */
+const STORED: readonly string[] = ['sync', 'segmentBytes', 'segmentMs'];
 
 export const DEFAULT_STORED: StoredChannelOptions = {
   sync: 'always',
@@ -108,7 +112,7 @@ export function checkOptions(options: ChannelOptions): void {
   if (options.sync !== undefined) checkSyncPolicy(options.sync);
   integer('segmentBytes', options.segmentBytes, 4096, 2 ** 31);
   integer('segmentMs', options.segmentMs, 0, Number.MAX_SAFE_INTEGER);
-  integer('firstSeq', options.firstSeq, 0, Number.MAX_SAFE_INTEGER);
+  integer('firstSeq', options.firstSeq, 0, MAX_SEQ);
   integer('maxRecordBytes', options.maxRecordBytes, 0, 256 * MIB);
   integer('maxFrameBytes', options.maxFrameBytes, 4096, 256 * MIB);
   integer('maxSyncDelayMs', options.maxSyncDelayMs, 0, 2 ** 31 - 1);
@@ -187,6 +191,7 @@ export function storedOptionsFrom(
   }
   try {
     checkName(name);
+    if (Object.keys(options).some((key) => !STORED.includes(key))) return undefined;
     checkOptions(options);
   } catch {
     return undefined;

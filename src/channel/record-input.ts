@@ -85,10 +85,12 @@ export function checkSeq(what: string, seq: unknown): asserts seq is number {
   }
 }
 
-export function normaliseRecord(input: Appendable): NormalRecord {
-  if (typeof input === 'string' || input instanceof Uint8Array) {
-    return normalise({}, payloadOf(input));
-  }
+/** A checked record of a batch: plain bytes stand for a record with nothing but a payload. */
+export type BatchRecord = Uint8Array | NormalRecord;
+
+export function normaliseRecord(input: Appendable): BatchRecord {
+  if (input instanceof Uint8Array) return input;
+  if (typeof input === 'string') return encoder.encode(input);
   if (typeof input !== 'object' || input === null) {
     throw new TypeError('a record must be a Uint8Array, a string or an object with a payload');
   }
@@ -104,6 +106,15 @@ export function normaliseAppend(
   const { type, timestamp, timestampNs, seq } = options;
   const given = [type, timestamp, timestampNs, seq].some((value) => value !== undefined);
   return given ? normalise(options, payload) : undefined;
+}
+
+export function isPlain(record: BatchRecord): record is Uint8Array {
+  return record instanceof Uint8Array;
+}
+
+/** The same record over bytes that the caller cannot change any more. */
+export function withOwnBytes(record: BatchRecord): BatchRecord {
+  return isPlain(record) ? record.slice() : { ...record, payload: record.payload.slice() };
 }
 
 export function checkAppendOptions(options: AppendBatchOptions): void {

@@ -92,11 +92,6 @@ export class SyncSchedule {
     this.#actions.requestSync();
   }
 
-  /** Somebody waits for what is hidden behind a sync: it is not put off any longer. */
-  hurry(): void {
-    if (this.#unsynced.uncovered.records > 0) this.#actions.requestSync();
-  }
-
   stop(): void {
     this.#cancelSync?.();
     this.#cancelWitness?.();

@@ -33,7 +33,7 @@ export class Unsynced {
   readonly #directories: Set<string>;
   readonly #syncing = new Set<SegmentWriter>();
   readonly #syncingDirectories = new Set<string>();
-  #written: Written = { records: 0, bytes: 0 };
+  readonly #written = { records: 0, bytes: 0 };
   #begun: Written = { records: 0, bytes: 0 };
 
   constructor(
@@ -50,10 +50,8 @@ export class Unsynced {
 
   /** A frame was written. */
   add(records: number, bytes: number, nextSeq: number): void {
-    this.#written = {
-      records: this.#written.records + records,
-      bytes: this.#written.bytes + bytes,
-    };
+    this.#written.records += records;
+    this.#written.bytes += bytes;
     this.writtenSeq = Math.max(this.writtenSeq, nextSeq);
   }
 
@@ -133,7 +131,7 @@ export class Unsynced {
       directories: [...this.#directories],
       inherited: this.#inherited,
       seq: all ? this.writtenSeq : (last?.segment.nextSeq ?? this.durableSeq),
-      written: this.#written,
+      written: { ...this.#written },
     };
   }
 

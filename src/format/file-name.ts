@@ -17,7 +17,7 @@ export function generationName(generation: number): string {
 export function parseGenerationName(name: string): number | undefined {
   const match = /^v(\d{10,16})$/.exec(name);
   const generation = Number(match?.[1]);
-  if (!Number.isSafeInteger(generation)) return undefined;
+  if (!Number.isSafeInteger(generation) || generation === 0) return undefined;
   return generationName(generation) === name ? generation : undefined;
 }
 

@@ -260,12 +260,8 @@ export class FrameEncoder {
 
   #writePayloads(at: number, content: FrameContent, start: number, byteLength: number): void {
     const { payloads } = content;
-    // A typed array copy has a fixed price that is higher than a few bytes by hand.
-    if (byteLength <= 32) {
-      for (let i = 0; i < byteLength; i++) this.bytes[at + i] = payloads[start + i] ?? 0;
-    } else {
-      this.bytes.set(new Uint8Array(payloads.buffer, payloads.byteOffset + start, byteLength), at);
-    }
+    const from = payloads.byteOffset + start;
+    this.bytes.set(new Uint8Array(payloads.buffer, from, byteLength), at);
   }
 
   #seal(at: number, covered: number, nonce: Checksum): Checksum {

@@ -72,18 +72,13 @@ export class DerivedFile {
     }
   }
 
-  /** A place in `view` for one more entry, to be filled by the caller. */
-  push(): number {
+  /** A place in `view` for `count` more entries in a row, to be filled by the caller. */
+  reserve(count: number): number {
     const { entryBytes } = this.#options;
-    let at = this.tailCount * entryBytes;
-    if (at + entryBytes > this.#tail.byteLength) {
-      if (this.tailCount >= TAIL_ENTRIES && !this.held) {
-        this.flush();
-        at = 0;
-      }
-      if (at + entryBytes > this.#tail.byteLength) this.#growTail();
-    }
-    this.tailCount++;
+    if (this.tailCount + count > TAIL_ENTRIES && !this.held) this.flush();
+    const at = this.tailCount * entryBytes;
+    this.#growTail(at + count * entryBytes);
+    this.tailCount += count;
     return at;
   }
 
@@ -91,10 +86,10 @@ export class DerivedFile {
     return this.#tailView;
   }
 
-  #growTail(): void {
-    const { entryBytes } = this.#options;
-    const entries = Math.max(64, (2 * this.#tail.byteLength) / entryBytes);
-    const tail = new Uint8Array(entries * entryBytes);
+  #growTail(needed: number): void {
+    if (needed <= this.#tail.byteLength) return;
+    const least = 64 * this.#options.entryBytes;
+    const tail = new Uint8Array(Math.max(needed, least, 2 * this.#tail.byteLength));
     tail.set(this.#tail);
     this.#tail = tail;
     this.#tailView = viewOf(tail);

@@ -88,21 +88,37 @@ export class SegmentIndex {
 
   /** Takes up the records of a frame that has been written. Never throws. */
   append(units: readonly EncodedUnit[], keys: RecordKeys): void {
-    const { baseSeq } = this.#segment;
-    const { seqs, timestamps, timestamp } = keys;
     let offset = 0;
     for (const unit of units) {
-      for (let i = 0; i < unit.recordCount; i++, offset++) {
-        const column = keys.first + offset;
-        const seq = seqs === undefined ? keys.baseSeq + offset : (seqs[column] ?? 0);
-        const idxAt = this.#idx.push();
-        const { position, byteLength, check } = unit;
-        writeIndexEntry(this.#idx.view, idxAt, seq - baseSeq, position, byteLength, check);
-        const tsAt = this.#ts.push();
-        const { view } = this.#ts;
-        view.setUint32(tsAt, timestamps?.[2 * column] ?? timestamp.lo, true);
-        view.setUint32(tsAt + 4, timestamps?.[2 * column + 1] ?? timestamp.hi, true);
-      }
+      this.#appendPositions(unit, keys, offset);
+      this.#appendTimes(unit.recordCount, keys, offset);
+      offset += unit.recordCount;
+    }
+  }
+
+  #appendPositions(unit: EncodedUnit, keys: RecordKeys, offset: number): void {
+    const { position, byteLength, check, recordCount } = unit;
+    const { seqs } = keys;
+    const first = keys.first + offset;
+    const firstDelta = keys.baseSeq + offset - this.#segment.baseSeq;
+    let at = this.#idx.reserve(recordCount);
+    const { view } = this.#idx;
+    for (let i = 0; i < recordCount; i++, at += IDX_ENTRY_BYTES) {
+      const delta =
+        seqs === undefined ? firstDelta + i : (seqs[first + i] ?? 0) - this.#segment.baseSeq;
+      writeIndexEntry(view, at, delta, position, byteLength, check);
+    }
+  }
+
+  #appendTimes(recordCount: number, keys: RecordKeys, offset: number): void {
+    const { timestamps, timestamp } = keys;
+    let column = 2 * (keys.first + offset);
+    let at = this.#ts.reserve(recordCount);
+    const { view } = this.#ts;
+    for (let i = 0; i < recordCount; i++, at += TS_ENTRY_BYTES, column += 2) {
+      view.setUint32(at, timestamps === undefined ? timestamp.lo : (timestamps[column] ?? 0), true);
+      const hi = timestamps === undefined ? timestamp.hi : (timestamps[column + 1] ?? 0);
+      view.setUint32(at + 4, hi, true);
     }
   }
 

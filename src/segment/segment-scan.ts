@@ -185,13 +185,13 @@ class Scanner {
     if (!parser.atFrameEnd) return;
     if (unit.magic === FRAME_MAGIC) this.#frameChecksum = unit.checksum;
     segment.nextSeq = parser.nextSeq;
+    segment.frameCount++;
     this.#endFrame(parser.position, this.#frameChecksum);
   }
 
   #endFrame(position: number, checksum: Checksum): void {
     const { segment } = this;
     segment.recordCount += this.#recordsInFrame;
-    segment.frameCount++;
     segment.datLength = position;
     segment.lastTimestamp = this.#lastTimestamp;
     segment.lastChecksum = checksum;

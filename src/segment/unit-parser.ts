@@ -100,7 +100,9 @@ export class UnitParser {
   #order(unit: UnitHeader): FailedCheck | undefined {
     if (unit.baseSeq < this.nextSeq) return 'sequence';
     if (unit.magic === BLOCK_MAGIC) {
-      if (this.#blocks.length === 0) return undefined;
+      // In the middle of a file a walk may begin inside a frame; later a block needs its frame's
+      // head, or what a failed write left behind would pass for a part of the log.
+      if (this.#blocks.length === 0 && this.link === undefined) return undefined;
       const listed = this.#blocks[this.#nextBlock];
       return listed !== undefined && sameChecksum(listed, unit.checksum) ? undefined : 'chain';
     }

@@ -6,9 +6,10 @@
  */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { viewOf } from '../../src/format/bytes.js';
 import { DAT_MAGIC, encodeFileHeader, FILE_HEADER_BYTES } from '../../src/format/file-header.js';
 import { FrameEncoder } from '../../src/format/frame-encoder.js';
-import { BLOCK_LIST_AT } from '../../src/format/unit.js';
+import { BLOCK_LIST_AT, FRAME_HEADER_BYTES } from '../../src/format/unit.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import type { FileHandle } from '../../src/fs/file-system.js';
 import { findNextUnit, surveyRemains } from '../../src/segment/resync.js';
@@ -18,10 +19,12 @@ import {
   DatBuilder,
   datImages,
   fileHeaders,
+  flipBit,
   frameRecords,
   halves,
   isSame,
   payloadBytes,
+  reseal,
   walkDat,
   type DatImage,
   type FileFrame,
@@ -212,6 +215,77 @@ describe('a frame that does not belong there', () => {
   });
 });
 
+describe('a frame that verifies and makes no sense', () => {
+  const [header] = fc.sample(fileHeaders, { numRuns: 1, seed: 1 });
+  if (header === undefined) throw new Error('no sample');
+  const base = { ...header, baseSeq: 0 };
+  const record = (seq: number, length: number): ModelRecord => ({
+    seq,
+    type: 0,
+    timestampNs: 1n,
+    payload: payloadBytes(length, seq),
+    batchEnd: true,
+  });
+  const blocks = Array.from({ length: 13 }, (_, i) => record(i, 1000));
+  const image = new DatBuilder(base).frame(blocks, 0).build();
+  const { nonce } = image;
+  const headEnd = image.units[1]?.end ?? 0;
+
+  test('because its seqs do not rise, is not read', () => {
+    for (const delta of [0, 2, 3]) {
+      const records = [record(0, 1), record(2, 1), record(5, 1)];
+      const { bytes, frames } = new DatBuilder(base).frame(records, 0).build();
+      const table = FILE_HEADER_BYTES + FRAME_HEADER_BYTES + 12;
+      viewOf(bytes).setUint32(table + 8, delta, true);
+      reseal(bytes, FILE_HEADER_BYTES, frames[0]?.bytes.byteLength ?? 0, nonce);
+      const walk = walkDat(bytes);
+      if (delta === 3) expect(walk).toMatchObject({ ended: 'end', records: [{}, {}, { seq: 3 }] });
+      else expect(walk).toMatchObject({ ended: 'failed', check: 'sequence', records: [] });
+    }
+  });
+
+  test('because its blocks do not fill it, is read up to the last of them', () => {
+    const bytes = new Uint8Array(image.bytes.byteLength + 8);
+    bytes.set(image.bytes);
+    viewOf(bytes).setUint32(FILE_HEADER_BYTES + 12, bytes.byteLength - FILE_HEADER_BYTES, true);
+    reseal(bytes, FILE_HEADER_BYTES, headEnd - FILE_HEADER_BYTES, nonce);
+    const walk = walkDat(bytes);
+    expect(walk).toMatchObject({ ended: 'failed', check: 'length' });
+    expect(walk.position).toBe(image.units.at(-1)?.start);
+  });
+
+  test('because a block reaches beyond it, is read up to that block', () => {
+    const bytes = image.bytes.slice();
+    const third = image.units[4];
+    const length = (third?.end ?? 0) - 8 - FILE_HEADER_BYTES;
+    viewOf(bytes).setUint32(FILE_HEADER_BYTES + 12, length, true);
+    reseal(bytes, FILE_HEADER_BYTES, headEnd - FILE_HEADER_BYTES, nonce);
+    const walk = walkDat(bytes);
+    expect(walk).toMatchObject({ ended: 'failed', check: 'length', position: third?.start });
+  });
+
+  test('because another frame stands where its next block should, is read up to there', () => {
+    const bytes = image.bytes.slice();
+    const position = image.units[3]?.start ?? 0;
+    const link = image.frames[0]?.checksum ?? nonce;
+    const encoder = new FrameEncoder();
+    const place = { position, attempt: 9, link, nonce, durableSeq: 0 };
+    encoder.encode(contentOf([record(50, 8)]), place);
+    bytes.set(encoder.bytes.subarray(0, encoder.byteLength), position);
+    const walk = walkDat(bytes);
+    expect(walk).toMatchObject({ ended: 'failed', check: 'chain', position });
+    expect(found(walk, image, 4)).toBe(true);
+  });
+
+  test('because it lists no block, is not read', () => {
+    const bytes = image.bytes.slice();
+    viewOf(bytes).setUint32(FILE_HEADER_BYTES + FRAME_HEADER_BYTES, 0, true);
+    reseal(bytes, FILE_HEADER_BYTES, BLOCK_LIST_AT, nonce);
+    const refused = { ended: 'failed', check: 'fields', position: FILE_HEADER_BYTES };
+    expect(walkDat(bytes)).toMatchObject(refused);
+  });
+});
+
 /** The same records with seqs from `first` on. */
 function renumbered(records: readonly ModelRecord[], first: number): ModelRecord[] {
   const shift = first - (records[0]?.seq ?? 0);
@@ -226,14 +300,15 @@ function fileOf(bytes: Uint8Array): FileHandle {
 }
 
 describe('looking for the next unit behind damage', () => {
-  test('finds the frame behind a destroyed one, and what it states', async () => {
+  test('finds the frame behind a damaged one, and what it states', async () => {
+    const choices = fc.tuple(fc.nat(3), fc.nat(10_000));
     await fc.assert(
-      fc.asyncProperty(datImages('small'), fc.nat(3), async (image, choice) => {
+      fc.asyncProperty(datImages('small'), choices, async (image, [choice, bit]) => {
         const { bytes, nonce, frames } = image;
         const victim = frames[choice % frames.length];
         if (victim === undefined) throw new Error('no frame');
         const { position } = victim.place;
-        bytes.fill(0xff, position, position + 16);
+        flipBit(bytes, 8 * position + (bit % (8 * victim.bytes.byteLength)));
         const end = bytes.byteLength;
         const behind = frames.filter((frame) => frame.place.position > position);
         const next = await findNextUnit(fileOf(bytes), { nonce, position, end });
@@ -255,7 +330,9 @@ describe('looking for the next unit behind damage', () => {
         if (copied === undefined) throw new Error('no frame');
         const seq = (records.at(-1)?.seq ?? 0) + 1;
         // Each record starts four bytes behind a multiple of eight: this puts the copies on one.
-        const payload = new Uint8Array(Buffer.concat([Buffer.alloc(4), copied.bytes, copied.bytes]));
+        const payload = new Uint8Array(
+          Buffer.concat([Buffer.alloc(4), copied.bytes, copied.bytes]),
+        );
         const outer = { seq, type: 0, timestampNs: 1n, payload, batchEnd: true };
         const last = { ...outer, seq: seq + 1, payload: new Uint8Array(3) };
         const builder = new DatBuilder(base).frame(records, 0).frame([outer], 0).frame([last], 0);

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import type { LogRecord } from '../../src/core/record.js';
 import { viewOf } from '../../src/format/bytes.js';
 import type { Checksum } from '../../src/format/checksum.js';
-import { FrameEncoder } from '../../src/format/frame-encoder.js';
+import { FrameEncoder, type FramePlace } from '../../src/format/frame-encoder.js';
 import {
   BLOCK_LIST_AT,
   BLOCK_MAGIC,
@@ -46,12 +46,16 @@ interface SampleUnit {
   readonly nonce: Checksum;
 }
 
+function sampleOf(encoder: FrameEncoder, { position, nonce }: FramePlace): SampleUnit {
+  return { bytes: encoder.bytes.slice(0, encoder.byteLength), position, nonce };
+}
+
 const smallFrames: fc.Arbitrary<SampleUnit> = fc
   .tuple(frameRecords('small'), framePlaces)
   .map(([records, place]) => {
     const encoder = new FrameEncoder();
     encoder.encode(contentOf(records), place);
-    return { bytes: encoder.bytes.slice(0, encoder.byteLength), ...place };
+    return sampleOf(encoder, place);
   });
 
 const bareUnits: fc.Arbitrary<SampleUnit> = fc
@@ -60,7 +64,7 @@ const bareUnits: fc.Arbitrary<SampleUnit> = fc
     const encoder = new FrameEncoder();
     if (sealed === undefined) encoder.encodeWitness(nextSeq, timestamp, place);
     else encoder.encodeSeal(nextSeq, sealed, timestamp, place);
-    return { bytes: encoder.bytes.slice(0, encoder.byteLength), ...place };
+    return sampleOf(encoder, place);
   });
 
 /** The head of a frame of blocks with all that follows, and each block to the end of the frame. */

@@ -71,7 +71,7 @@ function expectRecords(read: readonly LogRecord[], written: readonly ModelRecord
   expect(read.length).toBe(written.length);
   for (const [i, record] of written.entries()) {
     const found = read[i];
-    expect(found !== undefined && isSame(found, record), `record ${i}`).toBe(true);
+    expect([i, found !== undefined && isSame(found, record)]).toEqual([i, true]);
   }
 }
 

@@ -105,6 +105,15 @@ describe('what a checksum covers', () => {
     expect(withBlocks(SEAL_MAGIC, 256, 2)).toBe(256);
     expect(withBlocks(BLOCK_MAGIC, 48, 2)).toBe(48);
   });
+
+  test('is not looked for behind the end of the bytes', () => {
+    const view = witness();
+    view.setUint16(44, FLAG_BLOCKS, true);
+    const unit = decodeUnitHeader(view, 0, POSITION, FRAME_HEADER_BYTES);
+    if (typeof unit === 'string') throw new Error(unit);
+    expect(view.byteLength).toBe(FRAME_HEADER_BYTES);
+    expect(coveredBytes(view, 0, unit)).toBeUndefined();
+  });
 });
 
 test('each column adds its width to the record table', () => {

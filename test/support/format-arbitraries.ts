@@ -17,9 +17,14 @@ import {
   FILE_HEADER_BYTES,
   type FileHeader,
 } from '../../src/format/file-header.js';
-import { FrameEncoder, type FrameContent, type FramePlace } from '../../src/format/frame-encoder.js';
+import {
+  FrameEncoder,
+  type FrameContent,
+  type FramePlace,
+} from '../../src/format/frame-encoder.js';
 import { BATCH_END } from '../../src/format/unit.js';
 import { decodeRecords } from '../../src/format/unit-records.js';
+import type { Chunk } from '../../src/segment/chunk.js';
 import { UnitParser } from '../../src/segment/unit-parser.js';
 
 export const u32: fc.Arbitrary<number> = fc.integer({ min: 0, max: 0xffffffff });
@@ -146,7 +151,7 @@ export function frameRecords(size: 'small' | 'large'): fc.Arbitrary<ModelRecord[
     .map(([list, firstSeq, since]) => modelRecords(list, firstSeq, since));
 }
 
-/** What the encoder is given for records. Entries before `first` and payloads are never looked at. */
+/** Encoder input for records. Entries before `first`, and payloads before the start, are junk. */
 export function contentOf(records: readonly ModelRecord[], first: number = 2): FrameContent {
   const count = first + records.length;
   const lengths = new Uint32Array(count).fill(0xaaaaaaaa);
@@ -326,6 +331,10 @@ export interface Walk {
   readonly check: FailedCheck | 'version' | undefined;
 }
 
+function chunkOf(bytes: Uint8Array, position: number): Chunk {
+  return { bytes, view: viewOf(bytes), position, byteLength: bytes.byteLength };
+}
+
 /** Reads a dat file from its header to its end, in pieces no longer than what was asked for. */
 export function walkDat(bytes: Uint8Array, inPieces: boolean = false): Walk {
   const header = decodeFileHeader(DAT_MAGIC, bytes.subarray(0, FILE_HEADER_BYTES));
@@ -334,20 +343,22 @@ export function walkDat(bytes: Uint8Array, inPieces: boolean = false): Walk {
   const { nonce, checksum: link, baseSeq: nextSeq } = header.value;
   const end = bytes.byteLength;
   const parser = new UnitParser({ nonce, position: FILE_HEADER_BYTES, end, link, nextSeq });
-  const whole = { bytes, view: viewOf(bytes), position: 0, byteLength: end };
-  let chunk = inPieces ? { ...whole, byteLength: 0 } : whole;
+  let chunk = chunkOf(bytes.subarray(0, inPieces ? 0 : end), 0);
   for (let steps = 0; steps <= end; steps++) {
     const step = parser.step(chunk);
-    const { position, unit, at } = parser;
+    const { position, unit, at, needed } = parser;
     if (step === 'more') {
-      if (parser.needed > end - position) throw new Error('more was asked for than there is');
-      const piece = bytes.slice(position, position + parser.needed);
-      const { byteLength } = piece;
-      chunk = inPieces ? { bytes: piece, view: viewOf(piece), position, byteLength } : whole;
+      if (needed > end - position) throw new Error('more was asked for than there is');
+      chunk = chunkOf(bytes.subarray(position, inPieces ? position + needed : end), position);
     } else if (step === 'records' && unit !== undefined) {
       decodeRecords(chunk.bytes, chunk.view, at, unit, 0, Infinity, records);
     } else if (step !== 'records' && step !== 'head') {
-      return { records, ended: step, position, check: step === 'failed' ? parser.check : undefined };
+      return {
+        records,
+        ended: step,
+        position,
+        check: step === 'failed' ? parser.check : undefined,
+      };
     }
   }
   throw new Error('the walk does not end');
