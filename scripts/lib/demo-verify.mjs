@@ -47,6 +47,10 @@ class SourceCursor {
     }
     return this.#batch[seq - this.#first];
   }
+
+  async close() {
+    await this.#batches.return();
+  }
 }
 
 class Verdict {
@@ -80,6 +84,7 @@ async function compare(channel, { source, acknowledged }) {
       next = Math.max(next + 1, error.seqRange?.nextSeq ?? channel.nextSeq);
     }
   }
+  await cursor.close();
   return verdict;
 }
 

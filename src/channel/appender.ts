@@ -87,12 +87,16 @@ export class Appender {
   submit(waiter: PendingAppend): void {
     this.#filling.push(waiter);
     if (waiter.synced) this.#syncWanted = true;
-    const first = !this.#tickOpen;
-    if (first) {
-      this.#tickOpen = true;
-      this.#parts.context.settings.runtime.defer(this.#endTick);
-      if (this.#writing.isEmpty && this.#inFlight === undefined) this.#pump(false);
-    }
+    if (this.#tickOpen) return;
+    this.#tickOpen = true;
+    this.#parts.context.settings.runtime.defer(this.#endTick);
+    if (this.#writing.isEmpty && this.#inFlight === undefined) this.#pump(false);
+  }
+
+  /** The same for a synchronous append: it is written, or rejected, when this returns. */
+  submitNow(waiter: PendingAppend): void {
+    this.#filling.push(waiter);
+    this.flushNow();
   }
 
   #onTickEnd(): void {
@@ -101,10 +105,11 @@ export class Appender {
     this.#startSync();
   }
 
+  /** Syncs for those who wait for it; who is not written yet waits for the next sync. */
   #startSync(): void {
-    if (!this.#syncWanted || !this.#writing.isEmpty || !this.#filling.isEmpty) return;
-    this.#syncWanted = false;
-    this.#parts.worker.request('all');
+    if (!this.#syncWanted) return;
+    if (this.#writing.isEmpty && this.#filling.isEmpty) this.#syncWanted = false;
+    if (this.#parts.worker.isAwaited) this.#parts.worker.request('all');
   }
 
   /**

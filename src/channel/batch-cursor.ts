@@ -19,8 +19,6 @@ export interface CursorOptions {
   readonly to: number;
   /** Every batch gets a buffer that is never written again. */
   readonly ownBytes: boolean;
-  /** Bytes of the first read. */
-  readonly expected?: number;
 }
 
 /** A position inside of one segment. */
@@ -74,11 +72,8 @@ export class BatchCursor {
       const { nonce, datLength: end, headerChecksum, baseSeq, sealed } = segment;
       const link = position === FILE_HEADER_BYTES ? headerChecksum : undefined;
       const parser = new UnitParser({ nonce, position, end, link, nextSeq: baseSeq });
-      const { ownBytes, expected } = this.#options;
-      const chunks = new ChunkReader(open.dat, end, {
-        ownBytes,
-        ...(expected === undefined ? {} : { expected }),
-      });
+      const { ownBytes } = this.#options;
+      const chunks = new ChunkReader(open.dat, end, { ownBytes });
       this.#walk = { open, segment, parser, chunks, end, sealed, chunk: undefined };
       return this.#walk;
     } catch (error) {

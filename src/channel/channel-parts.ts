@@ -30,8 +30,8 @@ export class ChannelParts {
   readonly appender: Appender;
   readonly reader: RecordReader;
   #cleanCounter: number;
-  /** The clean mark on disk still describes what is there. */
-  #clean: boolean;
+  /** Segment and end that the clean mark on disk describes. */
+  #marked: { readonly baseSeq: number; readonly datLength: number } | undefined;
   #progressWaiters: (() => void)[] = [];
 
   private constructor(context: ChannelContext, recovered: RecoveredChannel) {
@@ -39,7 +39,8 @@ export class ChannelParts {
     this.context = context;
     this.manifest = manifest;
     this.#cleanCounter = recovered.cleanCounter;
-    this.#clean = recovered.clean;
+    const last = segments.at(-1);
+    if (recovered.clean && last !== undefined) this.#marked = { ...last };
     this.health = new Health(context, damage);
     this.chain = new SegmentChain(context, segments);
     const { inheritedDirectories } = recovered;
@@ -133,21 +134,23 @@ export class ChannelParts {
   #markClean(): void {
     const segment = this.chain.last;
     if (segment === undefined) return;
+    const { baseSeq, datLength } = segment;
+    if (this.#marked?.baseSeq === baseSeq && this.#marked.datLength === datLength) return;
     const { fs, directory, channelId } = this.context;
     this.#cleanCounter++;
     writeCleanMark(fs, directory, {
       channelId,
       counter: this.#cleanCounter,
       generation: this.manifest.generation,
-      baseSeq: segment.baseSeq,
-      datLength: segment.datLength,
+      baseSeq,
+      datLength,
       nextSeq: segment.nextSeq,
       lastChecksum: segment.lastChecksum,
       lastTimestamp: segment.lastTimestamp,
       recordCount: segment.recordCount,
       frameCount: segment.frameCount,
     });
-    this.#clean = true;
+    this.#marked = { baseSeq, datLength };
   }
 
   async close(): Promise<void> {
@@ -160,8 +163,7 @@ export class ChannelParts {
       await worker.idle();
       schedule.stop();
       unsynced.active?.open.index.flush();
-      const changed = !this.#clean || unsynced.hasWritten;
-      if (changed && health.damage === undefined) this.#markClean();
+      if (health.damage === undefined) this.#markClean();
     } catch (error) {
       await worker.idle();
       throw ioError('close', this.context.directory, error, 'unknown');

@@ -81,7 +81,7 @@ export class Channel {
     return this.#parts.chain.all.reduce((sum, segment) => sum + segment.datLength, 0);
   }
 
-  /** Raised by each recovery that cut a torn tail: seqs remembered from before may be others now. */
+  /** Raised by each recovery that cut a torn tail: remembered seqs may be others now. */
   get recoveryEpoch(): number {
     return this.#parts.manifest.recoveryEpoch;
   }
@@ -103,7 +103,7 @@ export class Channel {
       const seq = this.#intake.takeOne(bytes, record);
       return this.#submit(seq, seq + 1, this.#isSynced(options?.durability), seq);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return rejected(error);
     }
   }
 
@@ -120,7 +120,7 @@ export class Channel {
       }
       return this.#appendChecked(batch, options);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return rejected(error);
     }
   }
 
@@ -167,8 +167,7 @@ export class Channel {
     }
     const span = this.#intake.take(batch);
     const waiter = new Waiter(span.firstSeq, span.nextSeq, false, span);
-    appender.submit(waiter);
-    appender.flushNow();
+    appender.submitNow(waiter);
     if (waiter.error !== undefined) throw waiter.error;
     assert(waiter.isDone, 'a synchronous append returned before it was written');
     if (this.#isSynced(options.durability)) worker.syncNow();
@@ -222,7 +221,7 @@ export class Channel {
     try {
       checkSeq('seq', seq);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return rejected(error);
     }
     return this.#parts.reader.get(seq);
   }
@@ -264,7 +263,7 @@ export class Channel {
     const batches = new BatchIterator(this.#parts.reader, { reverse: true, limit: count });
     for (;;) {
       const result = await batches.next();
-      if (result.done === true) return records.reverse();
+      if (result.done === true) return records.toReversed();
       for (const record of result.value) records.push(record);
     }
   }
@@ -300,4 +299,8 @@ function conflict(expectedSeq: number, actualSeq: number): RedexError {
       actualSeq,
     },
   );
+}
+
+function rejected(error: unknown): Promise<never> {
+  return Promise.reject(error instanceof Error ? error : new Error(String(error)));
 }

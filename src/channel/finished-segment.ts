@@ -20,6 +20,9 @@ import type { Segment } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import { versionError } from './channel-files.js';
 
+/** Later than any other, so that a search by time looks into the segment. */
+const UNKNOWN_TIME = { hi: 0xffffffff, lo: 0xffffffff };
+
 /** The header of a segment of this channel and base; FORMAT_VERSION is thrown. */
 export function readOwnHeader(
   context: ChannelContext,
@@ -68,6 +71,7 @@ export function openFinished(
     if (seal === undefined) {
       // How many records there are is not known; reads find out whether any is missing.
       segment.recordCount = nextBaseSeq - baseSeq;
+      segment.lastTimestamp = UNKNOWN_TIME;
       return segment;
     }
     applySeal(segment, seal);
@@ -108,7 +112,7 @@ export function unreadable(
     recordCount: 0,
     frameCount: 0,
     datLength: 0,
-    lastTimestamp: { hi: 0xffffffff, lo: 0xffffffff },
+    lastTimestamp: UNKNOWN_TIME,
     lastChecksum: none,
     sealed: true,
     damage: { check, position: 0, fromSeq: baseSeq },

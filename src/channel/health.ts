@@ -2,7 +2,7 @@
  * Whether a channel still takes work. Poison is sticky: after a failed sync nobody can say what is
  * on the disk, so nothing is acknowledged any more until the channel is opened again (RULES S3).
  */
-import { RedexError, redexError, type RedexErrorOf } from '../core/errors.js';
+import { redexError, type RedexError, type RedexErrorOf } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import { corruption } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';

@@ -71,7 +71,7 @@ export class Intake {
     }
     const records: BatchRecord[] = [];
     let payloadBytes = 0;
-    for (const input of inputs) {
+    for (const input of inputs as readonly Appendable[]) {
       const record = normaliseRecord(input);
       const { byteLength } = isPlain(record) ? record : record.payload;
       checkRecordSize(byteLength, maxRecordBytes);

@@ -52,7 +52,7 @@ export interface ChannelOptions {
    * larger gets a frame of its own, of at most 1 GiB.
    */
   readonly maxFrameBytes?: number | undefined;
-  /** How long an append that asked only for `written` stays unsynced under `always`. Default: 50. */
+  /** How long an append that asked only for `written` stays unsynced under `always`; 50. */
   readonly maxSyncDelayMs?: number | undefined;
   /** File descriptors that reading may keep open. Default: 512. */
   readonly maxOpenFiles?: number | undefined;
@@ -79,7 +79,7 @@ const MIB = 1024 * 1024;
 /** The seq after it is still a safe integer. */
 export const MAX_SEQ: number = Number.MAX_SAFE_INTEGER - 1;
 /** What a config may hold under `options`. */
-const STORED: readonly string[] = ['sync', 'segmentBytes', 'segmentMs'];
+const STORED: ReadonlySet<string> = new Set(['sync', 'segmentBytes', 'segmentMs']);
 
 export const DEFAULT_STORED: StoredChannelOptions = {
   sync: 'always',
@@ -191,12 +191,12 @@ export function storedOptionsFrom(
   }
   try {
     checkName(name);
-    if (Object.keys(options).some((key) => !STORED.includes(key))) return undefined;
+    if (Object.keys(options).some((key) => !STORED.has(key))) return undefined;
     checkOptions(options);
   } catch {
     return undefined;
   }
-  return { name, created, stored: { ...DEFAULT_STORED, ...options } as StoredChannelOptions };
+  return { name, created, stored: { ...DEFAULT_STORED, ...options } };
 }
 
 /** The first stored option that was given and differs, if any. */

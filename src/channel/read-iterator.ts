@@ -70,7 +70,7 @@ class BatchSource {
       const batch = await this.#collect(window);
       to = from;
       this.#range = { ...range, to };
-      if (batch.length > 0) return batch.reverse();
+      if (batch.length > 0) return batch.toReversed();
     }
     return undefined;
   }

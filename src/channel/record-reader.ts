@@ -101,14 +101,8 @@ export class RecordReader {
     return { from, to, endsPoisoned };
   }
 
-  cursor(range: ReadRange, ownBytes: boolean, expected?: number): BatchCursor {
-    const { from, to } = range;
-    return new BatchCursor(this.chain, {
-      from,
-      to,
-      ownBytes,
-      ...(expected === undefined ? {} : { expected }),
-    });
+  cursor(range: ReadRange, ownBytes: boolean): BatchCursor {
+    return new BatchCursor(this.chain, { from: range.from, to: range.to, ownBytes });
   }
 
   /** End of what a poisoned channel can vouch for; undefined while it is not poisoned. */

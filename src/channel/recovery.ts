@@ -6,7 +6,6 @@
 import type { FailedCheck } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import type { CleanMark } from '../format/clean-mark.js';
-import type { FileHeader } from '../format/file-header.js';
 import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { corruption, type Segment } from '../segment/segment.js';
@@ -84,7 +83,7 @@ function listSegments(context: ChannelContext): number[] {
     .map(parseSegmentFileName)
     .filter((parsed) => parsed?.kind === 'dat')
     .map((parsed) => parsed?.baseSeq ?? 0)
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
 }
 
 /** The last segment as the clean mark describes it, or undefined when it does not fit any more. */
@@ -201,7 +200,7 @@ async function scanInto(context: ChannelContext, baseSeq: number, suffix: Suffix
     const scan =
       typeof header === 'string'
         ? headless(directory, baseSeq, file.sizeSync(), header)
-        : await scanSegment(file, directory, header as FileHeader, context.owner);
+        : await scanSegment(file, directory, header, context.owner);
     suffix.scans.unshift(scan);
     suffix.entries.unshift({
       baseSeq,

@@ -111,7 +111,7 @@ export class SegmentChain {
     }
   }
 
-  /** Closes everything. Segments that readers still use are closed as well: their next read fails. */
+  /** Closes everything, what readers still use as well: their next read fails. */
   close(): void {
     for (const writer of this.#writers.values()) {
       writer.open.close();

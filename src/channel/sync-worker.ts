@@ -67,6 +67,11 @@ export class SyncWorker {
     return this.#groups[this.#firstGroup]?.firstSeq ?? this.#unsynced.writtenSeq;
   }
 
+  /** Somebody waits for a sync of records that have been written. */
+  get isAwaited(): boolean {
+    return this.#firstGroup < this.#groups.length;
+  }
+
   /** Adds appends whose records have been written. Their sync has still to be requested. */
   wait(group: SyncGroup): void {
     this.#groups.push(group);

@@ -60,11 +60,6 @@ export class Unsynced {
     this.#directories.add(directory);
   }
 
-  /** Whether a frame with records was written since the channel was opened. */
-  get hasWritten(): boolean {
-    return this.#written.bytes > 0;
-  }
-
   /** Records and bytes that no sync has begun after. */
   get uncovered(): Written {
     return {

@@ -22,7 +22,7 @@ export class ChunkReader {
   /** The file's bytes beyond this are not looked at. */
   readonly #end: number;
   readonly #ownBytes: boolean;
-  #wanted: number;
+  #wanted: number = FIRST_CHUNK_BYTES;
   #bytes: Uint8Array = new Uint8Array(0);
   #view: DataView = viewOf(this.#bytes);
 
@@ -30,11 +30,10 @@ export class ChunkReader {
    * `ownBytes`: every chunk gets a buffer of its own, which is never written again. Otherwise a
    * chunk lives until the next `read`.
    */
-  constructor(file: FileHandle, end: number, options: { ownBytes: boolean; expected?: number }) {
+  constructor(file: FileHandle, end: number, options: { ownBytes: boolean }) {
     this.#file = file;
     this.#end = end;
     this.#ownBytes = options.ownBytes;
-    this.#wanted = options.expected ?? FIRST_CHUNK_BYTES;
   }
 
   /**
@@ -43,7 +42,7 @@ export class ChunkReader {
    */
   async read(position: number, needed: number): Promise<Chunk> {
     const wanted = Math.max(needed, this.#wanted);
-    this.#wanted = Math.min(MAX_CHUNK_BYTES, Math.max(FIRST_CHUNK_BYTES, 4 * this.#wanted));
+    this.#wanted = Math.min(MAX_CHUNK_BYTES, 4 * this.#wanted);
     const length = Math.max(0, Math.min(wanted, this.#end - position));
     if (this.#ownBytes || this.#bytes.byteLength < length) {
       this.#bytes = new Uint8Array(this.#ownBytes ? length : Math.max(length, this.#wanted));

@@ -18,7 +18,7 @@ import {
 import { checkRecordTable, decodeRecords, visitRecordKeys } from '../format/unit-records.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { IndexRebuild } from './index-rebuild.js';
-import { SegmentIndex, type IndexOwner } from './segment-index.js';
+import type { IndexOwner, SegmentIndex } from './segment-index.js';
 import type { Segment } from './segment.js';
 import { walkSegment } from './segment-walk.js';
 

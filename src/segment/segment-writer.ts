@@ -5,7 +5,7 @@
  */
 import type { Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
-import { DAT_MAGIC, encodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
+import { DAT_MAGIC, encodeFileHeader } from '../format/file-header.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { EncodedUnit, FramePlace } from '../format/frame-encoder.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
@@ -106,7 +106,7 @@ export class SegmentWriter {
   ): Promise<SegmentWriter> {
     const path = segmentPath(segment, 'dat');
     const dat = owner.fs.openSync(path, 'write');
-    const second = owner.fs.openSync(path, 'write');
+    const second = openSecond(owner.fs, path, dat);
     const index = new SegmentIndex(owner, segment);
     const open = new OpenSegment(owner, segment, dat, index, scratch);
     if (segment.recordCount > 0 && !index.openExisting('write')) await open.rebuildIndex();
@@ -157,7 +157,7 @@ export class SegmentWriter {
     }
   }
 
-  /** Takes away what a failed write may have left behind the last frame. Throws what the fs says. */
+  /** Takes away what a failed write may have left behind the last frame. */
   cutBack(): void {
     this.dirty = true;
     this.open.dat.truncateSync(this.segment.datLength);
@@ -187,6 +187,15 @@ export class SegmentWriter {
   }
 }
 
+function openSecond(fs: FileSystem, path: string, first: FileHandle): FileHandle {
+  try {
+    return fs.openSync(path, 'write');
+  } catch (error) {
+    first.closeSync();
+    throw error;
+  }
+}
+
 /** Whether a file that could not be made whole is gone again. */
 function discard(
   fs: FileSystem,
@@ -203,6 +212,3 @@ function discard(
     return false;
   }
 }
-
-/** Bytes of a segment that holds nothing yet. */
-export const EMPTY_SEGMENT_BYTES: number = FILE_HEADER_BYTES;

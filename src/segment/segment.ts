@@ -57,9 +57,10 @@ export function corruption(
     seqRange === undefined
       ? ''
       : `; records ${seqRange.firstSeq} to ${seqRange.nextSeq - 1} cannot be read`;
-  return redexError(
-    'CORRUPT',
-    `${path} is damaged at byte ${position} (${check})${records}; \`redex verify\` lists all damage`,
-    { path, position, check, ...(seqRange === undefined ? {} : { seqRange }) },
-  );
+  return redexError('CORRUPT', `${path} is damaged at byte ${position} (${check})${records}`, {
+    path,
+    position,
+    check,
+    ...(seqRange === undefined ? {} : { seqRange }),
+  });
 }

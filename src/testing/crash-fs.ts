@@ -10,6 +10,7 @@
  *   succeed and do not cover it, and each handle that was open reports the failure once.
  * - Nothing here reads a clock, draws a random number or waits for anything but `defer`.
  */
+import { systemRuntime } from '../core/runtime.js';
 import type { DirectoryEntry, FileHandle, FileStat, OpenMode } from '../fs/file-system.js';
 import { MemoryFs } from '../fs/memory-fs.js';
 import type { EntryChange, MemoryDirectory, MemoryFile } from '../fs/memory-nodes.js';
@@ -59,7 +60,10 @@ export class CrashFs extends MemoryFs implements SyncFaults {
     super(state.root);
     this.profile = options.profile ?? strict;
     this.#state = state;
-    this.#log = new OperationLog(options.defer ?? queueMicrotask, options.onOperation);
+    this.#log = new OperationLog(
+      options.defer ?? ((task) => systemRuntime.defer(task)),
+      options.onOperation,
+    );
   }
 
   /** What may be left after a crash now. Handles, and whatever is in flight, stay behind. */

@@ -7,6 +7,7 @@
  * - A handle has unsynced bytes until a sync through it succeeds that began after its last write or
  *   truncation ended. A sync that lies counts: the caller cannot know.
  */
+import { systemRuntime } from '../core/runtime.js';
 import type {
   DirectoryEntry,
   FileHandle,
@@ -30,7 +31,7 @@ export class FaultFs implements FileSystem {
 
   constructor(inner: FileSystem, options: FaultFsOptions = {}) {
     this.inner = inner;
-    this.#context = new FaultContext(inner, options.defer ?? queueMicrotask);
+    this.#context = new FaultContext(inner, options.defer ?? ((task) => systemRuntime.defer(task)));
   }
 
   inject(rule: FaultRule): InjectedFault {

@@ -2,7 +2,7 @@
  * A Runtime that a test drives by hand: time moves, timers run and input/output completes only when
  * told to, and all randomness comes from one seed, so that a run can be repeated.
  */
-import type { Cancel, Runtime } from '../core/runtime.js';
+import { systemRuntime, type Cancel, type Runtime } from '../core/runtime.js';
 import { Random } from './choices.js';
 
 export interface ManualRuntimeOptions {
@@ -58,7 +58,7 @@ export class ManualRuntime implements Runtime {
 
   defer(task: () => void): void {
     this.#deferred += 1;
-    queueMicrotask(task);
+    systemRuntime.defer(task);
   }
 
   schedule(task: () => void, delayMs: number): Cancel {
@@ -114,7 +114,7 @@ export class ManualRuntime implements Runtime {
 
   /** To be given to a CrashFs (and a FaultFs) as `defer`: holds the completion until `runIo`. */
   readonly deferIo: (complete: () => void) => void = (complete) => {
-    if (this.#ioOrder === 'immediate') queueMicrotask(complete);
+    if (this.#ioOrder === 'immediate') systemRuntime.defer(complete);
     else this.#heldIo.push(complete);
   };
 

@@ -177,6 +177,34 @@ describe('a frame that does not belong there', () => {
     );
   });
 
+  test('left over from a failed write is not read as a block without its head', () => {
+    const record = (seq: number, length: number): ModelRecord => ({
+      seq,
+      type: 0,
+      timestampNs: 1n,
+      payload: payloadBytes(length, seq),
+      batchEnd: true,
+    });
+    const [header] = fc.sample(fileHeaders, { numRuns: 1, seed: 1 });
+    if (header === undefined) throw new Error('no sample');
+    // Attempt 1: a frame of blocks that was written in part and cut back.
+    const blocks = Array.from({ length: 13 }, (_, i) => record(i, 1000));
+    const failed = new DatBuilder({ ...header, baseSeq: 0 }).frame(blocks, 0).build();
+    const { start, recordsBefore } = failed.units[3] ?? { start: 0, recordsBefore: 0 };
+    expect(recordsBefore).toBe(4);
+    // Attempt 2: one record that ends exactly where the second block starts.
+    const first = failed.frames[0]?.place;
+    if (first === undefined) throw new Error('no frame');
+    const encoder = new FrameEncoder();
+    const alone = record(0, start - first.position - FRAME_HEADER_BYTES - 4);
+    encoder.encode(contentOf([alone]), { ...first, attempt: 2 });
+    const image = failed.bytes.slice();
+    image.set(encoder.bytes.subarray(0, encoder.byteLength), first.position);
+    const walk = walkDat(image);
+    expect(walk.records.map(({ seq }) => seq)).toEqual([0]);
+    expect(walk).toMatchObject({ ended: 'failed', position: start, check: 'chain' });
+  });
+
   test('that goes back in seqs is not read', () => {
     fc.assert(
       fc.property(fileHeaders, frameRecords('small'), (header, records) => {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { requires } from '../support/requirements.js';
 import { nodeFs } from '../../src/fs/node-fs.js';
 import { bytesOf, codeOf } from '../../src/testing/contract-support.js';
 import { fileSystemContract } from '../../src/testing/file-system-contract.js';
@@ -31,14 +32,16 @@ describe('nodeFs', () => {
     rmSync(root, { recursive: true });
   });
 
-  test.skipIf(process.platform === 'win32')('keeps others out of files and directories', () => {
+  test('keeps others out of files and directories', (context) => {
+    requires(context, process.platform !== 'win32', 'Windows has neither modes nor symbolic links');
     nodeFs.openSync(`${root}/file`, 'create').closeSync();
     nodeFs.mkdirSync(`${root}/directory`);
     expect(statSync(`${root}/file`).mode & 0o777).toBe(0o600);
     expect(statSync(`${root}/directory`).mode & 0o777).toBe(0o700);
   });
 
-  test.skipIf(process.platform === 'win32')('stat does not follow links, realpath does', () => {
+  test('stat does not follow links, realpath does', (context) => {
+    requires(context, process.platform !== 'win32', 'Windows has neither modes nor symbolic links');
     nodeFs.mkdirSync(`${root}/directory`);
     symlinkSync(`${root}/directory`, `${root}/link`);
     expect(nodeFs.statSync(`${root}/link`)).toEqual({ kind: 'other', size: 0 });

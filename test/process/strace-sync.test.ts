@@ -1,0 +1,199 @@
+/**
+ * Goal: an append under `always` is acknowledged only after a sync that began when its bytes, all
+ * bytes below them and the names of their files had been written (RULES S1).
+ * Method: strace records the system calls of a program that tells its acknowledgements. Killing a
+ * process cannot show this: the page cache survives. Programs that acknowledge too early, and
+ * traces that were tampered with, show that the judge can say no.
+ */
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
+import { viewOf } from '../../src/format/bytes.js';
+import { FILE_HEADER_BYTES } from '../../src/format/file-header.js';
+import { decodeUnitHeader, SEAL_MAGIC } from '../../src/format/unit.js';
+import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
+import { runProgram } from '../support/process-run.js';
+import {
+  judgeTrace,
+  parseTrace,
+  type TracedFrame,
+  type TracedSegment,
+  type TraceVerdict,
+} from '../support/process-trace.js';
+import { commandExists, requires } from '../support/requirements.js';
+
+const CALLS = 'pwrite64,write,fdatasync,fsync,openat,?rename,?renameat,?renameat2';
+
+let built: ProcessPackage;
+let scratch: string;
+let canTrace = false;
+
+beforeAll(async () => {
+  built = buildProcessPackage();
+  scratch = realpathSync(mkdtempSync(join(tmpdir(), 'redex-strace-')));
+  if (!commandExists('strace')) return;
+  // Where tracing is forbidden, strace is there and fails.
+  const probe = await runProgram('strace', ['-f', '-o', join(scratch, 'probe'), 'true']);
+  canTrace = probe.code === 0;
+});
+
+afterAll(() => {
+  built.remove();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+interface Traced {
+  readonly text: string;
+  readonly directory: string;
+  readonly segments: readonly TracedSegment[];
+}
+
+async function traceOf(context: TestContext, shape: string): Promise<Traced> {
+  requires(context, canTrace, 'needs strace, and the right to trace');
+  const directory = join(scratch, `${shape}.log`);
+  const output = join(scratch, `${shape}.trace`);
+  const program = built.path('test/support/process-ack-writer.ts');
+  const options = ['-f', '-y', '-s', '32', '-e', `trace=${CALLS}`, '-o', output];
+  const args = [...options, process.execPath, program, directory, shape];
+  const { code, stderr } = await runProgram('strace', args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return { text: readFileSync(output, 'utf8'), directory, segments: segmentsOf(directory) };
+}
+
+/** Where the frames stand, read from the dat files. */
+function segmentsOf(directory: string): TracedSegment[] {
+  const generation = join(directory, 'v0000000001');
+  const names = readdirSync(generation).filter((name) => name.endsWith('.dat'));
+  return names.toSorted().map((name) => {
+    const path = join(generation, name);
+    const bytes = readFileSync(path);
+    const frames: TracedFrame[] = [];
+    let at = FILE_HEADER_BYTES;
+    while (at < bytes.byteLength) {
+      const unit = decodeUnitHeader(viewOf(bytes), at, at, bytes.byteLength - at);
+      if (typeof unit === 'string') throw new Error(`${path} at ${at}: ${unit}`);
+      const { baseSeq, recordCount } = unit;
+      at += unit.byteLength;
+      // A seal counts the records of its segment and holds none.
+      const held = unit.magic === SEAL_MAGIC ? 0 : recordCount;
+      frames.push({ baseSeq, nextSeq: baseSeq + held, end: at });
+    }
+    return { path, byteLength: bytes.byteLength, frames };
+  });
+}
+
+function judge({ text, directory, segments }: Traced): TraceVerdict {
+  return judgeTrace(parseTrace(text), directory, segments);
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+describe('an acknowledgement follows the sync of', () => {
+  test('one append', async (context) => {
+    const { acknowledged, violations } = judge(await traceOf(context, 'one'));
+    expect(violations).toEqual([]);
+    expect(acknowledged).toEqual([0]);
+  });
+
+  test('a thousand appends in flight', async (context) => {
+    const traced = await traceOf(context, 'thousand');
+    const { acknowledged, violations } = judge(traced);
+    expect(violations).toEqual([]);
+    expect(acknowledged).toEqual(range(1000));
+    // They shared few syncs: that is the group commit.
+    const dat = traced.segments[0]?.path ?? '';
+    const syncs = parseTrace(traced.text).filter(
+      ({ name, args }) => name === 'fdatasync' && args.includes(dat),
+    );
+    expect(syncs.length).toBeLessThanOrEqual(3);
+  });
+
+  test('appends across rolls, with all segments before them', async (context) => {
+    const traced = await traceOf(context, 'rolls');
+    const { acknowledged, violations } = judge(traced);
+    expect(violations).toEqual([]);
+    expect(acknowledged).toEqual(range(300));
+    expect(traced.segments.length).toBeGreaterThan(10);
+  });
+
+  test('large appends, written by another thread', async (context) => {
+    const { acknowledged, violations } = judge(await traceOf(context, 'large'));
+    expect(violations).toEqual([]);
+    expect(acknowledged).toEqual(range(14));
+  });
+
+  test('blocking appends between others in flight', async (context) => {
+    const { acknowledged, violations } = judge(await traceOf(context, 'blocking'));
+    expect(violations).toEqual([]);
+    expect(acknowledged.toSorted((a, b) => a - b)).toEqual(range(30));
+  });
+
+  test("appends that ask for it under 'never'", async (context) => {
+    const { acknowledged, violations } = judge(await traceOf(context, 'asked'));
+    expect(violations).toEqual([]);
+    expect(acknowledged).toEqual([1, 3, 5, 7, 9]);
+  });
+});
+
+describe('the judge says no to', () => {
+  test.for(['early', 'unsynced'])('a program of the kind %s', async (shape, context) => {
+    const { acknowledged, violations } = judge(await traceOf(context, shape));
+    expect(acknowledged).toEqual([0]);
+    expect(violations.length).toBeGreaterThan(0);
+  });
+
+  const dat = '/d/log/v1/a.dat';
+  const segments: readonly TracedSegment[] = [
+    { path: dat, byteLength: 144, frames: [{ baseSeq: 0, nextSeq: 1, end: 144 }] },
+  ];
+  const good = [
+    '1 rename("/d/.new-log", "/d/log") = 0',
+    '1 fsync(5</d>)                     = 0',
+    `1 openat(AT_FDCWD</x>, "${dat}", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600) = 6<${dat}>`,
+    `1 pwrite64(6<${dat}>, "RXDT"..., 64, 0) = 64`,
+    `1 pwrite64(6<${dat}>, "RXFR"..., 80, 64 <unfinished ...>`,
+    '1 <... pwrite64 resumed>) = 80',
+    `2 fdatasync(6<${dat}> <unfinished ...>`,
+    '1 openat(AT_FDCWD</x>, "/d/other", O_RDONLY) = -1 ENOENT (No such file or directory)',
+    '2 <... fdatasync resumed>) = 0',
+    '3 fsync(7</d/log/v1>) = 0',
+    '1 write(1<pipe:[1]>, "ack 0\\n", 6) = 6',
+    '1 exit_group(0)                       = ?',
+    '1 +++ exited with 0 +++',
+    '',
+  ];
+  const violationsOf = (lines: readonly string[]): readonly string[] =>
+    judgeTrace(parseTrace(lines.join('\n')), '/d/log', segments).violations;
+  /** The trace with the line `from` moved in front of the line `to`. */
+  const moved = (from: number, to: number): string[] => {
+    const line = good[from] ?? '';
+    const rest = good.with(from, 'moved');
+    return [...rest.slice(0, to), line, ...rest.slice(to)].filter((each) => each !== 'moved');
+  };
+
+  test('nothing in a good trace', () => {
+    expect(violationsOf(good)).toEqual([]);
+  });
+
+  test.each([
+    ['an ack before the sync ended', moved(10, 8)],
+    ['an ack before the sync began', moved(10, 6)],
+    ['a sync that began before the write ended', moved(6, 5)],
+    ['a sync that failed', good.with(8, '2 <... fdatasync resumed>) = -1 EIO (error)')],
+    ['a sync of another file', good.map((line) => line.replace(/(sync.*)a\.dat/, '$1b.dat'))],
+    ['a write that is missing', good.with(3, '')],
+    ['a short write', good.with(5, '1 <... pwrite64 resumed>) = 79')],
+    ['a name that is not synced', good.with(9, '')],
+    ['a name that is synced before it is made', moved(9, 2)],
+    ['a channel whose name is not synced', good.with(1, '')],
+    ['an ack of a record that is not there', good.map((line) => line.replace('ack 0', 'ack 1'))],
+  ])('%s', (_, lines) => {
+    expect(violationsOf(lines).length).toBeGreaterThan(0);
+  });
+
+  test('lines that it does not understand', () => {
+    expect(() => parseTrace('1 what is this')).toThrow('not understood');
+    expect(() => parseTrace('1 <... fsync resumed>) = 0')).toThrow('no begin');
+  });
+});

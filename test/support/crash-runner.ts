@@ -1,0 +1,392 @@
+/**
+ * Runs a program against the engine on a CrashFs, takes images of crashes on the way, and has each
+ * of them verified. The only source of chance is the program.
+ */
+import { openChannelIn } from '../../src/channel/open-channel.js';
+import type { Channel } from '../../src/channel/channel.js';
+import { RedexError } from '../../src/core/errors.js';
+import { benign, worst, type Choose } from '../../src/testing/choices.js';
+import { CrashFs } from '../../src/testing/crash-fs.js';
+import { FaultFs } from '../../src/testing/fault-fs.js';
+import { ManualRuntime } from '../../src/testing/manual-runtime.js';
+import { CrashModel, foundOf, judge, Violation } from './crash-model.js';
+import { SIZES, type Command, type Life, type Program, type Step } from './crash-program.js';
+import type { CrashStats } from './crash-stats.js';
+import { changesState, DIRECTORY, verifyImage, type Image } from './crash-verify.js';
+
+const MAX_IMAGES_A_LIFE = 48;
+const START_MS = 1_700_000_000_000;
+
+/** Microtask turns after a step: more than the awaits between two operations of the engine. */
+async function turns(count = 24): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await Promise.resolve();
+}
+
+class Run {
+  readonly model: CrashModel = new CrashModel();
+  readonly #program: Program;
+  readonly #stats: CrashStats;
+  readonly #exhaustive: boolean;
+  #disk: CrashFs = new CrashFs();
+  #faults: FaultFs = new FaultFs(this.#disk);
+  #runtime: ManualRuntime = new ManualRuntime();
+  #channel: Channel | undefined;
+  #images: Image[] = [];
+  #places = 0;
+  #draws = 0;
+  #lives = 0;
+  #taken = 0;
+  #nowMs = START_MS;
+  /** The next open has told what is there, so that a kill may lose nothing of it. */
+  #settled = true;
+  /** `durableSeq` when the channel was poisoned. */
+  #poisonedAt: number | undefined;
+
+  constructor(program: Program, stats: CrashStats, exhaustive: boolean) {
+    this.#program = program;
+    this.#stats = stats;
+    this.#exhaustive = exhaustive;
+  }
+
+  async run(): Promise<void> {
+    for (const life of this.#program.lives) {
+      await this.#live(life);
+      await this.#verifyImages();
+    }
+  }
+
+  async #live(life: Life): Promise<void> {
+    this.#lives += 1;
+    this.#poisonedAt = undefined;
+    this.#startProcess();
+    await this.#open(life);
+    for (const step of life.steps) {
+      await this.#step(step);
+      this.#observe();
+    }
+    await this.#end(life);
+  }
+
+  #startProcess(): void {
+    const { seed, shuffled } = this.#program;
+    this.#runtime = new ManualRuntime({
+      seed: seed * 8 + this.#lives,
+      startMs: this.#nowMs,
+      ioOrder: shuffled ? 'random' : 'oldest',
+    });
+    const { deferIo } = this.#runtime;
+    // The disk that the last process left; it goes on with this one's completions.
+    if (this.#lives === 1) this.#disk = new CrashFs({ defer: deferIo });
+    this.#faults = new FaultFs(this.#disk, { defer: deferIo });
+    this.#disk.onOperation = (operation) => {
+      if (changesState(operation)) this.#sample(`before ${operation.operation} ${operation.path}`);
+    };
+  }
+
+  async #open(life: Life): Promise<void> {
+    const { sync, segmentBytes } = this.#program;
+    const options = { fs: this.#faults, runtime: this.#runtime, sync, segmentBytes };
+    if (life.openFault !== undefined) {
+      this.#inject(life.openFault);
+      try {
+        const channel = await this.#pump(openChannelIn(DIRECTORY, options));
+        this.#channel = channel;
+      } catch (error) {
+        this.#faults.clearFaults();
+        if (!RedexError.is(error) || (error.code !== 'IO' && error.code !== 'POISONED')) {
+          throw new Violation(`an open with a fault failed with ${String(error)}`);
+        }
+        this.#stats.failedOpens += 1;
+        this.#channel = undefined;
+      }
+      this.#faults.clearFaults();
+    }
+    const channel = this.#channel ?? (await this.#pump(openChannelIn(DIRECTORY, options)));
+    this.#channel = channel;
+    const found = (await this.#pump(channel.readBatch())).map(foundOf);
+    const kind = this.#settled ? 'kill' : 'power';
+    judge(found, this.model.attempts, this.model.ledger(), kind);
+    this.model.rebase(found, channel.durableSeq, channel.recoveryEpoch);
+    this.#settled = true;
+  }
+
+  async #step({ command, io }: Step): Promise<void> {
+    await this.#command(command);
+    await turns();
+    if (io === 0) await this.#runtime.drainIo();
+    for (let i = 1; i < io && this.#runtime.runIo(); i += 1) await turns();
+    this.#sample('after a command');
+  }
+
+  async #command(command: Command): Promise<void> {
+    switch (command.kind) {
+      case 'append':
+      case 'appendSync':
+        return this.#append(command);
+      case 'sync': {
+        const count = this.model.attempts.length;
+        const failed = this.#failedUntil(count);
+        this.#channelOrThrow().sync().then(
+          () => {
+            this.#checkNotPoisoned('sync');
+            if (failed === this.#failedUntil(count)) this.model.synced(count);
+          },
+          (error: unknown) => this.#onError(error),
+        );
+        return;
+      }
+      case 'elapse':
+        this.#runtime.advance(command.ms);
+        this.#nowMs += command.ms;
+        return;
+      case 'read':
+        return this.#read();
+      case 'fault':
+        this.#inject(command);
+        return;
+    }
+  }
+
+  /** Attempts that were refused so far: a sync says nothing of them. */
+  #failedUntil(count: number): number {
+    return this.model.ledger().states.subarray(0, count).filter((state) => state === 0).length;
+  }
+
+  #channelOrThrow(): Channel {
+    if (this.#channel === undefined) throw new Error('no channel is open');
+    return this.#channel;
+  }
+
+  #append(command: Extract<Command, { kind: 'append' | 'appendSync' }>): void {
+    const { sizes, durability, plain, skip, kind } = command;
+    const { model } = this;
+    const channel = this.#channelOrThrow();
+    const first = model.nextId;
+    const timeMs = this.#runtime.now();
+    // Only when nothing is under way is it known which seqs are free.
+    const idle = !model.ledger().states.includes(0);
+    const explicit = skip > 0 && idle ? channel.nextSeq + skip : undefined;
+    const records = sizes.map((size, index) => {
+      const id = first + index;
+      const bytes = payloadOf(id, SIZES[size] ?? 8);
+      const explicitSeq = index === 0 ? explicit : undefined;
+      const isPlain = plain && bytes.length >= 4 && explicitSeq === undefined;
+      const type = isPlain ? 0 : id;
+      model.add({
+        batch: first,
+        batchSize: sizes.length,
+        type,
+        payload: bytes,
+        timeMs,
+        timed: !isPlain,
+        explicitSeq,
+      });
+      if (isPlain) return bytes;
+      return { payload: bytes, type, timestamp: timeMs, seq: explicitSeq };
+    });
+    const count = records.length;
+    const asked = durability === 'default' ? undefined : durability;
+    const synced = asked === undefined ? this.#program.sync === 'always' : asked === 'synced';
+    const onDone = (seq: number): void => {
+      if (synced) this.#checkNotPoisoned(`append ${first}`);
+      for (let i = 0; i < count; i += 1) model.acked(first + i, seq + i, synced);
+    };
+    const onError = (error: unknown): void => {
+      const outcome = this.#onError(error);
+      for (let i = 0; i < count; i += 1) model.rejected(first + i, outcome);
+    };
+    const options = { durability: asked };
+    if (kind === 'appendSync') {
+      try {
+        onDone(channel.appendBatchSync(records, options).firstSeq);
+      } catch (error) {
+        onError(error);
+      }
+      return;
+    }
+    const [only] = records;
+    const single = count === 1 && only instanceof Uint8Array;
+    const promise = single
+      ? channel.append(only, options)
+      : channel.appendBatch(records, options).then(({ firstSeq }) => firstSeq);
+    promise.then(onDone, onError);
+  }
+
+  async #read(): Promise<void> {
+    const reading = this.#channelOrThrow().readBatch();
+    const found = await this.#pump(reading.catch((error: unknown) => this.#readError(error)));
+    if (found === undefined) return;
+    for (const record of found) foundOf(record);
+  }
+
+  #readError(error: unknown): undefined {
+    if (RedexError.is(error, 'POISONED')) return undefined;
+    throw new Violation(`a read failed: ${String(error)}`, { cause: error });
+  }
+
+  #onError(error: unknown): 'absent' | 'unknown' {
+    if (!RedexError.is(error)) throw error;
+    if (error.code === 'POISONED') {
+      if (this.#poisonedAt === undefined) this.#stats.poisonings += 1;
+      this.#poisonedAt ??= this.#channelOrThrow().durableSeq;
+      return 'unknown';
+    }
+    if (RedexError.is(error, 'IO')) {
+      if (error.systemCode === 'ENOSPC') this.#stats.noSpace += 1;
+      return error.outcome;
+    }
+    if (error.code === 'BUSY' || error.code === 'CLOSED') return 'absent';
+    throw new Violation(`an unexpected error: ${String(error)}`, { cause: error });
+  }
+
+  #checkNotPoisoned(what: string): void {
+    if (this.#poisonedAt !== undefined) throw new Violation(`I12: ${what} was synced after poison`);
+  }
+
+  /** What the channel shows between two steps. */
+  #observe(): void {
+    const { durableSeq } = this.#channelOrThrow();
+    if (durableSeq < this.model.durableSeq) throw new Violation(`durableSeq fell to ${durableSeq}`);
+    if (this.#poisonedAt !== undefined && durableSeq > this.#poisonedAt) {
+      throw new Violation(`I12: durableSeq rose to ${durableSeq} after poison`);
+    }
+    this.model.durableSeq = durableSeq;
+  }
+
+  #inject({ fault, nth, short }: Extract<Command, { kind: 'fault' }>): void {
+    const dat = /\.dat$/;
+    const inject = this.#faults.inject.bind(this.#faults);
+    const common = { nth } as const;
+    if (fault === 'noSpace') {
+      const effect = { error: 'ENOSPC' };
+      inject({ ...common, operation: 'anyWrite', path: dat, effect });
+    } else if (fault === 'shortWrite') {
+      inject({ ...common, operation: 'anyWrite', path: dat, effect: { short } });
+    } else if (fault === 'failWrite') {
+      inject({ ...common, operation: 'anyWrite', path: dat, effect: { error: 'EIO' } });
+    } else if (fault === 'failSync') {
+      const operation = nth % 2 === 0 ? 'datasync' : 'datasyncSync';
+      inject({ nth: Math.ceil(nth / 2), operation, path: dat, effect: { error: 'EIO' } });
+    } else if (fault === 'failDirectorySync') {
+      const operation = nth % 2 === 0 ? 'syncDirectory' : 'syncDirectorySync';
+      inject({ nth: Math.ceil(nth / 2), operation, effect: { error: 'EIO' } });
+    } else if (fault === 'failCreate') {
+      inject({ ...common, operation: 'createSync', path: dat, effect: { error: 'ENOSPC' } });
+    } else if (fault === 'failTruncate') {
+      inject({ ...common, operation: 'truncateSync', effect: { error: 'EIO' } });
+    } else {
+      inject({ ...common, operation: 'any', path: /\.(idx|ts)$/, effect: { error: 'EIO' } });
+    }
+  }
+
+  async #end({ end }: Life): Promise<void> {
+    this.#faults.clearFaults();
+    if (end === 'close') {
+      try {
+        await this.#pump(this.#channelOrThrow().close());
+        this.#sample('after close');
+      } catch (error) {
+        this.#onError(error);
+      }
+      await this.#runtime.drainIo();
+    }
+    this.#observe();
+    this.#channel = undefined;
+    const runtime = new ManualRuntime({ seed: this.#program.seed, startMs: this.#nowMs });
+    this.#runtime = runtime;
+    // The next process brings its own completions along.
+    const defer = (complete: () => void): void => this.#runtime.deferIo(complete);
+    const choose = end === 'close' ? benign : this.#choices();
+    this.#disk.onOperation = undefined;
+    this.#settled = end !== 'power';
+    this.#disk =
+      end === 'power' ? this.#disk.crash(choose, { defer }) : this.#disk.kill(choose, { defer });
+  }
+
+  /** Waits for a promise and lets completions through until it settles. */
+  async #pump<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const onSettled = (): void => {
+      settled = true;
+    };
+    promise.then(onSettled, onSettled);
+    for (let idle = 0; !settled; ) {
+      await turns(8);
+      if (settled) break;
+      idle = this.#runtime.runIo() ? 0 : idle + 1;
+      if (idle > 100) throw new Violation('a call never settles');
+    }
+    return promise;
+  }
+
+  /** The next part of the choice stream; where the program has 0 it stays 0. */
+  #choices(): Choose {
+    const { choices } = this.#program;
+    const draw = (this.#draws += 1);
+    let next = 0;
+    return (n) => {
+      const value = choices[(draw * 31 + next) % choices.length] ?? 0;
+      const factor = 2 * (draw * 7919 + next * 104_729) + 1;
+      next += 1;
+      return Math.floor((((value * factor) % 65_536) * n) / 65_536);
+    };
+  }
+
+  #sample(place: string): void {
+    this.#places += 1;
+    if (this.#exhaustive) return this.#sampleAll(place);
+    if (this.#places % this.#program.stride !== 0) return;
+    if (this.#images.length >= MAX_IMAGES_A_LIFE) return;
+    const turn = (this.#taken += 1) % 10;
+    if (turn === 3 || turn === 7) this.#take('kill', this.#choices(), place);
+    else this.#take('power', turn === 0 ? worst : this.#choices(), place);
+  }
+
+  #sampleAll(place: string): void {
+    for (const choose of [benign, worst, this.#choices(), this.#choices(), this.#choices()]) {
+      this.#take('power', choose, place);
+    }
+    this.#take('kill', this.#choices(), place);
+  }
+
+  #take(kind: 'power' | 'kill', choose: Choose, place: string): void {
+    const fs = kind === 'power' ? this.#disk.crash(choose) : this.#disk.kill(choose);
+    const settled = kind === 'kill' && !this.#settled ? 'power' : kind;
+    const where = `life ${this.#lives}, operation ${this.#disk.operations.length}, ${place}`;
+    this.#images.push({ fs, ledger: this.model.ledger(), kind: settled, place: where });
+  }
+
+  async #verifyImages(): Promise<void> {
+    const { sync, segmentBytes } = this.#program;
+    const setting = {
+      sync,
+      segmentBytes,
+      nowMs: this.#nowMs,
+      attempts: this.model.attempts,
+      stats: this.#stats,
+    };
+    for (const image of this.#images) {
+      const depth = this.#exhaustive ? this.#stats.images * 5 : this.#stats.images;
+      await verifyImage(image, setting, depth, this.#choices());
+    }
+    this.#images = [];
+  }
+}
+
+/** Bytes that name their record at the start, where there is room for it. */
+function payloadOf(id: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  // Some payloads are zeros but for that: what was never written looks like them.
+  if (id % 3 !== 0) for (let i = 0; i < size; i += 1) bytes[i] = (id * 31 + i * 7 + (i >> 8)) & 255;
+  if (size >= 4) new DataView(bytes.buffer).setUint32(0, id);
+  return bytes;
+}
+
+/** Throws a Violation for the first image that breaks an invariant. */
+export async function runProgram(
+  program: Program,
+  stats: CrashStats,
+  exhaustive = false,
+): Promise<void> {
+  await new Run(program, stats, exhaustive).run();
+}

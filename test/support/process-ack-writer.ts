@@ -1,0 +1,87 @@
+/**
+ * A program whose system calls are traced: appends, and writes `ack SEQ` to standard output when
+ * an append is acknowledged. Usage: node process-ack-writer.js DIRECTORY SHAPE
+ */
+import { writeSync } from 'node:fs';
+import process from 'node:process';
+import { openChannel, type Channel, type ChannelOptions } from '../../src/index.js';
+
+const STDOUT = 1;
+
+function acknowledge(seq: number): void {
+  writeSync(STDOUT, `ack ${seq}\n`);
+}
+
+function inFlight(channel: Channel, count: number, bytes: number): Promise<unknown> {
+  const payload = new Uint8Array(bytes).fill(97);
+  const appends = Array.from({ length: count }, () => channel.append(payload).then(acknowledge));
+  return Promise.all(appends);
+}
+
+interface Shape {
+  readonly options?: ChannelOptions;
+  run(channel: Channel): Promise<unknown>;
+}
+
+const SHAPES: Readonly<Record<string, Shape>> = {
+  one: { run: (channel) => inFlight(channel, 1, 100) },
+  thousand: { run: (channel) => inFlight(channel, 1000, 100) },
+  rolls: {
+    options: { segmentBytes: 4096, maxFrameBytes: 4096 },
+    async run(channel) {
+      for (let round = 0; round < 5; round++) await inFlight(channel, 60, 200);
+    },
+  },
+  /** More than what is written inside the call: its write goes through the thread pool. */
+  large: {
+    async run(channel) {
+      await Promise.all([inFlight(channel, 1, 700_000), inFlight(channel, 10, 100)]);
+      await inFlight(channel, 3, 700_000);
+    },
+  },
+  /** Blocks, also while appends are in flight. */
+  blocking: {
+    options: { segmentBytes: 4096 },
+    async run(channel) {
+      const first = inFlight(channel, 10, 100);
+      for (let i = 0; i < 20; i++) acknowledge(channel.appendSync('x'.repeat(500)));
+      await first;
+    },
+  },
+  /** Synced only because the appends ask for it. */
+  asked: {
+    options: { sync: 'never' },
+    async run(channel) {
+      for (let i = 0; i < 5; i++) {
+        await channel.append('written', { durability: 'written' });
+        acknowledge(await channel.append('synced', { durability: 'synced' }));
+      }
+    },
+  },
+  /** Wrong on purpose: tells that an append is acknowledged when it is not. */
+  early: {
+    async run(channel) {
+      const append = channel.append('too early');
+      acknowledge(0);
+      await append;
+    },
+  },
+  /** Wrong on purpose: takes what is written for what is synced. */
+  unsynced: {
+    options: { sync: 'never' },
+    async run(channel) {
+      acknowledge(await channel.append('written'));
+    },
+  },
+};
+
+async function main([directory = '', name = '']: readonly string[]): Promise<void> {
+  const shape = SHAPES[name];
+  if (shape === undefined) throw new Error(`no shape ${name}`);
+  const channel = await openChannel(directory, shape.options);
+  await shape.run(channel);
+  // Without close(): what it syncs must not help.
+  process.exit(0);
+}
+
+await main(process.argv.slice(2));
