@@ -7,6 +7,7 @@ import { redexError } from '../core/errors.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import { CHANNEL_ID_BYTES } from '../format/file-header.js';
 import type { FileSystem } from '../fs/file-system.js';
+import { EntryPages } from '../segment/entry-pages.js';
 import { corruption } from '../segment/segment.js';
 import { Channel } from './channel.js';
 import type { ChannelContext } from './channel-context.js';
@@ -137,7 +138,7 @@ async function openExisting(
     directory,
     generationDirectory: `${directory}/${generationName(manifest.generation)}`,
     channelId,
-    owner: { fs, channelId, readOnly: false },
+    owner: { fs, channelId, pages: new EntryPages(), readOnly: false },
   };
   const recovered = await recoverChannel(context, manifest);
   return new Channel(await ChannelParts.open(context, recovered));

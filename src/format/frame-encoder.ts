@@ -24,7 +24,7 @@ import {
 /** A frame of several records that would be longer than this is stored as blocks. */
 export const INLINE_FRAME_BYTES = 8192;
 /** Blocks are filled up to about this size; a record is never split. */
-export const BLOCK_TARGET_BYTES = 4096;
+export const BLOCK_TARGET_BYTES = 8192;
 /** An output buffer that grew beyond this is not kept. */
 const KEPT_BUFFER_BYTES = 4 * 1024 * 1024;
 

@@ -103,6 +103,37 @@ export function visitRecordKeys(
   }
 }
 
+/** The record `seq` of a unit, over a copy of its bytes; undefined when it is not in it. */
+export function findRecord(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  unit: UnitHeader,
+  seq: number,
+): LogRecord | undefined {
+  const { flags, baseSeq, recordCount } = unit;
+  const columns = columnsOf(unit, at);
+  const hasSeqs = (flags & FLAG_SEQS) !== 0;
+  let index = seq - baseSeq;
+  let start = columns.payloads;
+  for (let i = 0; i < recordCount; i++) {
+    if (hasSeqs && view.getUint32(columns.seqs + 4 * i, true) === seq - baseSeq) index = i;
+    else if (hasSeqs && i === index) index = recordCount;
+    if (i === index) break;
+    start += view.getUint32(columns.lengths + 4 * i, true) & LENGTH_MASK;
+  }
+  if (index < 0 || index >= recordCount) return undefined;
+  const length = view.getUint32(columns.lengths + 4 * index, true) & LENGTH_MASK;
+  const type = (flags & FLAG_TYPES) === 0 ? 0 : view.getUint16(columns.types + 2 * index, true);
+  const hasTimes = (flags & FLAG_TIMESTAMPS) !== 0;
+  const stamp = columns.timestamps + 8 * index;
+  const hi = hasTimes ? view.getUint32(stamp + 4, true) : unit.timestampHi;
+  const lo = hasTimes ? view.getUint32(stamp, true) : unit.timestampLo;
+  const from = bytes.byteOffset + start;
+  const copy = bytes.buffer.slice(from, from + length);
+  return new LogRecord(seq, type, copy, 0, length, hi, lo);
+}
+
 /**
  * Appends the records of a unit with `from` <= seq < `to` to `out`, as views of `bytes`, and
  * returns how many payload bytes these have.

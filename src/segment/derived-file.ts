@@ -8,6 +8,7 @@ import { viewOf } from '../format/bytes.js';
 import { sameChecksum } from '../format/checksum.js';
 import { decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import { PAGE_BYTES, type EntryPages } from './entry-pages.js';
 import type { Segment } from './segment.js';
 
 const TAIL_ENTRIES = 4096;
@@ -19,6 +20,7 @@ export interface DerivedFileOptions {
   readonly entryBytes: number;
   /** Header for a file that has to be created. */
   readonly header: Uint8Array;
+  readonly pages: EntryPages;
 }
 
 export class DerivedFile {
@@ -30,6 +32,8 @@ export class DerivedFile {
   /** While the file is being rebuilt entries wait in memory, however many they become. */
   held = false;
   readonly #options: DerivedFileOptions;
+  /** The file's number in the page cache. */
+  #file: number;
   #handle: FileHandle | undefined;
   #tail: Uint8Array = new Uint8Array(0);
   #tailView: DataView = viewOf(this.#tail);
@@ -38,6 +42,7 @@ export class DerivedFile {
 
   constructor(options: DerivedFileOptions) {
     this.#options = options;
+    this.#file = options.pages.newFile();
   }
 
   get count(): number {
@@ -137,6 +142,13 @@ export class DerivedFile {
       return { view: this.#tailView, at: inTail * entryBytes };
     }
     if (this.held || this.#handle === undefined) return undefined;
+    const perPage = PAGE_BYTES / entryBytes;
+    const page = Math.floor(ordinal / perPage);
+    if ((page + 1) * perPage <= this.flushedCount) {
+      const view = this.#page(page);
+      const at = (ordinal - page * perPage) * entryBytes;
+      return view === undefined ? undefined : { view, at };
+    }
     const position = FILE_HEADER_BYTES + ordinal * entryBytes;
     try {
       const length = this.#handle.readSync(this.#scratch, 0, entryBytes, position);
@@ -146,9 +158,28 @@ export class DerivedFile {
     }
   }
 
+  /** A page that is full, and so never changes. */
+  #page(page: number): DataView | undefined {
+    const { pages } = this.#options;
+    const cached = pages.get(this.#file, page);
+    if (cached !== undefined) return cached;
+    const bytes = new Uint8Array(PAGE_BYTES);
+    try {
+      const position = FILE_HEADER_BYTES + page * PAGE_BYTES;
+      const length = this.#handle?.readSync(bytes, 0, PAGE_BYTES, position);
+      if (length !== PAGE_BYTES) return undefined;
+    } catch {
+      return undefined;
+    }
+    const view = viewOf(bytes);
+    pages.put(this.#file, page, view);
+    return view;
+  }
+
   /** Gives up what is in the file and in memory; entries from `count` on are kept from now. */
   holdFrom(count: number): void {
     this.close();
+    this.#file = this.#options.pages.newFile();
     this.held = true;
     this.unusable = false;
     this.flushedCount = count;

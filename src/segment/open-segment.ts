@@ -15,7 +15,7 @@ import {
   verifyUnit,
   type UnitHeader,
 } from '../format/unit.js';
-import { checkRecordTable, decodeRecords, visitRecordKeys } from '../format/unit-records.js';
+import { checkRecordTable, findRecord, visitRecordKeys } from '../format/unit-records.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { IndexRebuild } from './index-rebuild.js';
 import type { IndexOwner, SegmentIndex } from './segment-index.js';
@@ -71,9 +71,7 @@ export class OpenSegment {
     if (ordinal === undefined || ordinal < 0) return undefined;
     const unit = this.#unitOf(ordinal);
     if (unit === undefined) return undefined;
-    const records: LogRecord[] = [];
-    decodeRecords(this.#scratch.bytes, this.#scratch.view, 0, unit, seq, seq + 1, records);
-    return records[0]?.copy();
+    return findRecord(this.#scratch.bytes, this.#scratch.view, 0, unit, seq);
   }
 
   /** The verified unit that the index names for a record, in the scratch memory. */

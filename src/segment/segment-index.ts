@@ -15,6 +15,7 @@ import {
   type IndexEntry,
 } from '../format/index-entry.js';
 import type { FileSystem } from '../fs/file-system.js';
+import type { EntryPages } from './entry-pages.js';
 import { DerivedFile } from './derived-file.js';
 import { isDense, segmentPath, type Segment } from './segment.js';
 
@@ -30,6 +31,7 @@ export interface RecordKeys {
 export interface IndexOwner {
   readonly fs: FileSystem;
   readonly channelId: Uint8Array;
+  readonly pages: EntryPages;
   /** Derived files are not rebuilt: nothing on disk may change. */
   readonly readOnly: boolean;
 }
@@ -58,6 +60,7 @@ export class SegmentIndex {
       magic: IDX_MAGIC,
       entryBytes: IDX_ENTRY_BYTES,
       header: derivedHeader(owner, segment, IDX_MAGIC),
+      pages: owner.pages,
     });
     this.#ts = new DerivedFile({
       fs: owner.fs,
@@ -65,6 +68,7 @@ export class SegmentIndex {
       magic: TS_MAGIC,
       entryBytes: TS_ENTRY_BYTES,
       header: derivedHeader(owner, segment, TS_MAGIC),
+      pages: owner.pages,
     });
   }
 
