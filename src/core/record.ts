@@ -56,16 +56,15 @@ export class LogRecord {
 
   /** The same record over bytes of its own, which nothing overwrites. */
   copy(): LogRecord {
-    const bytes = this.payload.slice();
-    return new LogRecord(
-      this.seq,
-      this.type,
-      bytes.buffer,
-      0,
-      bytes.byteLength,
-      this.nanosHi,
-      this.nanosLo,
-    );
+    return this.copyTo(new Uint8Array(this.length));
+  }
+
+  /** The same record over the first bytes of `target`, which must be long enough. */
+  copyTo(target: Uint8Array): LogRecord {
+    target.set(this.payload);
+    const { buffer, byteOffset } = target;
+    const { seq, type, length, nanosHi, nanosLo } = this;
+    return new LogRecord(seq, type, buffer, byteOffset, length, nanosHi, nanosLo);
   }
 
   /** Payload as base64, nanoseconds as a decimal string: JSON has neither bytes nor 64-bit ints. */

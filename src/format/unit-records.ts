@@ -103,7 +103,7 @@ export function visitRecordKeys(
   }
 }
 
-/** The record `seq` of a unit, over a copy of its bytes; undefined when it is not in it. */
+/** The record `seq` of a unit, as a view of `bytes`; undefined when it is not in it. */
 export function findRecord(
   bytes: Uint8Array,
   view: DataView,
@@ -129,9 +129,7 @@ export function findRecord(
   const stamp = columns.timestamps + 8 * index;
   const hi = hasTimes ? view.getUint32(stamp + 4, true) : unit.timestampHi;
   const lo = hasTimes ? view.getUint32(stamp, true) : unit.timestampLo;
-  const from = bytes.byteOffset + start;
-  const copy = bytes.buffer.slice(from, from + length);
-  return new LogRecord(seq, type, copy, 0, length, hi, lo);
+  return new LogRecord(seq, type, bytes.buffer, bytes.byteOffset + start, length, hi, lo);
 }
 
 /**

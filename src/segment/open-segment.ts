@@ -5,7 +5,7 @@
  */
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
-import { viewOf } from '../format/bytes.js';
+import { alignTo8, viewOf } from '../format/bytes.js';
 import { FILE_HEADER_BYTES } from '../format/file-header.js';
 import {
   BLOCK_HEADER_BYTES,
@@ -27,12 +27,33 @@ export class ReadScratch {
   bytes: Uint8Array = new Uint8Array(16 * 1024);
   view: DataView = viewOf(this.bytes);
 
+  #slab: ArrayBuffer = new ArrayBuffer(SLAB_BYTES);
+  #slabUsed = 0;
+
   reserve(byteLength: number): void {
     if (byteLength <= this.bytes.byteLength) return;
     this.bytes = new Uint8Array(byteLength);
     this.view = viewOf(this.bytes);
   }
+
+  /**
+   * The same record over bytes that nothing writes again. Small ones share an allocation, like
+   * Buffers do: an ArrayBuffer of its own costs more than reading the record.
+   */
+  keep(record: LogRecord): LogRecord {
+    const { byteLength } = record;
+    if (byteLength > SLAB_BYTES / 2) return record.copy();
+    if (this.#slabUsed + byteLength > SLAB_BYTES) {
+      this.#slab = new ArrayBuffer(SLAB_BYTES);
+      this.#slabUsed = 0;
+    }
+    const target = new Uint8Array(this.#slab, this.#slabUsed, byteLength);
+    this.#slabUsed += alignTo8(byteLength);
+    return record.copyTo(target);
+  }
 }
+
+const SLAB_BYTES = 8192;
 
 export class OpenSegment {
   readonly segment: Segment;
@@ -71,7 +92,8 @@ export class OpenSegment {
     if (ordinal === undefined || ordinal < 0) return undefined;
     const unit = this.#unitOf(ordinal);
     if (unit === undefined) return undefined;
-    return findRecord(this.#scratch.bytes, this.#scratch.view, 0, unit, seq);
+    const record = findRecord(this.#scratch.bytes, this.#scratch.view, 0, unit, seq);
+    return record === undefined ? undefined : this.#scratch.keep(record);
   }
 
   /** The verified unit that the index names for a record, in the scratch memory. */

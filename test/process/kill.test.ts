@@ -16,7 +16,8 @@ import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openChannel, type RecoveryReport, type SyncPolicy } from '../../src/index.js';
 import { Random } from '../../src/testing/choices.js';
-import { batchEndOf } from '../support/process-load-records.js';
+import type { LoadReport } from '../support/process-load.js';
+import { batchEndOf, loadPayload } from '../support/process-load-records.js';
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 
 let built: ProcessPackage;
@@ -47,7 +48,7 @@ function runAndKill(directory: string, policy: SyncPolicy, after: number): Promi
   let acknowledged = 0;
   let opened: number | undefined;
   createInterface({ input: child.stdio[3] as Readable }).on('line', (line) => {
-    const [what, seq] = line.split(' ');
+    const [what, seq] = line.split(' ') as [LoadReport, string];
     if (what === 'open') opened = Number(seq);
     if (what === 'ack') acknowledged = Number(seq);
     const due = opened === undefined ? after < 0 : acknowledged - opened >= after;
@@ -82,6 +83,16 @@ async function checkLog(directory: string, reports: RecoveryReport[]): Promise<n
   await channel.close();
   return next;
 }
+
+test('the check of a record says no to wrong bytes', () => {
+  expect(batchEndOf(11, loadPayload(11, 11, 3))).toBe(14);
+  expect(batchEndOf(12, loadPayload(12, 11, 3))).toBe(14);
+  expect(batchEndOf(13, loadPayload(12, 11, 3))).toBeUndefined();
+  expect(batchEndOf(14, loadPayload(14, 11, 3))).toBeUndefined();
+  expect(batchEndOf(12, loadPayload(12, 12, 3))).toBeUndefined();
+  expect(batchEndOf(12, loadPayload(12, 11, 3).fill(7, 20))).toBeUndefined();
+  expect(batchEndOf(12, new Uint8Array(0))).toBeUndefined();
+});
 
 describe('after SIGKILL at 20 random moments', () => {
   test.each<[string, SyncPolicy, number]>([

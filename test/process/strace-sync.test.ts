@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'v
 import { viewOf } from '../../src/format/bytes.js';
 import { FILE_HEADER_BYTES } from '../../src/format/file-header.js';
 import { decodeUnitHeader, SEAL_MAGIC } from '../../src/format/unit.js';
+import type { ShapeName } from '../support/process-ack-writer.js';
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 import { runProgram } from '../support/process-run.js';
 import {
@@ -49,7 +50,7 @@ interface Traced {
   readonly segments: readonly TracedSegment[];
 }
 
-async function traceOf(context: TestContext, shape: string): Promise<Traced> {
+async function traceOf(context: TestContext, shape: ShapeName): Promise<Traced> {
   requires(context, canTrace, 'needs strace, and the right to trace');
   const directory = join(scratch, `${shape}.log`);
   const output = join(scratch, `${shape}.trace`);
@@ -137,7 +138,7 @@ describe('an acknowledgement follows the sync of', () => {
 });
 
 describe('the judge says no to', () => {
-  test.for(['early', 'unsynced'])('a program of the kind %s', async (shape, context) => {
+  test.for<ShapeName>(['early', 'unsynced'])('a program of the kind %s', async (shape, context) => {
     const { acknowledged, violations } = judge(await traceOf(context, shape));
     expect(acknowledged).toEqual([0]);
     expect(violations.length).toBeGreaterThan(0);

@@ -8,6 +8,7 @@ import { RedexError } from '../../src/core/errors.js';
 import { benign, worst, type Choose } from '../../src/testing/choices.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
+import type { FaultRule, InjectedFault } from '../../src/testing/fault-rules.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { CrashModel, foundOf, judge, Violation } from './crash-model.js';
 import { SIZES, type Command, type Life, type Program, type Step } from './crash-program.js';
@@ -41,6 +42,10 @@ class Run {
   #settled = true;
   /** `durableSeq` when the channel was poisoned. */
   #poisonedAt: number | undefined;
+  /** The last `durableSeq` of this life. */
+  #shownSeq = 0;
+  #injected: InjectedFault[] = [];
+  #firedBefore = 0;
 
   constructor(program: Program, stats: CrashStats, exhaustive: boolean) {
     this.#program = program;
@@ -107,6 +112,7 @@ class Run {
     const kind = this.#settled ? 'kill' : 'power';
     judge(found, this.model.attempts, this.model.ledger(), kind);
     this.model.rebase(found, channel.durableSeq, channel.recoveryEpoch);
+    this.#shownSeq = channel.durableSeq;
     this.#settled = true;
   }
 
@@ -246,16 +252,19 @@ class Run {
   /** What the channel shows between two steps. */
   #observe(): void {
     const { durableSeq } = this.#channelOrThrow();
-    if (durableSeq < this.model.durableSeq) throw new Violation(`durableSeq fell to ${durableSeq}`);
+    if (durableSeq < this.#shownSeq) throw new Violation(`I12: durableSeq fell to ${durableSeq}`);
+    this.#shownSeq = durableSeq;
     if (this.#poisonedAt !== undefined && durableSeq > this.#poisonedAt) {
       throw new Violation(`I12: durableSeq rose to ${durableSeq} after poison`);
     }
-    this.model.durableSeq = durableSeq;
+    this.model.durableSeq = Math.max(this.model.durableSeq, durableSeq);
   }
 
   #inject({ fault, nth, short }: Extract<Command, { kind: 'fault' }>): void {
     const dat = /\.dat$/;
-    const inject = this.#faults.inject.bind(this.#faults);
+    const inject = (rule: FaultRule): void => {
+      this.#injected.push(this.#faults.inject(rule));
+    };
     const common = { nth } as const;
     if (fault === 'noSpace') {
       const effect = { error: 'ENOSPC' };
@@ -333,6 +342,11 @@ class Run {
   }
 
   #sample(place: string): void {
+    // A failure that a sync is just about to report belongs to this process alone.
+    const fired = this.#injected.reduce((sum, fault) => sum + fault.fired, 0);
+    const isFaulty = fired !== this.#firedBefore;
+    this.#firedBefore = fired;
+    if (isFaulty) return;
     this.#places += 1;
     if (this.#exhaustive) return this.#sampleAll(place);
     if (this.#places % this.#program.stride !== 0) return;

@@ -23,7 +23,10 @@ interface Shape {
   run(channel: Channel): Promise<unknown>;
 }
 
-const SHAPES: Readonly<Record<string, Shape>> = {
+export type ShapeName =
+  'one' | 'thousand' | 'rolls' | 'large' | 'blocking' | 'asked' | 'early' | 'unsynced';
+
+const SHAPES: Readonly<Record<ShapeName, Shape>> = {
   one: { run: (channel) => inFlight(channel, 1, 100) },
   thousand: { run: (channel) => inFlight(channel, 1000, 100) },
   rolls: {
@@ -76,8 +79,8 @@ const SHAPES: Readonly<Record<string, Shape>> = {
 };
 
 async function main([directory = '', name = '']: readonly string[]): Promise<void> {
-  const shape = SHAPES[name];
-  if (shape === undefined) throw new Error(`no shape ${name}`);
+  if (!Object.hasOwn(SHAPES, name)) throw new Error(`no shape ${name}`);
+  const shape = SHAPES[name as ShapeName];
   const channel = await openChannel(directory, shape.options);
   await shape.run(channel);
   // Without close(): what it syncs must not help.

@@ -9,10 +9,17 @@ import { setImmediate } from 'node:timers/promises';
 import { openChannel, type Channel, type SyncPolicy } from '../../src/index.js';
 import { batchSizeAt, loadPayload } from './process-load-records.js';
 
+/** The first word of a report. */
+export type LoadReport = 'start' | 'open' | 'ack';
+
 const REPORTS = 3;
 const WINDOW = 500;
 /** It ends by itself only when nobody kills it. */
 const MAX_RECORDS = 500_000;
+
+function report(what: LoadReport, seq: number): void {
+  writeSync(REPORTS, `${what} ${seq}\n`);
+}
 
 class Load {
   readonly #channel: Channel;
@@ -27,7 +34,7 @@ class Load {
 
   fill(): void {
     while (this.#submitted - this.#acknowledged < WINDOW) this.#submit();
-    writeSync(REPORTS, `ack ${this.#acknowledged}\n`);
+    report('ack', this.#acknowledged);
   }
 
   #submit(): void {
@@ -55,10 +62,10 @@ function fail(error: unknown): never {
 }
 
 async function main([directory = '', policy = '']: readonly string[]): Promise<void> {
-  writeSync(REPORTS, 'start\n');
+  report('start', 0);
   const sync = JSON.parse(policy) as SyncPolicy;
   const channel = await openChannel(directory, { sync, segmentBytes: 64 * 1024 });
-  writeSync(REPORTS, `open ${channel.nextSeq}\n`);
+  report('open', channel.nextSeq);
   const load = new Load(channel);
   const end = channel.nextSeq + MAX_RECORDS;
   while (channel.nextSeq < end) {

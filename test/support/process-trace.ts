@@ -35,7 +35,9 @@ export function parseTrace(text: string): TracedCall[] {
     if (resumed !== null) {
       const start = begun.get(thread);
       begun.delete(thread);
-      if (start?.name !== resumed[1]) throw new Error(`no begin of: ${whole}`);
+      if (start === undefined || start.name !== resumed[1]) {
+        throw new Error(`no begin of: ${whole}`);
+      }
       const args = start.args + (resumed[2] ?? '');
       calls.push({ ...start, args, result: Number(resumed[3]), end: line });
     } else if (unfinished !== null) {
