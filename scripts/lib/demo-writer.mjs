@@ -15,8 +15,9 @@ import { recordsOf } from './demo-source.mjs';
 const WINDOW_RECORDS = 4096;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const SEGMENT_BYTES = 1024 * 1024;
-const STDIN = 0;
 const REPORTS = 3;
+/** Nothing comes through it but its end. Not standard input, which Node makes non-blocking. */
+const PARENT = 4;
 
 class Writer {
   #channel;
@@ -93,7 +94,7 @@ async function main([log, source, held]) {
   for (const record of last) writer.submit(record);
   writer.report();
   // Returns when the parent is gone. Until then nothing here runs, so nothing is acknowledged.
-  readSync(STDIN, new Uint8Array(1));
+  readSync(PARENT, new Uint8Array(1));
   process.exit(1);
 }
 

@@ -51,7 +51,7 @@ async function settleSource(source, directory) {
 
 /** Lets the writer append until `target` records are acknowledged, and kills it. */
 async function ingestAndKill(log, source, { target, held }) {
-  const stdio = ['pipe', 'inherit', 'inherit', 'pipe'];
+  const stdio = ['ignore', 'inherit', 'inherit', 'pipe', 'pipe'];
   const writer = start('demo-writer.mjs', [log, source, String(held)], stdio);
   const ended = closed(writer);
   let acknowledged = 0;

@@ -78,9 +78,14 @@ export class Appender {
     return this.#tickMs;
   }
 
-  /** Nothing is queued or being written. */
+  /** Nothing is queued or being written, or has to be cut off. */
   get isIdle(): boolean {
-    return this.#filling.isEmpty && this.#writing.isEmpty && this.#inFlight === undefined;
+    return (
+      this.#filling.isEmpty &&
+      this.#writing.isEmpty &&
+      this.#inFlight === undefined &&
+      this.#uncut === undefined
+    );
   }
 
   /** The append that was just added to the queue is complete: writes it now or with this tick. */
@@ -136,7 +141,7 @@ export class Appender {
     const queue = this.#writing;
     while (queue.nextFrame < queue.gather.frameCount) {
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
-      if (this.#uncut !== undefined && !this.#cutBack()) return false;
+      if (!this.#cutBack()) return false;
       const content = queue.gather.frame(queue.nextFrame);
       if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
       try {
@@ -209,7 +214,7 @@ export class Appender {
 
   #onAsyncWrite(flight: WriteInFlight, error: unknown): void {
     this.#inFlight = undefined;
-    const { frames, health } = this.#parts;
+    const { frames, health, unsynced, worker } = this.#parts;
     // When a synchronous append has completed it, all its bytes are there whatever this one says.
     if (!flight.completed && !health.isPoisoned) {
       if (error === undefined) {
@@ -220,8 +225,12 @@ export class Appender {
         this.#onWriteFailure(frames.failureOf(flight.writer, error));
       }
     }
+    if (!health.isPoisoned) this.#cutBack();
+    // Its segment may have been sealed meanwhile, and has now to be synced again to be closed.
+    if (unsynced.sealed.includes(flight.writer)) worker.request('sealed');
     this.#pump(false);
     this.#startSync();
+    this.#wakeIdle();
   }
 
   /** Writes an asynchronous write's bytes itself, at the same place (RULES W1). */
@@ -233,7 +242,9 @@ export class Appender {
     try {
       frames.write(flight.writer, flight.frame);
     } catch (error) {
-      this.#onWriteFailure(error);
+      // Even if this one has written nothing, the other may still write all of it.
+      const cause = error instanceof FrameWriteFailure ? error.error.cause : error;
+      this.#onWriteFailure(frames.failureOf(flight.writer, cause));
       return;
     }
     this.#frameWritten(this.#writing);
@@ -284,7 +295,7 @@ export class Appender {
 
   /** Writes a witness if nothing else is going on. Returns whether it did. */
   writeWitness(): boolean {
-    if (!this.isIdle || this.#uncut !== undefined) return false;
+    if (!this.isIdle) return false;
     try {
       this.#parts.frames.writeWitness();
       return true;
@@ -298,6 +309,7 @@ export class Appender {
   rejectAll(error: RedexError): void {
     this.#writing.rejectRest(error);
     this.#filling.rejectRest(error);
+    if (this.#parts.health.isPoisoned) this.#uncut = undefined;
     this.#parts.onProgress();
     this.#wakeIdle();
   }

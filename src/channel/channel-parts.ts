@@ -165,6 +165,8 @@ export class ChannelParts {
       unsynced.active?.open.index.flush();
       if (health.damage === undefined) this.#markClean();
     } catch (error) {
+      // Nothing is closed while a write or a sync is in flight on it.
+      await appender.idle();
       await worker.idle();
       throw ioError('close', this.context.directory, error, 'unknown');
     } finally {

@@ -3,6 +3,7 @@
  * a whole channel or none, and an existing one is never taken for a new one because something of
  * it cannot be read.
  */
+import { resolve, sep } from 'node:path';
 import { redexError } from '../core/errors.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import { CHANNEL_ID_BYTES } from '../format/file-header.js';
@@ -13,7 +14,7 @@ import { Channel } from './channel.js';
 import type { ChannelContext } from './channel-context.js';
 import { createChannelDirectory, parentOf, readConfig, readManifest } from './channel-files.js';
 import { ChannelParts } from './channel-parts.js';
-import { openingError } from './io-error.js';
+import { openingError, systemCodeOf } from './io-error.js';
 import {
   checkName,
   checkOptions,
@@ -39,13 +40,20 @@ export async function openChannelIn(
   }
   checkOptions(options);
   const settings = settingsOf(options);
-  const path = directory.length > 1 ? directory.replace(/\/+$/, '') : directory;
+  // Absolute, because the working directory may change while the channel is open.
+  let path = resolve(directory).replaceAll(sep, '/');
   try {
+    path = followLink(settings.fs, path);
     ensureChannel(path, options, settings);
     return await openExisting(path, options, settings);
   } catch (error) {
     throw openingError(path, error);
   }
+}
+
+/** What a symbolic link to a directory leads to; every other path as it is. */
+function followLink(fs: FileSystem, path: string): string {
+  return fs.statSync(path)?.kind === 'other' ? fs.realpathSync(path).replaceAll(sep, '/') : path;
 }
 
 /** Creates the channel when there is nothing under its name, or nothing but an empty directory. */
@@ -61,10 +69,11 @@ function ensureChannel(
   const name = options.name ?? lastPart(directory);
   if (present !== undefined && !isDirectory) {
     const message = `${directory} is not a directory`;
-    throw redexError('EXISTS', message, { kind: present.kind, name: directory });
+    throw redexError('EXISTS', message, { kind: present.kind, resource: directory });
   }
   if (options.createIfMissing === false) {
-    throw redexError('NOT_FOUND', `there is no channel in ${directory}`, { kind: 'channel', name });
+    const message = `there is no channel in ${directory}`;
+    throw redexError('NOT_FOUND', message, { kind: 'channel', resource: directory });
   }
   createChannel(directory, name, options, settings);
 }
@@ -98,13 +107,21 @@ function lastPart(directory: string): string {
   return directory.slice(directory.lastIndexOf('/') + 1);
 }
 
-/** Makes missing directories, each durable before anything is put into it. */
+/** Makes missing directories, and makes sure of the names of all. */
 function makeDirectories(fs: FileSystem, directory: string): void {
-  if (fs.statSync(directory) !== undefined) return;
   const parent = parentOf(directory);
+  if (parent === directory) return;
   makeDirectories(fs, parent);
-  fs.mkdirSync(directory);
-  fs.syncDirectorySync(parent);
+  const isNew = fs.statSync(directory) === undefined;
+  if (isNew) fs.mkdirSync(directory);
+  try {
+    // One that is there may come from a process that was killed before it had synced the name.
+    fs.syncDirectorySync(parent);
+  } catch (error) {
+    // Where we may not look we have made nothing.
+    const code = systemCodeOf(error);
+    if (isNew || (code !== 'EACCES' && code !== 'EPERM')) throw error;
+  }
 }
 
 async function openExisting(

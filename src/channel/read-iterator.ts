@@ -32,7 +32,7 @@ class BatchSource {
     if (this.#done) return undefined;
     try {
       this.#options.signal?.throwIfAborted();
-      this.#range ??= await this.#reader.range(this.#options);
+      this.#range ??= await this.#start();
       const batch = await this.#read(this.#range);
       this.#options.signal?.throwIfAborted();
       if (batch === undefined && this.#range.endsPoisoned) {
@@ -44,6 +44,15 @@ class BatchSource {
       this.end();
       throw error;
     }
+  }
+
+  async #start(): Promise<ReadRange> {
+    const range = await this.#reader.range(this.#options);
+    // Its first record would be one that nobody can vouch for.
+    if (range.endsPoisoned && this.#options.reverse === true) {
+      throw this.#reader.health.poisonedError();
+    }
+    return range;
   }
 
   async #read(range: ReadRange): Promise<LogRecord[] | undefined> {

@@ -150,13 +150,14 @@ export class RecordReader {
       const open = this.#reading(() => chain.borrow(segment));
       try {
         const seq = await open.seqAt(time);
-        if (seq < segment.nextSeq) return Math.min(Math.max(seq, firstSeq), visibleSeq);
+        if (seq < Math.min(segment.nextSeq, visibleSeq)) return Math.max(seq, firstSeq);
       } catch (error) {
         throw this.#readError(error);
       } finally {
         chain.release(open);
       }
     }
+    if (this.health.isPoisoned) throw this.health.poisonedError();
     return visibleSeq;
   }
 

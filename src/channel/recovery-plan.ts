@@ -32,14 +32,14 @@ export type RecoveryPlan =
   | { readonly kind: 'keep'; readonly nextSeq: number }
   | {
       readonly kind: 'cut';
-      /** Index of the segment that is cut at its `position`; all later ones are dropped. */
-      readonly index: number;
+      /** Segments that stay, the last of them cut at its `position`; all later ones go. */
+      readonly keptCount: number;
       readonly check: FailedCheck;
       readonly nextSeq: number;
     }
   | {
       readonly kind: 'damaged';
-      /** Index of the segment with the damage; one past the last when a file is missing. */
+      /** Index of the segment with the damage; -1 when it is a file that is missing. */
       readonly index: number;
       readonly check: FailedCheck;
       /** The first seq that cannot be read; up to `nextSeq` they are known to have been synced. */
@@ -47,29 +47,51 @@ export type RecoveryPlan =
       readonly nextSeq: number;
     };
 
-/** `scans` are the unfinished segments in order; there may be none. */
+/**
+ * `scans` are the unfinished segments in order; there may be none. `endOfFinished` is the next seq
+ * of the finished ones before them, undefined when there are none.
+ */
 export function planRecovery(
   scans: readonly ScannedSegment[],
-  endOfFinished: number,
+  endOfFinished: number | undefined,
   evidence: Evidence,
 ): RecoveryPlan {
   const { proven, floor } = evidence;
   const witness = Math.max(proven, floor);
-  let end = endOfFinished;
+  let end = endOfFinished ?? floor;
+  const first = scans[0];
+  if (first !== undefined && first.baseSeq > Math.max(end, witness)) {
+    // The segments before it are missing, and were not all known to be synced.
+    return judge({ check: 'missing', end, index: -1, keptCount: 0 }, witness, floor);
+  }
   for (const [index, scan] of scans.entries()) {
     end = scan.nextSeq;
     const check = failureOf(scan, scans[index + 1]);
     if (check === undefined) continue;
-    if (end < witness) {
-      return { kind: 'damaged', index, check, fromSeq: end, nextSeq: witness };
-    }
-    return { kind: 'cut', index, check, nextSeq: Math.max(end, floor) };
+    const keptCount = scan.position === 0 ? index : index + 1;
+    return judge({ check, end, index, keptCount }, witness, floor);
   }
   if (end < proven && proven > floor) {
-    const index = Math.max(0, scans.length - 1);
+    const index = scans.length - 1;
     return { kind: 'damaged', index, check: 'missing', fromSeq: end, nextSeq: witness };
   }
   return { kind: 'keep', nextSeq: Math.max(end, floor) };
+}
+
+interface BadByte {
+  readonly check: FailedCheck;
+  /** The seq expected there. */
+  readonly end: number;
+  readonly index: number;
+  readonly keptCount: number;
+}
+
+/** A torn tail, or damage: that depends on what was known to be synced, and on nothing else. */
+function judge(bad: BadByte, witness: number, floor: number): RecoveryPlan {
+  const { check, end, index, keptCount } = bad;
+  return end < witness
+    ? { kind: 'damaged', index, check, fromSeq: end, nextSeq: witness }
+    : { kind: 'cut', keptCount, check, nextSeq: Math.max(end, floor) };
 }
 
 function failureOf(

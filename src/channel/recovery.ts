@@ -152,8 +152,8 @@ async function recoverUnclean(
     .slice(0, finishedCount)
     .map((base, i) => openFinished(context, base, bases[i + 1] ?? 0));
   const floor = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
-  const endOfFinished = segments.at(-1)?.nextSeq ?? floor;
-  const plan = planRecovery(entries, endOfFinished, { proven: suffix.proven, floor });
+  const evidence = { proven: suffix.proven, floor };
+  const plan = planRecovery(entries, segments.at(-1)?.nextSeq, evidence);
   const outcome = { context, manifest, suffix, segments, plan, cleanCounter: mark?.counter ?? 0 };
   if (plan.kind === 'damaged') return reportDamage(outcome, plan);
   return settleSuffix(outcome, plan);
@@ -253,7 +253,7 @@ function reportDamage(
     check: plan.check,
     seqRange: { firstSeq: plan.fromSeq, nextSeq: plan.nextSeq },
   };
-  for (const kept of suffix.scans.slice(0, plan.index)) segments.push(kept.segment);
+  for (const kept of suffix.scans.slice(0, Math.max(0, plan.index))) segments.push(kept.segment);
   const damaged = scan?.segment ?? unreadable(directory, baseSeq, plan.nextSeq, plan.check);
   damaged.damage = { check: plan.check, position, fromSeq: plan.fromSeq };
   damaged.nextSeq = plan.nextSeq;
@@ -280,14 +280,9 @@ async function settleSuffix(
 ): Promise<RecoveredChannel> {
   const { context, suffix, segments, cleanCounter } = outcome;
   const { fs } = context;
-  const keptCount = plan.kind === 'keep' ? suffix.scans.length : plan.index + 1;
-  let kept = suffix.scans.slice(0, keptCount);
+  const keptCount = plan.kind === 'keep' ? suffix.scans.length : plan.keptCount;
+  const kept = suffix.scans.slice(0, keptCount);
   const dropped = suffix.scans.slice(keptCount);
-  const last = kept.at(-1);
-  if (plan.kind === 'cut' && last !== undefined && last.segment.datLength === 0) {
-    dropped.unshift(last);
-    kept = kept.slice(0, -1);
-  }
   const target: CutTarget = { truncated: kept, dropped, plan };
   const cut = applyCut(context, outcome.manifest, target);
   const { manifest } = cut;
@@ -354,5 +349,5 @@ function report(
   if (tornTail !== undefined) logger.warn('a torn tail was cut', { ...details });
   if (damage !== undefined) logger.error('damage below what was synced', { ...details });
   if (diagnostics.recover.hasSubscribers) diagnostics.recover.publish(details);
-  onRecovery?.(details);
+  if (suffix.scans.length > 0 || damage !== undefined) onRecovery?.(details);
 }

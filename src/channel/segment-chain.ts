@@ -45,7 +45,7 @@ export class SegmentChain {
   /** The segment is sealed and synced: from now on it is only read. */
   endWriter(writer: SegmentWriter): void {
     this.#writers.delete(writer.segment);
-    writer.syncHandle.closeSync();
+    this.#closeQuietly(() => writer.syncHandle.closeSync());
     this.#open.set(writer.segment, writer.open);
     this.#closeSpare();
   }
@@ -107,17 +107,27 @@ export class SegmentChain {
       if (this.#open.size <= limit) return;
       if (open.users > 0) continue;
       this.#open.delete(segment);
-      open.close();
+      this.#closeQuietly(() => open.close());
+    }
+  }
+
+  /** What a descriptor was used for is synced, or has failed already: nothing depends on this. */
+  #closeQuietly(close: () => void): void {
+    try {
+      close();
+    } catch (error) {
+      const { name, settings } = this.#context;
+      settings.logger.warn('a descriptor could not be closed', { channel: name, error });
     }
   }
 
   /** Closes everything, what readers still use as well: their next read fails. */
   close(): void {
     for (const writer of this.#writers.values()) {
-      writer.open.close();
-      writer.syncHandle.closeSync();
+      this.#closeQuietly(() => writer.open.close());
+      this.#closeQuietly(() => writer.syncHandle.closeSync());
     }
-    for (const open of this.#open.values()) open.close();
+    for (const open of this.#open.values()) this.#closeQuietly(() => open.close());
     this.#writers.clear();
     this.#open.clear();
   }

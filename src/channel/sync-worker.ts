@@ -135,7 +135,7 @@ export class SyncWorker {
       return;
     }
     this.#publish(target, started);
-    this.#succeed(target);
+    this.#succeed(this.#unsynced.finish(target));
     for (const caller of callers) caller.resolve();
   }
 
@@ -163,7 +163,7 @@ export class SyncWorker {
       throw this.#health.poisonedError();
     }
     this.#publish(target, started);
-    this.#succeed(target);
+    this.#succeed(this.#unsynced.finishNow(target));
   }
 
   #publish(target: SyncTarget, started: number): void {
@@ -176,8 +176,8 @@ export class SyncWorker {
     });
   }
 
-  #succeed(target: SyncTarget): void {
-    for (const writer of this.#unsynced.finish(target)) this.#listener.onSegmentSynced(writer);
+  #succeed(done: readonly SegmentWriter[]): void {
+    for (const writer of done) this.#listener.onSegmentSynced(writer);
     const { durableSeq } = this.#unsynced;
     for (;;) {
       const group = this.#groups[this.#firstGroup];

@@ -130,14 +130,25 @@ export class Unsynced {
     };
   }
 
-  /** All of the target is on disk. Returns the sealed segments that are done with. */
+  /** All of the target of `begin` is on disk. Returns the sealed segments that are done with. */
   finish(target: SyncTarget): SegmentWriter[] {
     for (const writer of target.writers) this.#syncing.delete(writer);
     for (const directory of target.directories) this.#syncingDirectories.delete(directory);
+    return this.finishNow(target);
+  }
+
+  /** The same for the target of `beginNow`: a sync in flight keeps its segments. */
+  finishNow(target: SyncTarget): SegmentWriter[] {
     if (this.#inherited === target.inherited) this.#inherited = [];
     const covered = Math.min(target.seq, this.writtenSeq);
     this.durableSeq = Math.max(this.durableSeq, covered);
-    const done = this.sealed.filter((writer) => !writer.dirty && target.writers.includes(writer));
+    const done = this.sealed.filter(
+      (writer) =>
+        target.writers.includes(writer) &&
+        !writer.dirty &&
+        !writer.isWriting &&
+        !this.#syncing.has(writer),
+    );
     this.sealed = this.sealed.filter((writer) => !done.includes(writer));
     return done;
   }

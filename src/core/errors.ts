@@ -72,9 +72,9 @@ export interface ErrorFields {
   /** A size or count over its limit. Nothing was written. */
   LIMIT: { readonly what: string; readonly limit: number; readonly actual: number };
   /** No such thing, and it was not to be created. */
-  NOT_FOUND: { readonly kind: string; readonly name: string };
+  NOT_FOUND: { readonly kind: string; readonly resource: string };
   /** It is there already. */
-  EXISTS: { readonly kind: string; readonly name: string };
+  EXISTS: { readonly kind: string; readonly resource: string };
 }
 
 export type ErrorCode = keyof ErrorFields;

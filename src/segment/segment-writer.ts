@@ -57,6 +57,8 @@ export class SegmentWriter {
   readonly syncHandle: FileHandle;
   /** Bytes or a size were written that no sync has begun after. */
   dirty: boolean;
+  /** An asynchronous write has not returned: the descriptor cannot be closed. */
+  isWriting = false;
   #attempt: number;
 
   constructor(open: OpenSegment, syncHandle: FileHandle, attempt: number, dirty: boolean) {
@@ -141,6 +143,7 @@ export class SegmentWriter {
   async write(bytes: Uint8Array, byteLength: number): Promise<void> {
     const { datLength } = this.segment;
     this.dirty = true;
+    this.isWriting = true;
     let written = 0;
     try {
       while (written < byteLength) {
@@ -154,6 +157,7 @@ export class SegmentWriter {
     } finally {
       // The bytes landed at some moment until now, so a sync that began before does not cover them.
       this.dirty = true;
+      this.isWriting = false;
     }
   }
 

@@ -53,7 +53,7 @@ test('S5: the second descriptor is opened together with the first, before any by
   expect(opened.length).toBeGreaterThanOrEqual(2);
 });
 
-test('S5: a synchronous append does not wait for a background sync and syncs by itself', async () => {
+test('S5: appendSync does not wait for a background sync and syncs by itself', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   await lab.done(channel.append(payload(1)));
@@ -73,7 +73,7 @@ test('S5: a synchronous append does not wait for a background sync and syncs by 
   expect(lab.watch.violations).toEqual([]);
 });
 
-test('S5: a synchronous sync that fails poisons before the background one is believed', async () => {
+test('S5: a failed synchronous sync poisons before the background one is believed', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   await lab.done(channel.append(payload(1)));
@@ -96,7 +96,7 @@ test('S5: a synchronous sync that fails poisons before the background one is bel
   expect(channel.durableSeq).toBe(1);
 });
 
-test('S5: a background sync that fails after a synchronous one succeeded still poisons', async () => {
+test('S5: a background sync that fails after a good synchronous one still poisons', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   await lab.done(channel.append(payload(1)));

@@ -40,11 +40,11 @@ const inTurn: History = async (_lab, model) => {
   for (const sizes of SIZES) await model.append(sizes);
 };
 
-test("I1 to I11: an 'always' channel that rolls keeps its promises at every operation", async () => {
+test("I1 to I11: an 'always' channel that rolls keeps its promises", async () => {
   await filmed({ options: { sync: 'always', segmentBytes: 4096 }, history: inTurn });
 });
 
-test("I1 to I11: a 'never' channel keeps what it said was synced at every operation", async () => {
+test("I1 to I11: a 'never' channel keeps what it said was synced", async () => {
   await filmed({
     options: { sync: 'never', segmentBytes: 4096 },
     history: async (_lab, model) => {
@@ -56,7 +56,7 @@ test("I1 to I11: a 'never' channel keeps what it said was synced at every operat
   });
 });
 
-test('I1 to I11: arms of a sync policy keep their promises at every operation', async () => {
+test('I1 to I11: arms of a sync policy keep their promises', async () => {
   await filmed({ options: { sync: { everyN: 3 }, segmentBytes: 4096 }, history: inTurn });
 });
 
@@ -139,7 +139,7 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8])(
   },
 );
 
-test("S4: under 'always', killed before any operation, opened, appended to, cut: all is there", async () => {
+test('S4: killed before any operation, opened, appended to, cut: all is there', async () => {
   const lab = new Lab();
   const model = new Model();
   const killed: { readonly next: Lab; readonly promised: Promised }[] = [];

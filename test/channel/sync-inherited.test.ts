@@ -102,7 +102,7 @@ test('S4: killed twice after a failed sync, nothing acknowledged since is lost',
   expect(await leftAfterCut(lab)).toEqual([1, 2, 3, 4]);
 });
 
-test('S4: what is inherited is written again through the descriptor that is then synced', async () => {
+test('S4: the inherited is written again through the descriptor that is synced', async () => {
   const lab = await killedAfterFailedSync('never', [50, 60]);
   const channel = await lab.open();
   const { length } = lab.watch.calls;
@@ -114,7 +114,7 @@ test('S4: what is inherited is written again through the descriptor that is then
   expect(sync?.ok).toBe(true);
 });
 
-test('S4: before the first synced append the generation, channel and parent are synced', async () => {
+test('S4: generation, channel and parent are synced before the first ack', async () => {
   const first = new Lab();
   await (await first.open({ sync: 'never' })).append(payload(1));
   const lab = first.kill({ io: 'oldest' });
@@ -147,7 +147,7 @@ async function lostAfterKilledCreation(directory: string): Promise<string[]> {
   return lost;
 }
 
-test('S4: create, kill, open, synced, cut: the channel is there, wherever it was killed', async () => {
+test('S4: create, kill, open, synced, cut: the channel is there', async () => {
   expect(await lostAfterKilledCreation('/log')).toEqual([]);
 });
 

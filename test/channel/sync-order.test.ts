@@ -14,7 +14,7 @@ async function left(lab: Lab): Promise<(number | undefined)[]> {
   return idsOf(cut, await cut.open());
 }
 
-test('S1: an append that is written while a sync runs is not acknowledged by that sync', async () => {
+test('S1: an append written while a sync runs is not acknowledged by that sync', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   await lab.done(channel.append(payload(1)));
@@ -90,7 +90,7 @@ test('S1: written, rolled, synced by appendSync, cut: nothing below it is lost',
   expect(await left(lab)).toEqual([1, 2, 3]);
 });
 
-test('S1: across a roll both segments and their directory are synced before the answer', async () => {
+test('S1: across a roll both segments and their directory are synced first', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open({ sync: 'never', segmentBytes: 4096 });
   await channel.append(payload(1, 3000));
@@ -112,7 +112,7 @@ test('S1: across a roll both segments and their directory are synced before the 
   );
 });
 
-test('S1: the first append is not acknowledged before the name of its segment is synced', async () => {
+test('S1: the first append is not acknowledged before its segment has a name', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   const first = outcomeOf(channel.append(payload(1)));

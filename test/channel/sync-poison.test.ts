@@ -100,7 +100,7 @@ test('S3: reads below durableSeq go on, at and above it they are refused', async
   expect(seen).toEqual([0, 1]);
 });
 
-test('S3: what is asked from the end of a poisoned log is refused and not answered short', async () => {
+test('S3: what is asked from the end of a poisoned log is refused', async () => {
   const { lab, channel } = await poisoned();
   const asked = [
     channel.last(1),
@@ -160,7 +160,7 @@ test('S3: a poisoned channel does not begin a queued segment', async () => {
   expect(lab.datPaths).toHaveLength(2);
 });
 
-test('S3: closing a poisoned channel rejects, gives every handle back and stops every timer', async () => {
+test('S3: closing a poisoned channel rejects and gives handles and timers back', async () => {
   const { lab, channel } = await poisoned();
   const error = await rejection(channel.close(), 'POISONED');
   expect(error.cause).toMatchObject({ code: 'EIO' });

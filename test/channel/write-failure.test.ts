@@ -166,7 +166,7 @@ test('W2: when a half-made segment cannot be removed, the channel is poisoned', 
   expect(await idsOf(next, again)).toEqual([1, 4]);
 });
 
-test('W2: all that is queued behind a failed write fails with it, what is before it stays', async () => {
+test('W2: all that is queued behind a failed write fails with it', async () => {
   const lab = new Lab();
   const channel = await lab.open({ maxFrameBytes: 4096 });
   await channel.append(payload(1));

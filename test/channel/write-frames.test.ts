@@ -246,7 +246,7 @@ test('group commit: all who append while a sync runs share the next one', async 
   expect(syncs).toHaveLength(2);
 });
 
-test('group commit: frames above maxFrameBytes are split, large ones leave the thread', async () => {
+test('group commit: frames are split at maxFrameBytes, large ones leave the thread', async () => {
   const lab = new Lab();
   const channel = await lab.open({ maxFrameBytes: 1024 * 1024 });
   await channel.append(payload(0));

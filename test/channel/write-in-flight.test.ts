@@ -81,7 +81,7 @@ test('W1: a synchronous append completes the write in flight, same bytes, same p
   expect(lab.watch.violations).toEqual([]);
 });
 
-test('W1: killed in the middle of the write in flight, what was acknowledged is there', async () => {
+test('W1: killed in the middle of the write, what was acknowledged is there', async () => {
   const { lab, channel } = await inFlight();
   channel.appendSync(payload(3));
   const waiting = outcomeOf(channel.append(payload(4)));
@@ -94,7 +94,7 @@ test('W1: killed in the middle of the write in flight, what was acknowledged is 
   }
 });
 
-test('W1: killed or cut in the middle of a write alone, the frame is there whole or not', async () => {
+test('W1: killed or cut in the middle of a write, the frame is whole or not there', async () => {
   const { lab } = await inFlight();
   for (let seed = 0; seed < 8; seed += 1) {
     for (const next of [lab.kill({ io: 'immediate' }, choicesFromSeed(seed)), cut(lab, seed)]) {
@@ -110,7 +110,7 @@ function cut(lab: Lab, seed: number): Lab {
   return lab.cut(choicesFromSeed(seed), { io: 'immediate' });
 }
 
-test("W1: under 'always' a synchronous append is synced together with what it completed", async () => {
+test("W1: under 'always' appendSync syncs what it completed as well", async () => {
   const { lab, channel, large } = await inFlight('always');
   channel.appendSync(payload(3));
   expect(channel.durableSeq).toBe(3);

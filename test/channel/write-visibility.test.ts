@@ -17,7 +17,7 @@ import {
 
 const DAT = /\.dat$/;
 
-test('visibility: a synced append shows when its sync has ended, and hides what follows', async () => {
+test('visibility: a synced append shows after its sync, and hides what follows', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   await lab.done(channel.append(payload(1)));
@@ -157,7 +157,7 @@ test.each(['always', 'never'] as const)(
   },
 );
 
-test('expectedSeq: what is appended after all is what was given, not what became of it', async () => {
+test('expectedSeq: what is appended after all is what was given', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   await lab.done(channel.append(payload(1)));

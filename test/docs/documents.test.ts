@@ -245,7 +245,9 @@ describe('links', () => {
   test.each(documents)('paths that %s names are there', (document) => {
     const named = codesIn(read(document)).flatMap(
       (code) =>
-        /^(?:\.\/)?((?:src|test|scripts|docs|bench|examples)\/[\w./-]*)/.exec(code)?.[1] ?? [],
+        /^(?:node )?(?:\.\/)?((?:src|test|scripts|docs|bench|examples)\/[\w./-]*)/.exec(
+          code,
+        )?.[1] ?? [],
     );
     for (const path of named) expect(existsSync(join(repository, path)), path).toBe(true);
   });

@@ -62,7 +62,7 @@ export class Model {
     for (const entry of entries) entry.state = absent ? 'absent' : 'unknown';
   }
 
-  /** Appends a batch of payloads of these sizes; settles when the append does, and never rejects. */
+  /** Appends a batch of payloads of these sizes; settles with the append, and never rejects. */
   async append(sizes: readonly number[], options: AppendBatchOptions = {}): Promise<void> {
     const { channel } = this;
     if (channel === undefined) return;

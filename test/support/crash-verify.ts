@@ -100,6 +100,7 @@ async function verify(
   const { fs, ledger, kind } = image;
   const { attempts, stats } = setting;
   const before = fs.kill();
+  if (fs.statSync(DIRECTORY) === undefined) stats.notCreated += 1;
   const opened = await openImage(fs, setting);
   const { channel, found, report } = opened;
   judge(found, attempts, ledger, kind);
@@ -109,7 +110,7 @@ async function verify(
   await checkLookups(channel, found, depth);
   await checkSecondOpen(fs, opened, setting);
   if (depth % 8 === 1) await appendAndCrash(image, opened, setting, choose);
-  if (depth % 8 === 3) await closeAndOpen(opened, fs, setting);
+  if (depth % 8 === 3) await closeAndOpen(opened, image, setting);
   if (depth % 8 === 5 || depth % 8 === 7) {
     const nested = { ...image, fs: before };
     await crashRecovery(nested, found, setting, choose, depth % 16 === 5 ? 2 : 1);
@@ -290,11 +291,17 @@ async function appendAndCrash(
 }
 
 /** C7: after a close the next open believes the clean mark and finds the same. */
-async function closeAndOpen(opened: Opened, fs: CrashFs, setting: ImageSetting): Promise<void> {
+async function closeAndOpen(
+  opened: Opened,
+  { fs, kind }: Image,
+  setting: ImageSetting,
+): Promise<void> {
   await opened.channel.close();
   const cut = fs.crash(worst);
   const again = await openImage(cut, setting);
   sameRecords(opened.found, again.found, 'C7');
+  // A clean mark may be in the page cache only, of a process that was killed before its sync.
+  if (kind === 'kill') return;
   if (again.report !== undefined && opened.found.length > 0) {
     throw new Violation('C7: a closed channel was scanned');
   }
