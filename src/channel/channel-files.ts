@@ -40,7 +40,7 @@ export function versionError(path: string, found: number): RedexErrorOf<'FORMAT_
 }
 
 /** The error for bytes that do not decode: a newer version, or damage. */
-export function decodeError(
+function decodeError(
   path: string,
   failure: DecodeFailure,
 ): RedexErrorOf<'FORMAT_VERSION'> | RedexErrorOf<'CORRUPT'> {
@@ -131,7 +131,7 @@ export function replaceManifest(fs: FileSystem, directory: string, manifest: Man
 }
 
 /** Creates a file with these bytes and syncs it; its name is synced by the caller. */
-export function writeWhole(fs: FileSystem, path: string, bytes: Uint8Array): void {
+function writeWhole(fs: FileSystem, path: string, bytes: Uint8Array): void {
   const file = fs.openSync(path, 'create');
   try {
     writeAllSync(file, bytes, bytes.byteLength, 0);

@@ -41,7 +41,7 @@ export function readOwnHeader(
 }
 
 /** The seal that ends a file of `size` bytes, if it does. */
-export function readSeal(file: FileHandle, nonce: Checksum, size: number): UnitHeader | undefined {
+function readSeal(file: FileHandle, nonce: Checksum, size: number): UnitHeader | undefined {
   const position = size - SEAL_BYTES;
   if (position < FILE_HEADER_BYTES) return undefined;
   const bytes = new Uint8Array(SEAL_BYTES);
@@ -86,7 +86,7 @@ export function openFinished(
 }
 
 /** Takes over what a seal says of its segment. */
-export function applySeal(segment: Segment, seal: UnitHeader): void {
+function applySeal(segment: Segment, seal: UnitHeader): void {
   segment.sealed = true;
   segment.nextSeq = seal.baseSeq;
   segment.recordCount = seal.recordCount;

@@ -161,7 +161,7 @@ export function checkName(name: unknown): asserts name is string {
   }
 }
 
-export function checkSyncPolicy(sync: unknown): asserts sync is SyncPolicy {
+function checkSyncPolicy(sync: unknown): asserts sync is SyncPolicy {
   if (sync === 'always' || sync === 'never') return;
   if (typeof sync !== 'object' || sync === null || Array.isArray(sync)) {
     throw new TypeError("sync must be 'always', 'never' or { everyN, maxBytes, intervalMs }");

@@ -11,7 +11,7 @@ import type { Unsynced } from './unsynced.js';
 export const IDLE_WITNESS_MS = 1000;
 
 /** Whether so much is uncovered that a sync is due; a pure decision. */
-export function isSyncDue(
+function isSyncDue(
   policy: SyncPolicy,
   uncovered: { readonly records: number; readonly bytes: number },
 ): boolean {
@@ -24,7 +24,7 @@ export function isSyncDue(
 }
 
 /** How long a record may stay uncovered; undefined for as long as it likes. */
-export function syncDelayMs(policy: SyncPolicy, maxSyncDelayMs: number): number | undefined {
+function syncDelayMs(policy: SyncPolicy, maxSyncDelayMs: number): number | undefined {
   if (policy === 'always') return maxSyncDelayMs;
   return policy === 'never' ? undefined : policy.intervalMs;
 }

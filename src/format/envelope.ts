@@ -9,7 +9,7 @@ import { failed, versionFailure, type DecodeFailure } from './decoded.js';
 import { viewOf } from './bytes.js';
 
 /** Bytes of magic (u32), version (u16) and a u16 that is the structure's length, or 0. */
-export const ENVELOPE_HEAD_BYTES = 8;
+const ENVELOPE_HEAD_BYTES = 8;
 export const ENVELOPE_TAIL_BYTES = 8;
 
 /** The version of all file formats that this build writes, and the only one that it reads. */

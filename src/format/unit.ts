@@ -25,7 +25,7 @@ export const SEAL_MAGIC: number = magicNumber('RXSL');
 
 export const BLOCK_HEADER_BYTES = 48;
 export const FRAME_HEADER_BYTES = 64;
-export const SEAL_BYTES: number = FRAME_HEADER_BYTES;
+export const SEAL_BYTES = 64;
 /** Header and block count of a frame of blocks; the list follows. */
 export const BLOCK_LIST_AT: number = FRAME_HEADER_BYTES + 8;
 

@@ -34,7 +34,7 @@ export function readDatHeader(
   return decoded.ok ? { ok: true, header: decoded.value } : { ok: false, failure: decoded };
 }
 
-export interface ScanFailure {
+interface ScanFailure {
   readonly check: FailedCheck;
   /**
    * The bytes are the beginning of a frame that the file is too short for: its write never

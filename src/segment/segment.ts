@@ -9,7 +9,7 @@ import type { Checksum } from '../format/checksum.js';
 import { segmentFileName, type SegmentFileKind } from '../format/file-name.js';
 
 /** Damage found when a segment was opened; reads that touch it fail with it. */
-export interface SegmentDamage {
+interface SegmentDamage {
   readonly check: FailedCheck;
   readonly position: number;
   /** The first seq that cannot be vouched for. */

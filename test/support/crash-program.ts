@@ -116,7 +116,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.constant({ kind: 'read' as const }) },
-  { weight: 1, arbitrary: faultCommand },
+  { weight: 2, arbitrary: faultCommand },
 );
 
 const life: fc.Arbitrary<Life> = fc.record({

@@ -368,6 +368,9 @@ class Run {
       if (this.#lives > 1 || this.#channel !== undefined) this.#sampleAll(place);
       return;
     }
+    const isBirth = this.#lives === 1 && this.#channel === undefined;
+    // Creating a channel is the same in all programs: every eighth crashes it.
+    if (isBirth && this.#program.seed % 8 !== 0) return;
     if (this.#places % this.#program.stride !== 0) return;
     if (this.#images.length >= MAX_IMAGES_A_LIFE) return;
     const turn = (this.#taken += 1) % 10;

@@ -51,7 +51,7 @@ interface Opened {
 }
 
 /** Crashes of one recovery that are followed up. */
-const NESTED_IMAGES = 12;
+const NESTED_IMAGES = 6;
 
 const seeds = { next: 1 };
 
