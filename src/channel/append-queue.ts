@@ -3,6 +3,7 @@
  * while another is being written.
  */
 import type { RedexError } from '../core/errors.js';
+import { clearList } from '../core/lists.js';
 import { Gather } from './gather.js';
 import type { SyncGroup } from './sync-worker.js';
 
@@ -130,7 +131,7 @@ export class AppendQueue {
   clear(): void {
     this.gather.clear();
     this.nextFrame = 0;
-    this.#waiters.length = 0;
+    clearList(this.#waiters);
     this.#settled = 0;
   }
 }

@@ -2,6 +2,7 @@
  * The records that wait to be written, in columns: payloads are copied in as they are appended, so
  * callers may reuse their buffers at once. Split into frames at batch boundaries.
  */
+import { clearList } from '../core/lists.js';
 import {
   compareNanos,
   nanosFromBigint,
@@ -184,7 +185,7 @@ export class Gather {
   clear(): void {
     this.recordCount = 0;
     this.payloadBytes = 0;
-    this.#frames.length = 0;
+    clearList(this.#frames);
     if (this.#payloads.byteLength > KEPT_PAYLOAD_BYTES) {
       this.#payloads = new Uint8Array(FIRST_PAYLOAD_BYTES);
     }

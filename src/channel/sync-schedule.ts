@@ -55,6 +55,7 @@ export class SyncSchedule {
   /** A frame was written. */
   onWritten(): void {
     const { stored, settings } = this.#context;
+    if (stored.sync === 'never') return;
     if (isSyncDue(stored.sync, this.#unsynced.uncovered)) {
       this.#actions.requestSync();
       return;

@@ -132,7 +132,7 @@ describe('C3: q below W', () => {
     runtime.advance(10);
     await channel.append('one');
     const copy = durableCopy(fs);
-    flipBit(copy, DAT, 140 * 8);
+    flipBit(copy, DAT, 133 * 8);
     const opened = await openLog(copy);
     // Segment 1 begins where everything was synced: segment 0 is finished, and reads find it.
     expect(opened.report?.damage).toBeUndefined();
