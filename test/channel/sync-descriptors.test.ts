@@ -113,6 +113,20 @@ test('S5: a background sync that fails after a good synchronous one still poison
   expect(await idsOf(cut, await cut.open())).toEqual([1, 2, 3]);
 });
 
+test('S5: a background sync that fails is not forgiven because nothing waits for it', async () => {
+  const lab = new Lab({ io: 'oldest' });
+  const channel = await lab.open();
+  await lab.done(channel.append(payload(1)));
+  lab.fail('datasync', DAT, 'EIO');
+  const waiting = outcomeOf(channel.append(payload(2)));
+  await lab.runtime.settle();
+  channel.appendSync(payload(3));
+  await lab.drain();
+  expect(waiting.state).toBe('resolved');
+  thrown(() => channel.appendSync(payload(4)), 'POISONED');
+  await lab.done(rejection(channel.append(payload(4)), 'POISONED'));
+});
+
 test('S5: an append in flight is not acknowledged by a sync whose twin has failed', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open({ segmentBytes: 4096 });

@@ -138,6 +138,22 @@ test('S2: durableSeq covers no record of the segment that a sync left out', asyn
   expect(await left(lab)).toEqual([1]);
 });
 
+test('S2: a sync of sealed segments alone vouches for no record behind them', async () => {
+  const lab = new Lab({ io: 'oldest' });
+  const channel = await lab.open({ sync: 'never', segmentBytes: 4096 });
+  await lab.done(channel.append(payload(1), { durability: 'synced' }));
+  await channel.append(payload(2));
+  const running = outcomeOf(channel.sync());
+  await lab.runtime.settle();
+  // The roll asks for a sync, which begins only when the running one has ended.
+  await channel.append(payload(3, 3800));
+  await channel.append(payload(4));
+  await lab.drain();
+  expect([running.state, lab.datPaths.length]).toEqual(['resolved', 2]);
+  expect([channel.nextSeq, channel.durableSeq]).toEqual([4, 2]);
+  expect(await left(lab)).toEqual([1, 2]);
+});
+
 test('S2: durableSeq does not go back when an older sync ends after a younger one', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();

@@ -217,6 +217,19 @@ test('W5: a whole frame at another place, or from another channel, is not taken'
   expect(await withTail(lab, at(fourth), theirs.slice(at(fourth)))).toEqual([1, 2, 3]);
 });
 
+test('W5: a whole frame at another place behind a torn tail is no witness', async () => {
+  const lab = new Lab();
+  const channel = await lab.open();
+  for (const id of [1, 2, 3, 4]) await channel.append(payload(id, 40));
+  const bytes = readFile(lab.disk, lab.datPaths[0] ?? '');
+  const [, , third, fourth] = parseDat(bytes).units;
+  expect(fourth?.durableSeq).toBe(3);
+  // The fourth frame says that three records are synced; where it stands it says nothing.
+  const tail = new Uint8Array(16 + bytes.byteLength - (fourth?.position ?? 0));
+  tail.set(bytes.subarray(fourth?.position), 16);
+  expect(await withTail(lab, third?.position ?? 0, tail)).toEqual([1, 2]);
+});
+
 test('group commit: 1,000 appends of a tick share a few writes and one sync', async () => {
   const lab = new Lab();
   const channel = await lab.open();

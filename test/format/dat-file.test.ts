@@ -188,10 +188,10 @@ describe('a frame that does not belong there', () => {
     const [header] = fc.sample(fileHeaders, { numRuns: 1, seed: 1 });
     if (header === undefined) throw new Error('no sample');
     // Attempt 1: a frame of blocks that was written in part and cut back.
-    const blocks = Array.from({ length: 13 }, (_, i) => record(i, 1000));
+    const blocks = Array.from({ length: 25 }, (_, i) => record(i, 1000));
     const failed = new DatBuilder({ ...header, baseSeq: 0 }).frame(blocks, 0).build();
     const { start, recordsBefore } = failed.units[3] ?? { start: 0, recordsBefore: 0 };
-    expect(recordsBefore).toBe(4);
+    expect(recordsBefore).toBe(8);
     // Attempt 2: one record that ends exactly where the second block starts.
     const first = failed.frames[0]?.place;
     if (first === undefined) throw new Error('no frame');
@@ -219,7 +219,7 @@ describe('a frame that does not belong there', () => {
 
   test('is not read for a block of another one, of the same file', () => {
     const records = (seed: number): ModelRecord[] =>
-      Array.from({ length: 13 }, (_, i) => ({
+      Array.from({ length: 25 }, (_, i) => ({
         seq: i,
         type: 0,
         timestampNs: 1n,
@@ -254,7 +254,7 @@ describe('a frame that verifies and makes no sense', () => {
     payload: payloadBytes(length, seq),
     batchEnd: true,
   });
-  const blocks = Array.from({ length: 13 }, (_, i) => record(i, 1000));
+  const blocks = Array.from({ length: 25 }, (_, i) => record(i, 1000));
   const image = new DatBuilder(base).frame(blocks, 0).build();
   const { nonce } = image;
   const headEnd = image.units[1]?.end ?? 0;
@@ -302,7 +302,7 @@ describe('a frame that verifies and makes no sense', () => {
     bytes.set(encoder.bytes.subarray(0, encoder.byteLength), position);
     const walk = walkDat(bytes);
     expect(walk).toMatchObject({ ended: 'failed', check: 'chain', position });
-    expect(found(walk, image, 4)).toBe(true);
+    expect(found(walk, image, 8)).toBe(true);
   });
 
   test('because it lists no block, is not read', () => {

@@ -226,7 +226,24 @@ describe('what the writer chooses', () => {
     const room = INLINE_FRAME_BYTES - FRAME_HEADER_BYTES - tableBytes(2, 0);
     const inline = encoded(plainRecords(room - 4000, 4000), place);
     expect([inline.byteLength, inline.units.length]).toEqual([INLINE_FRAME_BYTES, 1]);
-    expect(encoded(plainRecords(room - 3999, 4000), place).units.length).toBe(2);
+    expect(unitAt(inline, place, 0).flags & FLAG_BLOCKS).toBe(0);
+    const records = plainRecords(room - 3999, 4000);
+    const divided = encoded(records, place);
+    expect(unitAt(divided, place, 0)).toMatchObject({ flags: FLAG_BLOCKS, recordCount: 2 });
+    // All of it still fits into one block.
+    expect(divided.units.map(({ recordCount }) => recordCount)).toEqual([2]);
+    const at = BLOCK_LIST_AT + 8;
+    expect(divided.units[0]?.position).toBe(place.position + at);
+    expectUnit(divided, unitAt(divided, place, at), at, records);
+  });
+
+  test('a block ends where the next record would take it over its target', () => {
+    const room = BLOCK_TARGET_BYTES - tableBytes(2, 0);
+    const counts = (...lengths: number[]): number[] =>
+      encoded(plainRecords(...lengths), place).units.map(({ recordCount }) => recordCount);
+    expect(counts(room - 4000, 4000, 5000)).toEqual([2, 1]);
+    expect(counts(room - 3999, 4000, 5000)).toEqual([1, 1, 1]);
+    expect(counts(room - 3999, 4000)).toEqual([1, 1]);
   });
 
   test('a record alone is never put into blocks', () => {

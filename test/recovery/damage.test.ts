@@ -124,19 +124,20 @@ describe('C3: q below W', () => {
     expect(fs.readDirectorySync(LOG).some(({ name }) => name.startsWith('cut-'))).toBe(false);
   });
 
-  test('C3: the witness may stand in a later segment', async () => {
+  test('C2, C3: a witness above the base of the next segment makes a segment finished', async () => {
     const fs = new CrashFs();
     const { channel, runtime } = await openLog(fs, { sync: 'never', segmentMs: 10 });
     await channel.append('zero');
-    await channel.sync();
     runtime.advance(10);
     await channel.append('one');
+    await channel.sync();
+    await channel.append('two');
     const copy = durableCopy(fs);
     flipBit(copy, DAT, 133 * 8);
     const opened = await openLog(copy);
-    // Segment 1 begins where everything was synced: segment 0 is finished, and reads find it.
-    expect(opened.report?.damage).toBeUndefined();
+    expect(opened.report).toMatchObject({ damage: undefined, tornTail: undefined });
     await errorOf('CORRUPT', () => opened.channel.get(0));
-    expect(await textsOf(opened.channel, 1)).toEqual(['one']);
+    expect(await textsOf(opened.channel, 1)).toEqual(['one', 'two']);
+    expect(await opened.channel.append('three')).toBe(3);
   });
 });

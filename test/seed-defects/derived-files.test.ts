@@ -26,22 +26,22 @@ import {
 
 const COUNT = 6;
 
-/** Two more lives of the log: what is there stays, with its times, and what is appended joins it. */
+/** Three more lives of the log: what is there stays, with its times; what is appended joins it. */
 async function expectLasting(lab: Lab, count: number): Promise<void> {
   const channel = await lab.open();
-  expect(await shown(lab, channel)).toEqual(upTo(count));
-  expect(await appendNext(lab, channel, count)).toBe(count);
-  await expectFound(lab, channel, count + 1);
+  expect(await shown(channel)).toEqual(upTo(count));
+  expect(await appendNext(channel, count)).toBe(count);
+  await expectFound(channel, count + 1);
   await channel.close();
   const closed = lab.kill();
   const second = await closed.open();
-  expect(await shown(closed, second)).toEqual(upTo(count + 1));
-  await expectFound(closed, second, count + 1);
-  expect(await appendNext(closed, second, count + 1)).toBe(count + 1);
+  expect(await shown(second)).toEqual(upTo(count + 1));
+  await expectFound(second, count + 1);
+  expect(await appendNext(second, count + 1)).toBe(count + 1);
   const killed = closed.kill();
   const third = await killed.open();
-  expect(await shown(killed, third)).toEqual(upTo(count + 2));
-  await expectFound(killed, third, count + 2);
+  expect(await shown(third)).toEqual(upTo(count + 2));
+  await expectFound(third, count + 2);
 }
 
 /** A log whose derived files are on disk. */
@@ -106,7 +106,7 @@ describe.each(ENDINGS)('after a %s', (ending) => {
         const lab = origin.kill();
         flipBit(lab.disk, path, at, (at * 5) % 8);
         const channel = await lab.open();
-        await expectFound(lab, channel, COUNT);
+        await expectFound(channel, COUNT);
       }
     }
   });
@@ -116,7 +116,7 @@ test('times of records that are gone are not given to the next record', async ()
   const lab = await withDerivedFiles('kill');
   resize(lab.disk, DAT, 64);
   const channel = await lab.open();
-  expect(await shown(lab, channel)).toEqual([]);
+  expect(await shown(channel)).toEqual([]);
   const early = timeOf(-1000);
   expect(await channel.append('new', { timestamp: early })).toBe(0);
   expect((await channel.get(0))?.timestamp).toBe(early);
@@ -154,9 +154,9 @@ test('the second open after recovery does not lose timestamps', async () => {
   for (let seed = 1; seed <= 12; seed += 1) {
     const lab = new Lab();
     const channel = await lab.open({ sync: 'never' });
-    for (const seq of upTo(COUNT)) await appendNext(lab, channel, seq, 300);
+    for (const seq of upTo(COUNT)) await appendNext(channel, seq, 300);
     const cut = lab.cut(choicesFromSeed(seed));
-    const left = await shown(cut, await cut.open());
+    const left = await shown(await cut.open());
     expect(left).toEqual(upTo(left.length));
     await expectLasting(cut.kill(), left.length);
   }

@@ -142,7 +142,7 @@ export function frameRecords(size: 'small' | 'large'): fc.Arbitrary<ModelRecord[
   const specs =
     size === 'small'
       ? fc.array(recordSpecs(fc.nat(40)), { minLength: 1, maxLength: 6 })
-      : fc.array(recordSpecs(fc.integer({ min: 700, max: 5000 })), {
+      : fc.array(recordSpecs(fc.integer({ min: 700, max: 10_000 })), {
           minLength: 13,
           maxLength: 20,
         });
@@ -270,14 +270,16 @@ export class DatBuilder {
     const bytes = this.#encoder.bytes.slice(0, byteLength);
     const start = this.position;
     this.position += byteLength;
-    const firstEnd = units.length > 1 ? (units[0]?.position ?? 0) : this.position;
+    const isWhole = (units[0]?.position ?? start) === start;
+    const blocks = isWhole ? [] : units;
+    const firstEnd = blocks[0]?.position ?? this.position;
     this.#units.push({ start, end: firstEnd, recordsBefore: this.#recordCount });
-    for (const block of units.length > 1 ? units : []) {
+    for (const block of blocks) {
       const end = block.position + block.byteLength;
       this.#units.push({ start: block.position, end, recordsBefore: this.#recordCount });
       this.#recordCount += block.recordCount;
     }
-    if (units.length === 1) this.#recordCount += records.length;
+    if (isWhole) this.#recordCount += records.length;
     this.link = checksum;
     this.#pieces.push(bytes);
     this.frames.push({ bytes, checksum, place, records });
@@ -298,8 +300,8 @@ export class DatBuilder {
 export function datImages(size: 'small' | 'large'): fc.Arbitrary<DatImage> {
   const small = fc.array(recordSpecs(fc.nat(20)), { maxLength: 4 });
   const large = fc.array(recordSpecs(fc.integer({ min: 800, max: 1100 })), {
-    minLength: 11,
-    maxLength: 11,
+    minLength: 21,
+    maxLength: 21,
   });
   const frames =
     size === 'small'

@@ -25,8 +25,8 @@ export const ENDINGS: readonly Ending[] = ['close', 'kill'];
 export const timeOf = (seq: number): number => 1_600_000_000_000 + 1000 * seq;
 
 /** Appends record `seq`, whose payload has the number `seq`, as a frame of its own. */
-export function appendNext(lab: Lab, channel: Channel, seq: number, size = 40): Promise<number> {
-  return lab.done(channel.append(payload(seq, size), { timestamp: timeOf(seq) }));
+export function appendNext(channel: Channel, seq: number, size = 40): Promise<number> {
+  return channel.append(payload(seq, size), { timestamp: timeOf(seq) });
 }
 
 export interface Written {
@@ -41,14 +41,14 @@ export async function writtenLog(written: Written): Promise<Lab> {
   const { count, ending, options = {}, size = 40 } = written;
   const lab = new Lab();
   const channel = await lab.open(options);
-  for (let seq = 0; seq < count; seq += 1) await appendNext(lab, channel, seq, size);
-  if (ending === 'close') await lab.done(channel.close());
+  for (let seq = 0; seq < count; seq += 1) await appendNext(channel, seq, size);
+  if (ending === 'close') await channel.close();
   return lab.kill();
 }
 
 /** Every visible record as `seq@time`, each checked to be the one that was appended there. */
-export async function shown(lab: Lab, channel: Channel): Promise<number[]> {
-  const records = await lab.done(channel.readBatch());
+export async function shown(channel: Channel): Promise<number[]> {
+  const records = await channel.readBatch();
   for (const { seq, timestamp, payload: bytes } of records) {
     expect(timestamp, `time of ${seq}`).toBe(timeOf(seq));
     expect(bytes, `payload of ${seq}`).toEqual(payload(seq, bytes.byteLength));
@@ -60,13 +60,13 @@ export async function shown(lab: Lab, channel: Channel): Promise<number[]> {
 export const upTo = (end: number): number[] => Array.from({ length: end }, (_, i) => i);
 
 /** Checks that each record is found by its seq and by its time, with that time. */
-export async function expectFound(lab: Lab, channel: Channel, count: number): Promise<void> {
+export async function expectFound(channel: Channel, count: number): Promise<void> {
   for (let seq = 0; seq < count; seq += 1) {
-    const record = await lab.done(channel.get(seq));
+    const record = await channel.get(seq);
     expect([record?.seq, record?.timestamp]).toEqual([seq, timeOf(seq)]);
-    expect(await lab.done(channel.seqAt(timeOf(seq))), `seq at the time of ${seq}`).toBe(seq);
+    expect(await channel.seqAt(timeOf(seq)), `seq at the time of ${seq}`).toBe(seq);
   }
-  expect(await lab.done(channel.seqAt(timeOf(count)))).toBe(count);
+  expect(await channel.seqAt(timeOf(count))).toBe(count);
 }
 
 /** The frames of a dat file, in order. */
