@@ -262,8 +262,7 @@ export class Appender {
     if (error.partial && active !== undefined) {
       this.#uncut = active;
       this.#cutBack();
-    } else if (error.partial) {
-      // A segment file that could neither be completed nor removed.
+    } else if (error.leftover) {
       this.#parts.worker.poison(this.#parts.context.generationDirectory, error.error);
     }
     this.rejectAll(error.error);

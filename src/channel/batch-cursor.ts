@@ -31,6 +31,8 @@ interface Walk {
   /** Its seal was there when the walk began, so the walk has to meet it. */
   readonly sealed: boolean;
   chunk: Chunk | undefined;
+  /** How the walk has come to the end of the segment. */
+  ended: 'end' | 'seal' | undefined;
 }
 
 export class BatchCursor {
@@ -54,9 +56,10 @@ export class BatchCursor {
     const batch: LogRecord[] = [];
     while (this.#next < to) {
       const walk = this.#walk ?? (await this.#enter());
-      const ended = await this.#fill(walk, batch, limit, to);
-      if (ended !== undefined) this.#leave(walk, ended, to);
+      walk.ended ??= await this.#fill(walk, batch, limit, to);
+      // What was found before damage is delivered before the damage is told.
       if (batch.length > 0) return batch;
+      if (walk.ended !== undefined) this.#leave(walk, walk.ended, to);
     }
     this.close();
     return undefined;
@@ -74,7 +77,16 @@ export class BatchCursor {
       const parser = new UnitParser({ nonce, position, end, link, nextSeq: baseSeq });
       const { ownBytes } = this.#options;
       const chunks = new ChunkReader(open.dat, end, { ownBytes });
-      this.#walk = { open, segment, parser, chunks, end, sealed, chunk: undefined };
+      this.#walk = {
+        open,
+        segment,
+        parser,
+        chunks,
+        end,
+        sealed,
+        chunk: undefined,
+        ended: undefined,
+      };
       return this.#walk;
     } catch (error) {
       this.#chain.release(open);
@@ -114,6 +126,8 @@ export class BatchCursor {
         walk.chunk = await walk.chunks.read(parser.position, parser.needed);
       } else if (step === 'failed') {
         if (batch.length > 0) return undefined;
+        // A damaged seal costs no record: all those before it have been read.
+        if (this.#next >= walk.segment.nextSeq) return 'end';
         throw await this.#damage(walk);
       } else if (step === 'end' || step === 'seal') {
         return step;

@@ -34,8 +34,11 @@ export class ChannelParts {
   #marked: { readonly baseSeq: number; readonly datLength: number } | undefined;
   #progressWaiters: (() => void)[] = [];
 
-  private constructor(context: ChannelContext, recovered: RecoveredChannel) {
+  private constructor(given: ChannelContext, recovered: RecoveredChannel) {
     const { manifest, segments, nextSeq, durableSeq, inherited, damage } = recovered;
+    // Beside damage not even a derived file is changed before somebody has looked at it.
+    const readOnly = damage !== undefined;
+    const context = { ...given, owner: { ...given.owner, readOnly } };
     this.context = context;
     this.manifest = manifest;
     this.#cleanCounter = recovered.cleanCounter;

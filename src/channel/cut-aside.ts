@@ -33,10 +33,8 @@ export function keepAside(
     const name = cutFileName(source.baseSeq, source.position, digest);
     const path = `${directory}/${name}`;
     const present = fs.statSync(path);
-    if (present?.size === source.byteLength) {
-      syncExisting(fs, path);
-      return path;
-    }
+    if (present?.size === source.byteLength && syncIfSame(fs, path, source, digest)) return path;
+    // A copy that was begun by a recovery that did not get far enough to sync it.
     if (present !== undefined) fs.unlinkSync(path);
     return copyRegion(fs, file, source, path) ? path : undefined;
   } finally {
@@ -62,10 +60,13 @@ function digestOf(file: FileHandle, source: CutSource): string | undefined {
   return allZeros ? undefined : Buffer.from(piece.subarray(0, 8)).toString('hex');
 }
 
-function syncExisting(fs: FileSystem, path: string): void {
+/** Syncs an earlier copy, if it has the bytes that it should have. */
+function syncIfSame(fs: FileSystem, path: string, source: CutSource, digest: string): boolean {
   const file = fs.openSync(path, 'write');
   try {
+    if (digestOf(file, { ...source, position: 0 }) !== digest) return false;
     file.datasyncSync();
+    return true;
   } finally {
     file.closeSync();
   }

@@ -17,15 +17,19 @@ import { mustRoll } from './segment-roll.js';
 import type { Unsynced } from './unsynced.js';
 import type { Nanos } from '../core/nanos.js';
 
-/** A write failed. `uncut`: what it left could not be taken away, or not yet. */
+/** A write failed. */
 export class FrameWriteFailure extends Error {
   readonly error: RedexError;
+  /** Bytes of it may stand behind the last frame and have to be cut off. */
   readonly partial: boolean;
+  /** A segment file that could neither be completed nor removed. */
+  readonly leftover: boolean;
 
-  constructor(error: RedexError, partial: boolean) {
+  constructor(error: RedexError, partial: boolean, leftover: boolean) {
     super(error.message, { cause: error });
     this.error = error;
     this.partial = partial;
+    this.leftover = leftover;
   }
 }
 
@@ -83,11 +87,23 @@ export class FrameWriter {
   prepare(content: FrameContent): SegmentWriter {
     let active = this.#active ?? this.#create(this.#firstBase(content));
     while (this.#needsRoll(content)) {
-      const nextBase = this.#nextBase(content);
-      this.#seal(active, nextBase);
-      active = this.#create(nextBase);
+      active = this.#roll(active, this.#nextBase(content));
     }
     return active;
+  }
+
+  /** Seals a segment and begins the next one; if that cannot be begun, takes the seal back. */
+  #roll(active: SegmentWriter, nextBase: number): SegmentWriter {
+    const before = { ...active.segment };
+    this.#seal(active, nextBase);
+    try {
+      return this.#create(nextBase);
+    } catch (error) {
+      Object.assign(active.segment, before);
+      this.#unsynced.unseal(active);
+      active.cutBack();
+      throw error;
+    }
   }
 
   /** A segment begins where the one before ended, so that a missing one is noticed. */
@@ -108,8 +124,7 @@ export class FrameWriter {
     const { bytes, byteLength, checksum } = this.#encoder;
     this.#write(writer, bytes, byteLength);
     writer.acceptSeal(byteLength, checksum, nextBase);
-    this.#unsynced.sealed.push(writer);
-    this.#unsynced.active = undefined;
+    this.#unsynced.seal(writer);
     if (diagnostics.roll.hasSubscribers) {
       diagnostics.roll.publish({ channel: this.#context.name, nextBaseSeq: nextBase });
     }
@@ -135,7 +150,10 @@ export class FrameWriter {
       this.#segmentBornMs = settings.runtime.now();
       return writer;
     } catch (error) {
-      throw this.#failure('create a segment', generationDirectory, error);
+      const leftover = !(error instanceof DatWriteError) || error.partial;
+      const cause: unknown = error instanceof DatWriteError ? error.cause : error;
+      const outcome = ioError('create a segment', generationDirectory, cause, 'absent');
+      throw new FrameWriteFailure(outcome, false, leftover);
     }
   }
 
@@ -211,6 +229,7 @@ export class FrameWriter {
     return new FrameWriteFailure(
       ioError(operation, path, cause, partial ? 'unknown' : 'absent'),
       partial,
+      false,
     );
   }
 

@@ -8,6 +8,8 @@ import { diagnostics } from '../core/runtime.js';
 import type { CleanMark } from '../format/clean-mark.js';
 import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
+import type { FileHandle } from '../fs/file-system.js';
+import { surveyRemains } from '../segment/resync.js';
 import { corruption, type Segment } from '../segment/segment.js';
 import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
 import type { ChannelContext } from './channel-context.js';
@@ -145,7 +147,27 @@ async function recoverUnclean(
   bases: readonly number[],
   mark: CleanMark | undefined,
 ): Promise<RecoveredChannel> {
-  const suffix = await scanSuffix(context, bases, manifest.redoSeq, mark?.nextSeq ?? 0);
+  const suffix: Suffix = {
+    scans: [],
+    entries: [],
+    proven: Math.max(manifest.redoSeq, mark?.nextSeq ?? 0),
+  };
+  try {
+    await scanSuffix(context, bases, suffix);
+    return await decide(context, manifest, bases, suffix, mark?.counter ?? 0);
+  } catch (error) {
+    for (const scan of suffix.scans) scan.abandonIndex?.();
+    throw error;
+  }
+}
+
+async function decide(
+  context: ChannelContext,
+  manifest: Manifest,
+  bases: readonly number[],
+  suffix: Suffix,
+  cleanCounter: number,
+): Promise<RecoveredChannel> {
   const { entries } = suffix;
   const finishedCount = bases.length - entries.length;
   const segments = bases
@@ -154,7 +176,7 @@ async function recoverUnclean(
   const floor = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
   const evidence = { proven: suffix.proven, floor };
   const plan = planRecovery(entries, segments.at(-1)?.nextSeq, evidence);
-  const outcome = { context, manifest, suffix, segments, plan, cleanCounter: mark?.counter ?? 0 };
+  const outcome = { context, manifest, suffix, segments, plan, cleanCounter };
   if (plan.kind === 'damaged') return reportDamage(outcome, plan);
   return settleSuffix(outcome, plan);
 }
@@ -175,20 +197,15 @@ interface Outcome {
 async function scanSuffix(
   context: ChannelContext,
   bases: readonly number[],
-  redoSeq: number,
-  markNextSeq: number,
-): Promise<Suffix> {
-  const suffix: Suffix = { scans: [], entries: [], proven: Math.max(redoSeq, markNextSeq) };
+  suffix: Suffix,
+): Promise<void> {
   const last = bases.at(-1);
   const previous = bases.at(-2);
-  if (last === undefined) return suffix;
+  if (last === undefined) return;
   // Segment k+2 is created only when segment k is synced: k+1 begins where k durably ended.
   if (bases.length > 2) suffix.proven = Math.max(suffix.proven, previous ?? 0);
   await scanInto(context, last, suffix);
-  if (previous !== undefined && suffix.proven <= last) {
-    await scanInto(context, previous, suffix);
-  }
-  return suffix;
+  if (previous !== undefined && suffix.proven <= last) await scanInto(context, previous, suffix);
 }
 
 async function scanInto(context: ChannelContext, baseSeq: number, suffix: Suffix): Promise<void> {
@@ -199,7 +216,7 @@ async function scanInto(context: ChannelContext, baseSeq: number, suffix: Suffix
     const header = readOwnHeader(context, file, baseSeq);
     const scan =
       typeof header === 'string'
-        ? headless(directory, baseSeq, file.sizeSync(), header)
+        ? await headless(directory, baseSeq, file, header)
         : await scanSegment(file, directory, header, context.owner);
     suffix.scans.unshift(scan);
     suffix.entries.unshift({
@@ -215,20 +232,22 @@ async function scanInto(context: ChannelContext, baseSeq: number, suffix: Suffix
   }
 }
 
-/** The scan of a file without a good header: it holds nothing that could be verified. */
-function headless(
+/** The scan of a file without a good header: what is in it can only be a witness. */
+async function headless(
   directory: string,
   baseSeq: number,
-  fileLength: number,
+  file: FileHandle,
   check: FailedCheck,
-): SegmentScan {
+): Promise<SegmentScan> {
+  const fileLength = file.sizeSync();
+  const remains = await surveyRemains(file, { nonce: undefined, position: 0, end: fileLength });
   const segment = { ...unreadable(directory, baseSeq, baseSeq, check), sealed: false };
   return {
     segment,
     fileLength,
     failure: { check, unfinishedWrite: false },
-    witness: 0,
-    recordsBehind: 0,
+    witness: remains.durableSeq,
+    recordsBehind: remains.recordCount,
     frameEnds: [],
     frameNextSeqs: [],
     finishIndex: undefined,

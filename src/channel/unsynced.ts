@@ -55,6 +55,18 @@ export class Unsynced {
     this.writtenSeq = Math.max(this.writtenSeq, nextSeq);
   }
 
+  /** A segment was sealed: the next one takes its place. */
+  seal(writer: SegmentWriter): void {
+    this.sealed.push(writer);
+    this.active = undefined;
+  }
+
+  /** The seal was taken back before anything was synced. */
+  unseal(writer: SegmentWriter): void {
+    this.sealed = this.sealed.filter((other) => other !== writer);
+    this.active = writer;
+  }
+
   /** A name was made in a directory. */
   addName(directory: string): void {
     this.#directories.add(directory);

@@ -35,6 +35,11 @@ function columnsOf(unit: UnitHeader, at: number): Columns {
   return { timestamps, lengths, seqs, types, payloads };
 }
 
+/** Where the lengths of a unit's records start. */
+export function lengthsAt(unit: UnitHeader, at: number): number {
+  return columnsOf(unit, at).lengths;
+}
+
 /**
  * Whether the table and the payloads fill the unit exactly. Only a unit that passed is decoded:
  * the checksum says that these are the bytes that were written, this that they make sense.

@@ -4,7 +4,7 @@
  * position, so it is never taken for one.
  */
 import { viewOf } from '../format/bytes.js';
-import type { Checksum } from '../format/checksum.js';
+import { bindToNonce, checksumOf, sameChecksum, type Checksum } from '../format/checksum.js';
 import {
   BLOCK_HEADER_BYTES,
   BLOCK_LIST_AT,
@@ -14,16 +14,20 @@ import {
   FLAG_BLOCKS,
   FRAME_MAGIC,
   SEAL_MAGIC,
-  verifyUnit,
   type UnitHeader,
 } from '../format/unit.js';
 import type { FileHandle } from '../fs/file-system.js';
 
 const WINDOW_BYTES = 256 * 1024;
 const MAGIC_AT = 8;
+const MAX_GUESSES = 4096;
 
 export interface ResyncRequest {
-  readonly nonce: Checksum;
+  /**
+   * The segment's nonce. Undefined where the file header that holds it is lost: a unit then counts
+   * when another one before it is bound to the same nonce as it is.
+   */
+  readonly nonce: Checksum | undefined;
   /** Only units that start at or after this position are considered. */
   readonly position: number;
   readonly end: number;
@@ -36,6 +40,7 @@ async function visitUnits(
   visit: (unit: UnitHeader) => boolean,
 ): Promise<void> {
   const { end } = request;
+  const search: Search = { end, nonce: request.nonce, seen: new Set() };
   const window = new Uint8Array(Math.min(WINDOW_BYTES, Math.max(0, end - request.position)));
   const view = viewOf(window);
   let start = Math.ceil(request.position / 8) * 8;
@@ -47,8 +52,8 @@ async function visitUnits(
       let skip = 8;
       if (magic === FRAME_MAGIC || magic === BLOCK_MAGIC || magic === SEAL_MAGIC) {
         const found =
-          verifiedUnit(window, at, start + at, length - at, request) ??
-          (await readVerifiedUnit(file, start + at, request));
+          verifiedUnit(window, at, start + at, length - at, search) ??
+          (await readVerifiedUnit(file, start + at, search));
         if (found !== undefined) {
           if (!visit(found.unit)) return;
           skip = found.covered;
@@ -59,6 +64,22 @@ async function visitUnits(
     if (at === 0) return;
     start += at;
   }
+}
+
+interface Search {
+  readonly end: number;
+  nonce: Checksum | undefined;
+  /** Nonces that single units would be bound to, while the nonce is not known. */
+  readonly seen: Set<string>;
+}
+
+/** Whether a unit is bound to the nonce; the first two that agree on one settle it. */
+function isBound(implied: Checksum, search: Search): boolean {
+  if (search.nonce !== undefined) return sameChecksum(implied, search.nonce);
+  const key = `${implied.hi}:${implied.lo}`;
+  if (search.seen.has(key)) search.nonce = implied;
+  else if (search.seen.size < MAX_GUESSES) search.seen.add(key);
+  return search.nonce !== undefined;
 }
 
 interface VerifiedUnit {
@@ -73,26 +94,26 @@ function verifiedUnit(
   at: number,
   position: number,
   filled: number,
-  request: ResyncRequest,
+  search: Search,
 ): VerifiedUnit | undefined {
-  const available = request.end - position;
+  const available = search.end - position;
   if (filled < Math.min(BLOCK_LIST_AT, available)) return undefined;
   const view = viewOf(bytes);
   const unit = decodeUnitHeader(view, at, position, available);
   if (typeof unit === 'string') return undefined;
   const covered = coveredBytes(view, at, unit);
   if (covered === undefined || covered > filled) return undefined;
-  const failure = verifyUnit(bytes, at, covered, unit.checksum, request.nonce);
-  return failure === undefined ? { unit, covered } : undefined;
+  const implied = bindToNonce(checksumOf(bytes, at + 8, covered - 8), unit.checksum);
+  return isBound(implied, search) ? { unit, covered } : undefined;
 }
 
 /** The same for a unit that the window does not hold whole. */
 async function readVerifiedUnit(
   file: FileHandle,
   position: number,
-  request: ResyncRequest,
+  search: Search,
 ): Promise<VerifiedUnit | undefined> {
-  const available = request.end - position;
+  const available = search.end - position;
   const head = new Uint8Array(Math.min(BLOCK_LIST_AT, available));
   const headLength = await file.read(head, 0, head.byteLength, position);
   if (headLength < head.byteLength) return undefined;
@@ -102,7 +123,7 @@ async function readVerifiedUnit(
   if (covered === undefined) return undefined;
   const bytes = new Uint8Array(covered);
   const length = await file.read(bytes, 0, covered, position);
-  return length < covered ? undefined : verifiedUnit(bytes, 0, position, covered, request);
+  return length < covered ? undefined : verifiedUnit(bytes, 0, position, covered, search);
 }
 
 /** The next verified unit at or after a position, or undefined when there is none. */

@@ -5,8 +5,7 @@
  */
 import type { FailedCheck } from '../core/errors.js';
 import { ZERO_NANOS, type Nanos } from '../core/nanos.js';
-import { readSafeU64, viewOf } from '../format/bytes.js';
-import { readChecksum, sameChecksum, type Checksum } from '../format/checksum.js';
+import type { Checksum } from '../format/checksum.js';
 import type { DecodeFailure } from '../format/decoded.js';
 import {
   DAT_MAGIC,
@@ -14,7 +13,7 @@ import {
   FILE_HEADER_BYTES,
   type FileHeader,
 } from '../format/file-header.js';
-import { FRAME_HEADER_BYTES, FRAME_MAGIC } from '../format/unit.js';
+import { FRAME_MAGIC } from '../format/unit.js';
 import { lastTimestampOf } from '../format/unit-records.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { ChunkReader, type Chunk } from './chunk.js';
@@ -22,6 +21,7 @@ import { IndexRebuild } from './index-rebuild.js';
 import { surveyRemains } from './resync.js';
 import type { IndexOwner } from './segment-index.js';
 import type { Segment } from './segment.js';
+import { isUnfinishedWrite } from './unfinished-write.js';
 import { UnitParser } from './unit-parser.js';
 
 /** The header of a dat file, or why there is none. */
@@ -88,6 +88,19 @@ export async function scanSegment(
   owner: IndexOwner,
 ): Promise<SegmentScan> {
   const scanner = new Scanner(file, segmentFromHeader(directory, header), owner);
+  try {
+    return await surveyed(file, header, scanner);
+  } catch (error) {
+    scanner.index?.abandon();
+    throw error;
+  }
+}
+
+async function surveyed(
+  file: FileHandle,
+  header: FileHeader,
+  scanner: Scanner,
+): Promise<SegmentScan> {
   const failure = await scanner.run();
   const { segment, fileLength } = scanner;
   let witness = Math.max(scanner.witness, header.durableSeq);
@@ -202,17 +215,12 @@ class Scanner {
 
   /** Looks again at where the last whole frame ends: that is where the log ends. */
   #failure(parser: UnitParser): ScanFailure {
-    const remaining = this.fileLength - this.segment.datLength;
-    const { check } = parser;
-    if (remaining < FRAME_HEADER_BYTES) return { check, unfinishedWrite: true };
-    const bytes = new Uint8Array(FRAME_HEADER_BYTES);
-    this.#file.readSync(bytes, 0, FRAME_HEADER_BYTES, this.segment.datLength);
-    const view = viewOf(bytes);
-    const isNext =
-      view.getUint32(8, true) === FRAME_MAGIC &&
-      view.getUint32(32, true) === this.segment.datLength &&
-      readSafeU64(view, 16) >= this.segment.nextSeq &&
-      sameChecksum(readChecksum(view, 48), this.segment.lastChecksum);
-    return { check, unfinishedWrite: isNext && view.getUint32(12, true) > remaining };
+    const { datLength: position, nextSeq, lastChecksum: link, nonce } = this.segment;
+    const remaining = this.fileLength - position;
+    const place = { position, nextSeq, link, nonce };
+    return {
+      check: parser.check,
+      unfinishedWrite: isUnfinishedWrite(this.#file, place, remaining),
+    };
   }
 }

@@ -198,20 +198,31 @@ test('S6: a recovery that cuts a torn tail closes what it wrote synced', async (
   expect(lab.watch.violations).toEqual([]);
 });
 
-test('S6: a write that lands after its segment was sealed and synced is synced again', async () => {
-  const lab = new Lab({ io: 'oldest' });
-  const channel = await lab.open({ segmentBytes: 1024 * 1024 });
-  await lab.done(channel.append(payload(1)));
-  const large = outcomeOf(channel.append(payload(2, LARGE)));
-  await lab.runtime.settle();
-  // Completes the write in flight, begins a new segment and syncs both.
-  channel.appendSync(payload(3, LARGE));
-  expect(lab.datPaths).toHaveLength(2);
-  await lab.drain();
-  expect(large.state).toBe('resolved');
-  await lab.done(channel.close());
-  expect(lab.watch.violations).toEqual([]);
-});
+test.each([
+  ['before', 0],
+  ['after', 1],
+] as const)(
+  'S6: a write that lands %s the sync of its sealed segment is synced',
+  async (_o, first) => {
+    const lab = new Lab({ io: 'oldest' });
+    const channel = await lab.open({ segmentBytes: 1024 * 1024 });
+    await lab.done(channel.append(payload(1)));
+    const large = outcomeOf(channel.append(payload(2, LARGE)));
+    await lab.runtime.settle();
+    // Completes the write in flight, begins a new segment and syncs both.
+    channel.appendSync(payload(3, LARGE));
+    expect([lab.datPaths.length, lab.runtime.heldIo]).toEqual([2, 2]);
+    // The write is held, and the sync with what follows it.
+    while (lab.runtime.heldIo > first) {
+      lab.runtime.runIo(first);
+      await lab.runtime.settle();
+    }
+    await lab.drain();
+    expect(large.state).toBe('resolved');
+    await lab.done(channel.close());
+    expect(lab.watch.violations).toEqual([]);
+  },
+);
 
 test('S6: a segment is not closed while a write or a sync of it is in flight', async () => {
   const lab = new Lab({ io: 'oldest' });

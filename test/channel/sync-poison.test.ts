@@ -10,6 +10,7 @@ import {
   GENERATION,
   idsOf,
   Lab,
+  LARGE,
   outcomeOf,
   payload,
   rejection,
@@ -109,6 +110,20 @@ test('S3: what is asked from the end of a poisoned log is refused', async () => 
   ].map((read: Promise<unknown>) => outcomeOf(read));
   await lab.runtime.settle();
   for (const { error } of asked) requireCode(error, 'POISONED');
+});
+
+test('S3: a read that began before the poison goes no further than what is durable', async () => {
+  const lab = new Lab();
+  const channel = await lab.open({ sync: 'never' });
+  await channel.append(payload(0, LARGE), { durability: 'synced' });
+  for (const id of [1, 2, 3, 4]) await channel.append(payload(id, LARGE));
+  const forward = channel.readBatches();
+  const backward = channel.readBatches({ reverse: true });
+  expect((await forward.next()).done).toBe(false);
+  lab.fail('datasync', DAT, 'EIO');
+  await rejection(channel.sync(), 'POISONED');
+  await rejection(forward.next(), 'POISONED');
+  await rejection(backward.next(), 'POISONED');
 });
 
 test('S3: a read that is under way ends POISONED where the durable part ends', async () => {

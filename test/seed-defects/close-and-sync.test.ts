@@ -157,20 +157,23 @@ describe('a sync in the background', () => {
       const lab = new Lab({ io: 'oldest' });
       const sync = { [arm]: 1 };
       const channel = await lab.open({ sync });
-      await lab.done(channel.append(payload(1)));
-      await lab.runtime.elapse(1);
-      expect(lab.runtime.heldIo).toBe(1);
-      await lab.done(channel.append(payload(2)));
-      // The sync that runs ends; then the power goes.
-      lab.runtime.runIo();
-      await lab.runtime.settle();
-      expect(channel.durableSeq).toBeLessThanOrEqual(1);
+      await lab.done(channel.append(payload(1), { durability: 'synced' }));
       await lab.runtime.elapse(5);
       await lab.drain();
-      // And nobody has to append again for the second record to be synced.
+      await channel.append(payload(2));
+      await lab.runtime.elapse(1);
+      expect(lab.runtime.heldIo).toBe(1);
+      await channel.append(payload(3));
+      // The sync that runs ends: it covers what was there when it began.
+      lab.runtime.runIo();
+      await lab.runtime.settle();
       expect(channel.durableSeq).toBe(2);
+      // And nobody has to append again for the third record to be synced.
+      await lab.runtime.elapse(5);
+      await lab.drain();
+      expect(channel.durableSeq).toBe(3);
       const cut = lab.cut(worst, { io: 'immediate' });
-      expect((await readAll(cut, await cut.open())).map(({ id }) => id)).toEqual([1, 2]);
+      expect((await readAll(cut, await cut.open())).map(({ id }) => id)).toEqual([1, 2, 3]);
     },
   );
 });

@@ -127,7 +127,7 @@ export function brokenPromise(
 }
 
 /** Opens an image again and again, as a machine would be used after the crash. */
-export async function brokenAfter(
+async function brokenAfter(
   image: Lab,
   promised: Promised,
   profile: Profile,
