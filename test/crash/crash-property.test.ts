@@ -26,7 +26,8 @@ test(
       await fc.assert(property, {
         seed: seed + round,
         numRuns: PROGRAMS_A_ROUND,
-        endOnFailure: false,
+        // Shrinking a failure of a long program ends somewhere.
+        interruptAfterTimeLimit: 120_000,
         reporter: (details) => {
           if (!details.failed) return;
           const [counterexample] = details.counterexample ?? [];

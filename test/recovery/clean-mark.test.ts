@@ -6,7 +6,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeCleanFile, encodeCleanMark, type CleanMark } from '../../src/format/clean-mark.js';
 import { choicesFromSeed, worst } from '../../src/testing/choices.js';
-import { CrashFs } from '../../src/testing/crash-fs.js';
+import type { CrashFs } from '../../src/testing/crash-fs.js';
 import {
   durableCopy,
   editFile,

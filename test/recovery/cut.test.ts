@@ -121,7 +121,7 @@ describe('C5: what is cut is kept', () => {
     }
   });
 
-  test.each(['ENOSPC', 'EDQUOT'])('C5: with %s it is left out and the report says so', async (code) => {
+  test.each(['ENOSPC', 'EDQUOT'])('C5: with %s it is left out, and reported', async (code) => {
     for (const operation of ['createSync', 'writeSync'] as const) {
       const fs = await tornLog();
       const faults = new FaultFs(fs);
@@ -202,7 +202,7 @@ describe('C6: a recovery can be repeated', () => {
     expect(again.report === undefined).toBe(sync === 'always');
   });
 
-  test('C6: under always all that was changed is synced, a witness of the end included', async () => {
+  test('C6: under always all that was changed is synced, and a witness of the end', async () => {
     const fs = await tornLog({ sync: 'always' });
     const { channel } = await openLog(fs);
     expect(channel.durableSeq).toBe(channel.nextSeq);

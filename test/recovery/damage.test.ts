@@ -54,7 +54,8 @@ async function checkDamaged(fs: CrashFs, seq: number, nextSeq: number): Promise<
     for await (const record of channel.read()) expect(textOf(record)).toBe(TEXTS[record.seq]);
   });
   expect(await all).toMatchObject({ ...where, seqRange });
-  expect(await errorOf('CORRUPT', () => channel.append('no'))).toMatchObject({ ...where, seqRange });
+  const refusal = await errorOf('CORRUPT', () => channel.append('no'));
+  expect(refusal).toMatchObject({ ...where, seqRange });
   expect(await errorOf('CORRUPT', () => channel.appendBatch(['no']))).toMatchObject(where);
   await errorOf('CORRUPT', async () => channel.appendSync('no'));
   await channel.sync();
@@ -124,7 +125,7 @@ describe('C3: q below W', () => {
     expect(fs.readDirectorySync(LOG).some(({ name }) => name.startsWith('cut-'))).toBe(false);
   });
 
-  test('C2, C3: a witness above the base of the next segment makes a segment finished', async () => {
+  test('C2, C3: a witness above the base of the next segment finishes a segment', async () => {
     const fs = new CrashFs();
     const { channel, runtime } = await openLog(fs, { sync: 'never', segmentMs: 10 });
     await channel.append('zero');

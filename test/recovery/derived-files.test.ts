@@ -38,9 +38,15 @@ async function gappedLog(): Promise<CrashFs> {
 
 async function checkAll(channel: Channel, what: string): Promise<void> {
   const all = await channel.readBatch();
-  expect(all.map(({ seq }) => seq), what).toEqual(SEQS);
+  expect(
+    all.map(({ seq }) => seq),
+    what,
+  ).toEqual(SEQS);
   expect(all.map(textOf), what).toEqual(SEQS.map((seq) => `record ${seq}`));
-  expect(all.map(({ timestamp }) => timestamp), what).toEqual(SEQS.map((_s, i) => START + 10 * i));
+  expect(
+    all.map(({ timestamp }) => timestamp),
+    what,
+  ).toEqual(SEQS.map((_s, i) => START + 10 * i));
   for (let seq = 0; seq <= 21; seq += 1) {
     const record = await channel.get(seq);
     const expected = SEQS.includes(seq) ? `record ${seq}` : undefined;
@@ -49,13 +55,19 @@ async function checkAll(channel: Channel, what: string): Promise<void> {
   const reversed: number[] = [];
   for await (const { seq } of channel.read({ reverse: true })) reversed.push(seq);
   expect(reversed, what).toEqual(SEQS.toReversed());
-  expect((await channel.last(3)).map(({ seq }) => seq), what).toEqual(SEQS.slice(-3));
+  expect(
+    (await channel.last(3)).map(({ seq }) => seq),
+    what,
+  ).toEqual(SEQS.slice(-3));
   for (const [index, seq] of SEQS.entries()) {
     expect(await channel.seqAt(START + 10 * index), `${what}, seqAt`).toBe(seq);
     expect(await channel.seqAt(START + 10 * index - 5), `${what}, seqAt`).toBe(seq);
   }
   expect(await channel.seqAt(START + 1000), what).toBe(22);
-  expect((await channel.readBatch({ from: 6 })).map(({ seq }) => seq), what).toEqual(SEQS.slice(3));
+  expect(
+    (await channel.readBatch({ from: 6 })).map(({ seq }) => seq),
+    what,
+  ).toEqual(SEQS.slice(3));
 }
 
 const LOSSES: Record<string, (fs: CrashFs, path: string, other: Uint8Array) => void> = {
@@ -131,7 +143,7 @@ describe.each(['idx', 'ts'] as const)('C1: %s', (kind: SegmentFileKind) => {
   });
 });
 
-test('C1: both files of both segments are lost, and a file of another kind is in their place', async () => {
+test('C1: both files of both segments are lost, with something else in their place', async () => {
   const whole = await gappedLog();
   const none = durableCopy(whole);
   const swapped = durableCopy(whole);

@@ -51,7 +51,7 @@ function corrupt(error: unknown, what: string): RedexError & { code: 'CORRUPT' }
 /** Reads onwards behind each error, as its seqRange says. */
 async function scanOn(channel: Channel, what: string): Promise<Set<number>> {
   const seen = new Set<number>();
-  for (let from = 0; from < channel.nextSeq; ) {
+  for (let from = 0; from < channel.nextSeq;) {
     try {
       for await (const record of channel.read({ from })) {
         expect(textOf(record), what).toBe(TEXTS[record.seq]);

@@ -19,7 +19,7 @@ import {
 
 const FAR = 5_000_000_000;
 
-test('C8: a live generation without segments is an empty channel that begins at firstSeq', async () => {
+test('C8: a generation without segments is an empty channel that begins at firstSeq', async () => {
   for (const firstSeq of [0, 7, FAR]) {
     const fs = new CrashFs();
     const { channel } = await openLog(fs, { firstSeq });

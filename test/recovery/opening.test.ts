@@ -7,7 +7,7 @@
 import { describe, expect, test } from 'vitest';
 import { RedexError } from '../../src/core/errors.js';
 import { checksumOf } from '../../src/format/checksum.js';
-import { CrashFs } from '../../src/testing/crash-fs.js';
+import type { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import {
   durableCopy,
@@ -143,7 +143,7 @@ describe('C9: identity', () => {
     await refuses(fs, 'FORMAT_VERSION', `${LOG}/clean`);
   });
 
-  test('C9: a dat file of another channel or under another base is damage of identity', async () => {
+  test('C9: a dat file of another channel or base is damage of identity', async () => {
     const other = await closedLog();
     for (const base of [0, 1]) {
       const fs = await closedLog();
@@ -161,7 +161,7 @@ describe('C9: identity', () => {
 });
 
 describe('C9: missing dat files', () => {
-  test.each([0, 1])('C9: finished segment %i: the others are readable, appends go on', async (base) => {
+  test.each([0, 1])('C9: finished segment %i: others are readable, appends go on', async (base) => {
     const fs = await closedLog();
     fs.unlinkSync(fileOf(base));
     const { channel } = await openLog(fs);
@@ -237,7 +237,7 @@ describe('C9: an error of the file system is not absence', () => {
         if (fault.fired === 0) break;
         if (error === undefined) continue;
         failures += 1;
-        const what = `${operation} ${nth}: ${String(error)}`;
+        const what = `${operation} ${nth}: ${error instanceof Error ? error.message : ''}`;
         expect(RedexError.is(error, 'IO'), what).toBe(true);
         expect(error).toMatchObject({ systemCode: code, outcome: 'absent' });
         expect(withoutDerived(disk), what).toEqual(withoutDerived(whole));
@@ -257,7 +257,7 @@ describe('C9: an error of the file system is not absence', () => {
     expect(await failEach(durableCopy(fs), code)).toBeGreaterThan(10);
   });
 
-  test.each(codes)('C9: %s at each operation before the first change of a recovery', async (code) => {
+  test.each(codes)('C9: %s at each operation before a recovery changes anything', async (code) => {
     const { fs } = await segmentPerRecord(3, { sync: 'never' });
     const torn = durableCopy(fs);
     const file = torn.openSync(fileOf(2), 'write');

@@ -11,7 +11,9 @@ import {
   type ScannedSegment,
 } from '../../src/channel/recovery-plan.js';
 
-function scan(baseSeq: number, nextSeq: number, rest: Partial<ScannedSegment> = {}): ScannedSegment {
+type Rest = Partial<ScannedSegment>;
+
+function scan(baseSeq: number, nextSeq: number, rest: Rest = {}): ScannedSegment {
   return { baseSeq, nextSeq, position: 100, sealed: false, check: undefined, ...rest };
 }
 const sealed = { sealed: true } as const;
@@ -159,7 +161,9 @@ function history(steps: string): { segments: ModelSegment[]; acknowledged: numbe
       sync();
     } else if (active.units.length > 0) {
       const past = segments.slice(0, -1);
-      const open = past.some(({ units, nameSynced }) => !nameSynced || units.some((u) => !u.synced));
+      const open = past.some(
+        ({ units, nameSynced }) => !nameSynced || !units.every((unit) => unit.synced),
+      );
       if (open) sync();
       active.units.push({ seal: true, witness: durable, synced: false });
       begin();

@@ -68,7 +68,7 @@ describe('C1, C2: a roll without a sync', () => {
     expect(report).toMatchObject({ damage: undefined, nextSeq: 0 });
   });
 
-  test('C2: a segment without its seal, its header, its name or its bytes takes the next along', async () => {
+  test('C2: a segment without seal, header, name or bytes takes the next along', async () => {
     const whole = durableCopy(await rolled());
     const bytes = readFile(whole, fileOf(0));
     const [frame, seal] = unitsOf(bytes);

@@ -51,7 +51,7 @@ async function lastFrame(fs: CrashFs): Promise<{ at: number; byteLength: number 
 }
 
 describe('C3: a torn last frame', () => {
-  test('C3, C4: cut short at every byte: the beginning of a write that nobody was told of', async () => {
+  test('C3, C4: cut short at every byte: a write that nobody was told of', async () => {
     const fs = await threeRecords();
     const { at, byteLength } = await lastFrame(fs);
     for (let size = at + 1; size < at + byteLength; size += 1) {
@@ -80,7 +80,7 @@ describe('C3: a torn last frame', () => {
     }
   });
 
-  test('C4: damage to the last frame may have hit an acknowledged record, and is reported so', async () => {
+  test('C4: damage to the last frame may have hit what was acknowledged', async () => {
     const fs = await threeRecords();
     const { at, byteLength } = await lastFrame(fs);
     const certain: number[] = [];
@@ -113,7 +113,9 @@ describe('C3: a torn last frame', () => {
         path: DAT,
         position: at,
         byteLength,
-        keptAside: expect.stringMatching(new RegExp(`^/data/log/cut-0{20}-${at}-[0-9a-f]{16}$`)),
+        keptAside: expect.stringMatching(
+          new RegExp(`^/data/log/cut-0{20}-${at}-[0-9a-f]{16}$`),
+        ) as string,
       },
     ]);
   });
@@ -128,7 +130,7 @@ describe('C3: a torn last frame', () => {
     expect(report?.tornTail).toMatchObject({ count: 2, mayHaveBeenAcknowledged: true });
   });
 
-  test('C4: idle, roll and close write a witness: from then on it is damage, not a torn tail', async () => {
+  test('C4: behind the witness of idle, roll and close it is damage', async () => {
     const fs = new Disk();
     const { channel, runtime } = await openLog(fs);
     await channel.append('acknowledged');
@@ -164,7 +166,7 @@ describe('C3: bytes behind the end', () => {
     }
   });
 
-  test('C3: a frame of the same segment from another place is no record and no witness', async () => {
+  test('C3: a frame of the segment at another place is no record and no witness', async () => {
     const fs = await threeRecords();
     editFile(fs, DAT, (bytes) => {
       const { at, byteLength } = unitsOf(bytes).at(-1) ?? { at: 0, byteLength: 0 };
@@ -175,7 +177,7 @@ describe('C3: bytes behind the end', () => {
     await goesOn(fs, opened, ['first', 'second', 'third']);
   });
 
-  test('C3: a stale frame at the right place does not chain behind another predecessor', async () => {
+  test('C3: a stale frame at its place does not chain behind another predecessor', async () => {
     const stale = await threeRecords('stale');
     const staleBytes = readFile(stale, DAT);
     // The same log again from the same seeds cannot be had: another nonce, another chain.

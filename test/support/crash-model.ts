@@ -24,9 +24,9 @@ export const PENDING = 0;
 /** Resolved. */
 export const ACKED = 1;
 /** Rejected with the promise that no byte of it is there. */
-export const ABSENT = 2;
+const ABSENT = 2;
 /** Rejected; a crash may bring it back. */
-export const UNKNOWN = 3;
+const UNKNOWN = 3;
 /** Was not there after a crash: must not come back. */
 export const GONE = 4;
 
@@ -97,6 +97,15 @@ export class CrashModel {
   /** A sync has returned that began when there were `count` attempts. */
   synced(count: number): void {
     for (let i = 0; i < count; i += 1) if (this.#states[i] === ACKED) this.#durable[i] = 1;
+  }
+
+  /** One past the highest seq acknowledged among the first `count` attempts. */
+  ackedEnd(count: number): number {
+    let end = 0;
+    for (let i = 0; i < count; i += 1) {
+      if (this.#states[i] === ACKED) end = Math.max(end, (this.#seqs[i] ?? 0) + 1);
+    }
+    return end;
   }
 
   ledger(): Ledger {

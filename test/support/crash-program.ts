@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { SyncPolicy } from '../../src/channel/options.js';
 
 export const SIZES: readonly number[] = [8, 0, 1, 9, 511, 512, 513, 100, 4095, 4096, 4097, 70_000];
-export const POLICIES: readonly SyncPolicy[] = [
+const POLICIES: readonly SyncPolicy[] = [
   'always',
   'never',
   { everyN: 3 },
@@ -14,12 +14,12 @@ export const POLICIES: readonly SyncPolicy[] = [
   { intervalMs: 100 },
   { everyN: 5, intervalMs: 40 },
 ];
-export const SEGMENT_BYTES: readonly number[] = [4096, 8192, 65_536];
+const SEGMENT_BYTES: readonly number[] = [4096, 8192, 65_536];
 
 export type Durability = 'default' | 'written' | 'synced';
 const DURABILITIES: readonly Durability[] = ['default', 'written', 'synced'];
 
-export type FaultKind =
+type FaultKind =
   | 'noSpace'
   | 'shortWrite'
   | 'failWrite'
@@ -28,7 +28,7 @@ export type FaultKind =
   | 'failCreate'
   | 'failTruncate'
   | 'failDerived';
-export const FAULTS: readonly FaultKind[] = [
+const FAULTS: readonly FaultKind[] = [
   'noSpace',
   'shortWrite',
   'failWrite',
@@ -65,8 +65,8 @@ export interface Step {
   readonly io: number;
 }
 
-export type LifeEnd = 'close' | 'kill' | 'power';
-export const LIFE_ENDS: readonly LifeEnd[] = ['close', 'kill', 'power'];
+type LifeEnd = 'close' | 'kill' | 'power';
+const LIFE_ENDS: readonly LifeEnd[] = ['close', 'kill', 'power'];
 
 export interface Life {
   readonly steps: readonly Step[];

@@ -9,20 +9,16 @@ import { systemError } from '../../src/fs/system-error.js';
 import { benign, worst, type Choose } from '../../src/testing/choices.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
-import type { FaultRule, InjectedFault } from '../../src/testing/fault-rules.js';
+import type { InjectedFault } from '../../src/testing/fault-rules.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
-import { CrashModel, foundOf, judge, Violation } from './crash-model.js';
+import { choicesOf, payloadOf, ruleOf, turns, type FaultCommand } from './crash-inputs.js';
+import { CrashModel, foundOf, judge, PENDING, Violation } from './crash-model.js';
 import { SIZES, type Command, type Life, type Program, type Step } from './crash-program.js';
 import type { CrashStats } from './crash-stats.js';
 import { changesState, DIRECTORY, verifyImage, type Image } from './crash-verify.js';
 
 const MAX_IMAGES_A_LIFE = 48;
 const START_MS = 1_700_000_000_000;
-
-/** Microtask turns after a step: more than the awaits between two operations of the engine. */
-async function turns(count = 24): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await Promise.resolve();
-}
 
 class Run {
   readonly model: CrashModel = new CrashModel();
@@ -47,6 +43,10 @@ class Run {
   #shownSeq = 0;
   #injected: InjectedFault[] = [];
   #firedBefore = 0;
+  readonly #seeds = { next: 0 };
+  #verified = 0;
+  /** Found in a callback; thrown by the next step. */
+  #violation: Error | undefined;
   /** The sync of a directory that fails; 0 for none. */
   #failNames = 0;
 
@@ -147,14 +147,15 @@ class Run {
         return this.#append(command);
       case 'sync': {
         const count = this.model.attempts.length;
-        const failed = this.#failedUntil(count);
-        this.#channelOrThrow().sync().then(
-          () => {
-            this.#checkNotPoisoned('sync');
-            if (failed === this.#failedUntil(count)) this.model.synced(count);
-          },
-          (error: unknown) => this.#onError(error),
-        );
+        this.#channelOrThrow()
+          .sync()
+          .then(
+            () => {
+              this.#checkNotPoisoned('sync', this.model.ackedEnd(count));
+              this.model.synced(count);
+            },
+            (error: unknown) => this.#onError(error),
+          );
         return;
       }
       case 'elapse':
@@ -169,11 +170,6 @@ class Run {
     }
   }
 
-  /** Attempts that were refused so far: a sync says nothing of them. */
-  #failedUntil(count: number): number {
-    return this.model.ledger().states.subarray(0, count).filter((state) => state === 0).length;
-  }
-
   #channelOrThrow(): Channel {
     if (this.#channel === undefined) throw new Error('no channel is open');
     return this.#channel;
@@ -186,7 +182,7 @@ class Run {
     const first = model.nextId;
     const timeMs = this.#runtime.now();
     // Only when nothing is under way is it known which seqs are free.
-    const idle = !model.ledger().states.includes(0);
+    const idle = !model.ledger().states.includes(PENDING);
     const explicit = skip > 0 && idle ? channel.nextSeq + skip : undefined;
     const records = sizes.map((size, index) => {
       const id = first + index;
@@ -210,7 +206,7 @@ class Run {
     const asked = durability === 'default' ? undefined : durability;
     const synced = asked === undefined ? this.#program.sync === 'always' : asked === 'synced';
     const onDone = (seq: number): void => {
-      if (synced) this.#checkNotPoisoned(`append ${first}`);
+      if (synced) this.#checkNotPoisoned(`append ${first}`, seq + count);
       for (let i = 0; i < count; i += 1) model.acked(first + i, seq + i, synced);
     };
     const onError = (error: unknown): void => {
@@ -247,7 +243,10 @@ class Run {
   }
 
   #onError(error: unknown): 'absent' | 'unknown' {
-    if (!RedexError.is(error)) throw error;
+    if (!RedexError.is(error)) {
+      this.#violation ??= error instanceof Error ? error : new Violation(typeof error);
+      return 'unknown';
+    }
     if (error.code === 'POISONED') {
       if (this.#poisonedAt === undefined) this.#stats.poisonings += 1;
       this.#poisonedAt ??= this.#channelOrThrow().durableSeq;
@@ -258,15 +257,19 @@ class Run {
       return error.outcome;
     }
     if (error.code === 'BUSY' || error.code === 'CLOSED') return 'absent';
-    throw new Violation(`an unexpected error: ${String(error)}`, { cause: error });
+    this.#violation ??= new Violation(`an unexpected error: ${String(error)}`, { cause: error });
+    return 'unknown';
   }
 
-  #checkNotPoisoned(what: string): void {
-    if (this.#poisonedAt !== undefined) throw new Violation(`I12: ${what} was synced after poison`);
+  /** A callback may run a little after what it tells, but not tell what was not durable then. */
+  #checkNotPoisoned(what: string, endSeq: number): void {
+    if (this.#poisonedAt === undefined || endSeq <= this.#poisonedAt) return;
+    this.#violation ??= new Violation(`I12: ${what} was synced after poison`);
   }
 
   /** What the channel shows between two steps. */
   #observe(): void {
+    if (this.#violation !== undefined) throw this.#violation;
     const { durableSeq } = this.#channelOrThrow();
     if (durableSeq < this.#shownSeq) throw new Violation(`I12: durableSeq fell to ${durableSeq}`);
     this.#shownSeq = durableSeq;
@@ -276,31 +279,10 @@ class Run {
     this.model.durableSeq = Math.max(this.model.durableSeq, durableSeq);
   }
 
-  #inject({ fault, nth, short }: Extract<Command, { kind: 'fault' }>): void {
-    const dat = /\.dat$/;
-    const inject = (rule: FaultRule): void => {
-      this.#injected.push(this.#faults.inject(rule));
-    };
-    const common = { nth } as const;
-    if (fault === 'noSpace') {
-      const effect = { error: 'ENOSPC' };
-      inject({ ...common, operation: 'anyWrite', path: dat, effect });
-    } else if (fault === 'shortWrite') {
-      inject({ ...common, operation: 'anyWrite', path: dat, effect: { short } });
-    } else if (fault === 'failWrite') {
-      inject({ ...common, operation: 'anyWrite', path: dat, effect: { error: 'EIO' } });
-    } else if (fault === 'failSync') {
-      const operation = nth % 2 === 0 ? 'datasync' : 'datasyncSync';
-      inject({ nth: Math.ceil(nth / 2), operation, path: dat, effect: { error: 'EIO' } });
-    } else if (fault === 'failDirectorySync') {
-      this.#failNames = nth;
-    } else if (fault === 'failCreate') {
-      inject({ ...common, operation: 'createSync', path: dat, effect: { error: 'ENOSPC' } });
-    } else if (fault === 'failTruncate') {
-      inject({ ...common, operation: 'truncateSync', effect: { error: 'EIO' } });
-    } else {
-      inject({ ...common, operation: 'any', path: /\.(idx|ts)$/, effect: { error: 'EIO' } });
-    }
+  #inject(fault: FaultCommand): void {
+    const rule = ruleOf(fault);
+    if (rule === undefined) this.#failNames = fault.nth;
+    else this.#injected.push(this.#faults.inject(rule));
   }
 
   async #end({ end }: Life): Promise<void> {
@@ -329,31 +311,21 @@ class Run {
 
   /** Waits for a promise and lets completions through until it settles. */
   async #pump<T>(promise: Promise<T>): Promise<T> {
-    let settled = false;
+    const state = { settled: false };
     const onSettled = (): void => {
-      settled = true;
+      state.settled = true;
     };
     promise.then(onSettled, onSettled);
-    for (let idle = 0; !settled; ) {
-      await turns(8);
-      if (settled) break;
+    let idle = 0;
+    for (await turns(8); !state.settled; await turns(8)) {
       idle = this.#runtime.runIo() ? 0 : idle + 1;
       if (idle > 100) throw new Violation('a call never settles');
     }
     return promise;
   }
 
-  /** The next part of the choice stream; where the program has 0 it stays 0. */
   #choices(): Choose {
-    const { choices } = this.#program;
-    const draw = (this.#draws += 1);
-    let next = 0;
-    return (n) => {
-      const value = choices[(draw * 31 + next) % choices.length] ?? 0;
-      const factor = 2 * (draw * 7919 + next * 104_729) + 1;
-      next += 1;
-      return Math.floor((((value * factor) % 65_536) * n) / 65_536);
-    };
+    return choicesOf(this.#program.choices, (this.#draws += 1));
   }
 
   #sample(place: string): void {
@@ -388,7 +360,13 @@ class Run {
     const fs = kind === 'power' ? this.#disk.crash(choose) : this.#disk.kill(choose);
     const settled = kind === 'kill' && !this.#settled ? 'power' : kind;
     const where = `life ${this.#lives}, operation ${this.#disk.operations.length}, ${place}`;
-    this.#images.push({ fs, ledger: this.model.ledger(), kind: settled, place: where });
+    this.#images.push({
+      fs,
+      ledger: this.model.ledger(),
+      kind: settled,
+      allDurable: kind === 'power',
+      place: where,
+    });
   }
 
   async #verifyImages(): Promise<void> {
@@ -399,24 +377,16 @@ class Run {
       nowMs: this.#nowMs,
       attempts: this.model.attempts,
       stats: this.#stats,
+      seeds: this.#seeds,
     };
     for (const image of this.#images) {
-      const { images } = this.#stats;
+      const turn = this.#program.seed + (this.#verified += 1);
       // Where every place has its images, the dearer checks of some are enough.
-      const depth = this.#exhaustive && images % 64 >= 8 ? 0 : images;
+      const depth = this.#exhaustive && turn % 64 >= 8 ? 0 : turn;
       await verifyImage(image, setting, depth, this.#choices());
     }
     this.#images = [];
   }
-}
-
-/** Bytes that name their record at the start, where there is room for it. */
-function payloadOf(id: number, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  // Some payloads are zeros but for that: what was never written looks like them.
-  if (id % 3 !== 0) for (let i = 0; i < size; i += 1) bytes[i] = (id * 31 + i * 7 + (i >> 8)) & 255;
-  if (size >= 4) new DataView(bytes.buffer).setUint32(0, id);
-  return bytes;
 }
 
 /** Throws a Violation for the first image that breaks an invariant. */

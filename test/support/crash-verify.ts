@@ -26,7 +26,7 @@ import {
 import type { CrashStats } from './crash-stats.js';
 
 export const DIRECTORY = '/data/log';
-export const GENERATION = `${DIRECTORY}/v0000000001`;
+const GENERATION: string = `${DIRECTORY}/v0000000001`;
 
 export interface ImageSetting {
   readonly sync: SyncPolicy;
@@ -34,12 +34,17 @@ export interface ImageSetting {
   readonly nowMs: number;
   readonly attempts: readonly Attempt[];
   readonly stats: CrashStats;
+  /** For the nonces of all that is opened, the same in each run of a program. */
+  readonly seeds: { next: number };
 }
 
 export interface Image {
   readonly fs: CrashFs;
   readonly ledger: Ledger;
+  /** What must be there. */
   readonly kind: CrashKind;
+  /** It is what a power cut left; after a kill the page cache holds more than the disk. */
+  readonly allDurable: boolean;
   /** Where it was taken, for messages. */
   readonly place: string;
 }
@@ -53,11 +58,9 @@ interface Opened {
 /** Crashes of one recovery that are followed up. */
 const NESTED_IMAGES = 6;
 
-const seeds = { next: 1 };
-
 async function openImage(fs: CrashFs, setting: ImageSetting): Promise<Opened> {
   const { sync, segmentBytes, nowMs } = setting;
-  const seed = (seeds.next += 1);
+  const seed = (setting.seeds.next += 1);
   const runtime = new ManualRuntime({ seed, startMs: nowMs, ioOrder: 'immediate' });
   let report: RecoveryReport | undefined;
   const onRecovery = (given: RecoveryReport): void => {
@@ -135,7 +138,8 @@ function checkPromises(opened: Opened, ledger: Ledger, setting: ImageSetting): v
   }
 }
 
-function count({ found, report }: Opened, { fs, kind, ledger }: Image, setting: ImageSetting): void {
+function count(opened: Opened, { fs, kind, ledger }: Image, setting: ImageSetting): void {
+  const { found, report } = opened;
   const { stats, attempts } = setting;
   if (kind === 'kill') stats.killImages += 1;
   if (report === undefined) stats.cleanOpens += 1;
@@ -293,7 +297,7 @@ async function appendAndCrash(
 /** C7: after a close the next open believes the clean mark and finds the same. */
 async function closeAndOpen(
   opened: Opened,
-  { fs, kind }: Image,
+  { fs, allDurable }: Image,
   setting: ImageSetting,
 ): Promise<void> {
   await opened.channel.close();
@@ -301,7 +305,7 @@ async function closeAndOpen(
   const again = await openImage(cut, setting);
   sameRecords(opened.found, again.found, 'C7');
   // A clean mark may be in the page cache only, of a process that was killed before its sync.
-  if (kind === 'kill') return;
+  if (!allDurable) return;
   if (again.report !== undefined && opened.found.length > 0) {
     throw new Violation('C7: a closed channel was scanned');
   }
@@ -332,12 +336,12 @@ async function crashRecovery(
     const again = await openImage(fs, setting);
     judge(again.found, setting.attempts, image.ledger, 'power');
     checkPromises(again, image.ledger, setting);
-    // In an image of a power cut everything is durable: the second recovery has no way to differ.
-    if (image.kind === 'power') sameRecords(expected, again.found, 'I6');
+    // Where everything was durable the second recovery has no way to differ.
+    if (image.allDurable) sameRecords(expected, again.found, 'I6');
     await checkSecondOpen(fs, again, setting);
     setting.stats.nested += 1;
     if (before === undefined) continue;
-    const deeper: Image = { ...image, fs: before, kind: 'power', place };
+    const deeper: Image = { ...image, fs: before, kind: 'power', allDurable: true, place };
     await crashRecovery(deeper, again.found, setting, choose, levels - 1);
   }
 }

@@ -11,7 +11,7 @@ import { CrashFs } from '../../src/testing/crash-fs.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 
 export const LOG = '/data/log';
-export const GENERATION = `${LOG}/v0000000001`;
+const GENERATION: string = `${LOG}/v0000000001`;
 
 export function fileOf(baseSeq: number, kind: SegmentFileKind = 'dat'): string {
   return `${GENERATION}/${segmentFileName(baseSeq, kind)}`;
@@ -139,7 +139,7 @@ export async function errorOf<C extends ErrorCode>(
 export function unitsOf(bytes: Uint8Array): { magic: string; at: number; byteLength: number }[] {
   const units: { magic: string; at: number; byteLength: number }[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 64; at + 48 <= bytes.length; ) {
+  for (let at = 64; at + 48 <= bytes.length;) {
     const byteLength = view.getUint32(at + 12, true);
     const magic = Buffer.from(bytes.subarray(at + 8, at + 12)).toString();
     if (byteLength === 0) break;
