@@ -50,6 +50,9 @@ export type {
  * One process at a time may have it open. Rejects with CORRUPT, FORMAT_VERSION, OPTIONS_CONFLICT,
  * NOT_FOUND, EXISTS, IO.
  */
-export function openChannel(directory: string, options: ChannelOptions = {}): Promise<Channel> {
+export async function openChannel(
+  directory: string,
+  options: ChannelOptions = {},
+): Promise<Channel> {
   return openChannelIn(directory, { ...options, fs: options.fs ?? nodeFs });
 }

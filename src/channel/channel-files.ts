@@ -31,6 +31,8 @@ import { writeAllSync } from '../segment/derived-file.js';
 import { corruption } from '../segment/segment.js';
 import { systemCodeOf } from './io-error.js';
 
+const BIRTH_FILES: ReadonlySet<string> = new Set([CONFIG_NAME, CLEAN_MARK_NAME, MANIFEST_NAME]);
+
 export function versionError(path: string, found: number): RedexErrorOf<'FORMAT_VERSION'> {
   return redexError(
     'FORMAT_VERSION',
@@ -183,12 +185,25 @@ export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Man
 /** Removes what a creation that never finished left behind. It never held a record. */
 function removeStaging(fs: FileSystem, staging: string): void {
   if (fs.statSync(staging) === undefined) return;
+  if (!isUnfinishedBirth(fs, staging)) {
+    const message = `${staging} is in the way: it is not what an unfinished creation leaves behind`;
+    throw redexError('EXISTS', message, { kind: 'directory', resource: staging });
+  }
   for (const { name, kind } of fs.readDirectorySync(staging)) {
     const path = `${staging}/${name}`;
     if (kind === 'directory') fs.rmdirSync(path);
     else fs.unlinkSync(path);
   }
   fs.rmdirSync(staging);
+}
+
+/** Whether there is nothing in a directory but what creating a channel puts there. */
+function isUnfinishedBirth(fs: FileSystem, staging: string): boolean {
+  return fs.readDirectorySync(staging).every(({ name, kind }) => {
+    if (kind === 'file') return BIRTH_FILES.has(name);
+    const isGeneration = kind === 'directory' && name === generationName(1);
+    return isGeneration && fs.readDirectorySync(`${staging}/${name}`).length === 0;
+  });
 }
 
 /** The directory that holds the name of `path`. */

@@ -56,6 +56,13 @@ export class Gather {
     return this.#frames.length;
   }
 
+  /** Takes back what a batch has added that could not be copied as a whole. */
+  restore(recordCount: number, payloadBytes: number, frameCount: number): void {
+    this.recordCount = recordCount;
+    this.payloadBytes = payloadBytes;
+    this.#frames.length = frameCount;
+  }
+
   /**
    * Begins a batch of `payloadBytes` in `recordCount` records: in the frame at hand, or in a new
    * one when that would become too large or the seqs too far apart.

@@ -6,7 +6,7 @@ import type { AppendQueue } from './append-queue.js';
 import type { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import { batchLimitError, type FrameWriter } from './frame-writer.js';
-import { RecordClock } from './gather.js';
+import { RecordClock, type Gather } from './gather.js';
 import { MAX_SEQ } from './options.js';
 import {
   checkRecordSize,
@@ -104,10 +104,11 @@ export class Intake {
     if (seq < nextSeq || seq > MAX_SEQ) throw seqError(seq, nextSeq);
     const nowMs = this.#appender.tickTime(this.#context.settings.runtime);
     this.#alignClock(queue);
-    const { gather } = queue;
-    gather.beginBatch(1, byteLength, seq, seq);
-    gather.add(payload, seq, record?.type ?? 0, this.#clock.next(record, nowMs));
-    gather.endBatch();
+    this.#whole(queue.gather, (gather) => {
+      gather.beginBatch(1, byteLength, seq, seq);
+      gather.add(payload, seq, record?.type ?? 0, this.#clock.next(record, nowMs));
+      gather.endBatch();
+    });
     return seq;
   }
 
@@ -116,26 +117,47 @@ export class Intake {
     const { queue, nextSeq: start } = this.#appender;
     const span = spanOf(batch, start);
     const nowMs = this.#appender.tickTime(this.#context.settings.runtime);
-    const { gather } = queue;
-    const { records, payloadBytes } = batch;
-    gather.beginBatch(records.length, payloadBytes, span.firstSeq, span.nextSeq - 1);
     this.#alignClock(queue);
+    this.#whole(queue.gather, (gather) => {
+      const { records, payloadBytes } = batch;
+      gather.beginBatch(records.length, payloadBytes, span.firstSeq, span.nextSeq - 1);
+      this.#copy(batch, gather, start, nowMs);
+      gather.endBatch();
+    });
+    return span;
+  }
+
+  #copy(batch: Batch, gather: Gather, start: number, nowMs: number): void {
     if (batch.isPlain) {
       gather.addPlain(batch.records, start, this.#clock.next(undefined, nowMs));
-    } else {
-      let seq = start;
-      for (const record of batch.records) {
-        if (isPlain(record)) {
-          gather.add(record, seq, 0, this.#clock.next(undefined, nowMs));
-        } else {
-          seq = record.seq ?? seq;
-          gather.add(record.payload, seq, record.type, this.#clock.next(record, nowMs));
-        }
-        seq++;
-      }
+      return;
     }
-    gather.endBatch();
-    return span;
+    let seq = start;
+    for (const record of batch.records) {
+      if (isPlain(record)) {
+        gather.add(record, seq, 0, this.#clock.next(undefined, nowMs));
+      } else {
+        seq = record.seq ?? seq;
+        gather.add(record.payload, seq, record.type, this.#clock.next(record, nowMs));
+      }
+      seq++;
+    }
+  }
+
+  /**
+   * Copies all of a batch or nothing: a payload whose buffer was detached, or has been resized
+   * since it was measured, cannot be copied.
+   */
+  #whole(gather: Gather, copy: (gather: Gather) => void): void {
+    const { recordCount, payloadBytes, frameCount } = gather;
+    const { last } = this.#clock;
+    try {
+      copy(gather);
+    } catch (error) {
+      gather.restore(recordCount, payloadBytes, frameCount);
+      this.#clock.last = last;
+      throw error;
+    }
   }
 
   /** When nothing waits, what failed before has left no record whose time would bind the next. */

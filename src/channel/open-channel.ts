@@ -5,6 +5,7 @@
  */
 import { resolve, sep } from 'node:path';
 import { redexError } from '../core/errors.js';
+import { checksumOf } from '../format/checksum.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import { CHANNEL_ID_BYTES } from '../format/file-header.js';
 import type { FileSystem } from '../fs/file-system.js';
@@ -85,6 +86,9 @@ function createChannel(
   settings: ChannelSettings,
 ): void {
   checkName(name);
+  if (/^\.new-[0-9a-f]{16}$/.test(lastPart(directory))) {
+    throw new RangeError('names of .new- and 16 digits are those of unfinished creations');
+  }
   const { fs, runtime } = settings;
   const { sync, segmentBytes, segmentMs } = options;
   const stored: StoredChannelOptions = {
@@ -97,10 +101,17 @@ function createChannel(
   makeDirectories(fs, parent);
   createChannelDirectory(fs, {
     directory,
-    staging: `${parent}/.new-${lastPart(directory)}`,
+    staging: `${parent === '/' ? '' : parent}/${stagingName(lastPart(directory))}`,
     config: { channelId, body: { name, created: runtime.now(), options: { ...stored } } },
     firstSeq: options.firstSeq ?? 0,
   });
+}
+
+/** Where a channel is built before it is renamed into place; no longer than any name may be. */
+function stagingName(name: string): string {
+  const bytes = new TextEncoder().encode(name);
+  const { hi, lo } = checksumOf(bytes, 0, bytes.byteLength);
+  return `.new-${hi.toString(16).padStart(8, '0')}${lo.toString(16).padStart(8, '0')}`;
 }
 
 function lastPart(directory: string): string {

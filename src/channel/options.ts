@@ -2,7 +2,13 @@
  * The options of a channel: checked once, here, with messages that name the option. What is
  * stored with the channel and what holds only while it is open are kept apart.
  */
-import { silentLogger, systemRuntime, type Logger, type Runtime } from '../core/runtime.js';
+import {
+  guardedLogger,
+  silentLogger,
+  systemRuntime,
+  type Logger,
+  type Runtime,
+} from '../core/runtime.js';
 import type { FileSystem } from '../fs/file-system.js';
 import type { RecoveryReport } from './recovery-report.js';
 
@@ -120,6 +126,13 @@ export function checkOptions(options: ChannelOptions): void {
   if (options.name !== undefined) checkName(options.name);
   optionalType('createIfMissing', options.createIfMissing, 'boolean');
   optionalType('onRecovery', options.onRecovery, 'function');
+  if (options.logger !== undefined) {
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+      if (typeof options.logger[level] !== 'function') {
+        throw new TypeError(`logger.${level} must be a function`);
+      }
+    }
+  }
 }
 
 export function settingsOf(options: ChannelOptions & { readonly fs: FileSystem }): ChannelSettings {
@@ -131,7 +144,7 @@ export function settingsOf(options: ChannelOptions & { readonly fs: FileSystem }
     onRecovery: options.onRecovery,
     fs: options.fs,
     runtime: options.runtime ?? systemRuntime,
-    logger: options.logger ?? silentLogger,
+    logger: options.logger === undefined ? silentLogger : guardedLogger(options.logger),
   };
 }
 

@@ -7,7 +7,10 @@ import type { BatchCursor } from './batch-cursor.js';
 import type { ReadOptions } from './read-options.js';
 import type { ReadRange, RecordReader } from './record-reader.js';
 
-const REVERSE_WINDOW = 512;
+/** Records that a reverse read fetches at once: more while they are small, fewer when large. */
+const FIRST_WINDOW = 16;
+const LARGEST_WINDOW = 512;
+const WINDOW_BYTES = 1024 * 1024;
 
 /** Delivers batches of records until the range, the limit or the byte limit is used up. */
 class BatchSource {
@@ -18,6 +21,7 @@ class BatchSource {
   #recordsLeft: number;
   #bytesLeft: number;
   #started = false;
+  #window = FIRST_WINDOW;
   #done = false;
 
   constructor(reader: RecordReader, options: ReadOptions) {
@@ -73,15 +77,24 @@ class BatchSource {
   async #readBackward(range: ReadRange): Promise<LogRecord[] | undefined> {
     let { to } = range;
     while (to > range.from) {
-      const count = Math.min(REVERSE_WINDOW, this.#recordsLeft);
+      const count = Math.min(this.#window, this.#recordsLeft);
       const from = Math.max(range.from, this.#reader.windowStart(to, count));
       const window = { ...range, from, to };
       const batch = await this.#collect(window);
+      this.#resizeWindow(batch);
       to = from;
       this.#range = { ...range, to };
       if (batch.length > 0) return batch.toReversed();
     }
     return undefined;
+  }
+
+  #resizeWindow(batch: readonly LogRecord[]): void {
+    const bytes = batch.reduce((sum, record) => sum + record.byteLength, 0);
+    this.#window =
+      bytes > WINDOW_BYTES
+        ? Math.max(1, Math.floor(this.#window / 8))
+        : Math.min(LARGEST_WINDOW, 2 * this.#window);
   }
 
   async #collect(range: ReadRange): Promise<LogRecord[]> {
@@ -91,7 +104,7 @@ class BatchSource {
       for (;;) {
         const batch = await this.#reader.step(cursor, Infinity);
         if (batch === undefined) return records;
-        records.push(...batch);
+        for (const record of batch) records.push(record);
       }
     } finally {
       cursor.close();
@@ -166,14 +179,24 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord> {
   #batch: LogRecord[] = [];
   #at = 0;
   #pending: Promise<IteratorResult<LogRecord>> | undefined;
+  #returned = false;
+  readonly #reader: RecordReader;
+  readonly #signal: AbortSignal | undefined;
 
   constructor(reader: RecordReader, options: ReadOptions) {
+    this.#reader = reader;
+    this.#signal = options.signal;
     this.#batches = new BatchIterator(reader, options);
+  }
+
+  /** Records that were read before an abort or a close are not delivered after it. */
+  get #isInterrupted(): boolean {
+    return this.#returned || this.#signal?.aborted === true || this.#reader.health.isClosed;
   }
 
   next(): Promise<IteratorResult<LogRecord>> {
     const value = this.#batch[this.#at];
-    if (value !== undefined && this.#pending === undefined) {
+    if (value !== undefined && this.#pending === undefined && !this.#isInterrupted) {
       this.#at++;
       return Promise.resolve({ value, done: false });
     }
@@ -191,19 +214,27 @@ export class RecordIterator implements AsyncIterableIterator<LogRecord> {
   }
 
   async #step(): Promise<IteratorResult<LogRecord>> {
+    if (this.#returned) return { value: undefined, done: true };
     if (this.#at >= this.#batch.length) {
       const result = await this.#batches.next();
       this.#batch = result.done === true ? [] : result.value;
       this.#at = 0;
+    }
+    if (this.#returned) return { value: undefined, done: true };
+    if (this.#at < this.#batch.length && this.#isInterrupted) {
+      await this.return();
+      this.#signal?.throwIfAborted();
+      throw this.#reader.health.closedError();
     }
     const value = this.#batch[this.#at++];
     return value === undefined ? { value: undefined, done: true } : { value, done: false };
   }
 
   async return(): Promise<IteratorResult<LogRecord>> {
+    this.#returned = true;
+    await this.#batches.return();
     this.#batch = [];
     this.#at = 0;
-    await this.#batches.return();
     return { value: undefined, done: true };
   }
 

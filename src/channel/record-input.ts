@@ -1,4 +1,5 @@
 /** What callers may append, checked and brought into one form. */
+import { types } from 'node:util';
 import { redexError } from '../core/errors.js';
 import { MAX_TIMESTAMP_MS, MAX_TIMESTAMP_NS } from '../core/nanos.js';
 
@@ -42,13 +43,36 @@ export interface NormalRecord {
 
 const encoder = new TextEncoder();
 
+const KNOWN: ReadonlySet<string> = new Set([
+  'payload',
+  'type',
+  'timestamp',
+  'timestampNs',
+  'seq',
+  'expectedSeq',
+  'durability',
+]);
+
+/** A misspelt option must not be taken for none: a lost `expectedSeq` is a lost comparison. */
+function checkKeys(given: object): void {
+  for (const key of Object.keys(given)) {
+    if (!KNOWN.has(key)) throw new TypeError(`unknown option ${key}`);
+  }
+}
+
 export function payloadOf(payload: unknown): Uint8Array {
   if (typeof payload === 'string') return encoder.encode(payload);
   if (payload instanceof Uint8Array) return payload;
+  // From another realm, such as a vm context: the same bytes through a view of this one.
+  if (types.isUint8Array(payload)) {
+    const { buffer, byteOffset, byteLength } = payload;
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  }
   throw new TypeError('a payload must be a Uint8Array or a string');
 }
 
 function normalise(input: Omit<RecordInput, 'payload'>, payload: Uint8Array): NormalRecord {
+  checkKeys(input);
   const { type = 0, timestamp, timestampNs, seq } = input;
   if (typeof type !== 'number') throw new TypeError('type must be a number');
   if (!Number.isInteger(type) || type < 0 || type > 0xffff) {
@@ -89,8 +113,7 @@ export function checkSeq(what: string, seq: unknown): asserts seq is number {
 export type BatchRecord = Uint8Array | NormalRecord;
 
 export function normaliseRecord(input: Appendable): BatchRecord {
-  if (input instanceof Uint8Array) return input;
-  if (typeof input === 'string') return encoder.encode(input);
+  if (typeof input === 'string' || types.isUint8Array(input)) return payloadOf(input);
   if (typeof input !== 'object' || input === null) {
     throw new TypeError('a record must be a Uint8Array, a string or an object with a payload');
   }
@@ -118,6 +141,7 @@ export function withOwnBytes(record: BatchRecord): BatchRecord {
 }
 
 export function checkAppendOptions(options: AppendBatchOptions): void {
+  checkKeys(options);
   const { expectedSeq, durability } = options;
   if (expectedSeq !== undefined) checkSeq('expectedSeq', expectedSeq);
   if (durability !== undefined && durability !== 'written' && durability !== 'synced') {

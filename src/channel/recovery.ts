@@ -368,5 +368,11 @@ function report(
   if (tornTail !== undefined) logger.warn('a torn tail was cut', { ...details });
   if (damage !== undefined) logger.error('damage below what was synced', { ...details });
   if (diagnostics.recover.hasSubscribers) diagnostics.recover.publish(details);
-  if (suffix.scans.length > 0 || damage !== undefined) onRecovery?.(details);
+  if (suffix.scans.length === 0 && damage === undefined) return;
+  try {
+    onRecovery?.(details);
+  } catch (error) {
+    // The recovery is done, whatever who is told of it makes of that.
+    logger.error('onRecovery threw', { channel: context.name, error });
+  }
 }

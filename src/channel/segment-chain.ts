@@ -69,6 +69,8 @@ export class SegmentChain {
   borrow(segment: Segment): OpenSegment {
     const open = this.#writers.get(segment)?.open ?? this.#take(segment);
     open.users++;
+    // Not before it is counted as used: it may be the only one that nobody else uses.
+    this.#closeSpare();
     return open;
   }
 
@@ -91,7 +93,6 @@ export class SegmentChain {
     if (segment.recordCount > 0) index.openExisting('read');
     const open = new OpenSegment(owner, segment, dat, index, this.scratch);
     this.#open.set(segment, open);
-    this.#closeSpare();
     return open;
   }
 

@@ -53,6 +53,25 @@ export const silentLogger: Logger = {
   error: nothing,
 };
 
+/** The same logger, but what it throws stays in it: logging must not change what happens. */
+export function guardedLogger(logger: Logger): Logger {
+  const guarded =
+    (level: keyof Logger) =>
+    (message: string, details: Readonly<Record<string, unknown>>): void => {
+      try {
+        logger[level](message, details);
+      } catch {
+        // There is nobody left to tell.
+      }
+    };
+  return {
+    debug: guarded('debug'),
+    info: guarded('info'),
+    warn: guarded('warn'),
+    error: guarded('error'),
+  };
+}
+
 /**
  * `node:diagnostics_channel` channels, by what they report. Messages are built only while somebody
  * listens. Their names and fields are listed in docs/diagnostics.md.

@@ -3,6 +3,7 @@
  * place that is asked for; they begin small, so that reading ten records does not cost a megabyte,
  * and grow while a scan goes on. A scan reads one piece ahead while the last one is being used.
  */
+import { markAsUntransferable } from 'node:worker_threads';
 import { viewOf } from '../format/bytes.js';
 import type { FileHandle } from '../fs/file-system.js';
 
@@ -68,7 +69,7 @@ export class ChunkReader {
     this.#wanted = Math.min(MAX_CHUNK_BYTES, 4 * this.#wanted);
     const length = Math.max(0, Math.min(wanted, this.#end - position));
     if (this.#ownBytes || this.#current.byteLength < length) {
-      this.#current = new Uint8Array(this.#ownBytes ? length : Math.max(length, this.#wanted));
+      this.#current = newBuffer(this.#ownBytes ? length : Math.max(length, this.#wanted));
     }
     const bytes = this.#current;
     const byteLength = await this.#file.read(bytes, 0, length, position);
@@ -81,7 +82,7 @@ export class ChunkReader {
     const length = Math.min(MAX_CHUNK_BYTES, this.#end - position);
     if (length <= 0) return;
     const size = HEADROOM_BYTES + MAX_CHUNK_BYTES;
-    const buffer = this.#spare.byteLength === size ? this.#spare : new Uint8Array(size);
+    const buffer = this.#spare.byteLength === size ? this.#spare : newBuffer(size);
     const done = this.#file.read(buffer, HEADROOM_BYTES, length, position);
     // Whoever needs it sees the error; nobody may need it.
     done.catch(() => undefined);
@@ -105,4 +106,11 @@ export class ChunkReader {
     const bytes = new Uint8Array(ahead.buffer.buffer, start, rest + read);
     return { bytes, view: viewOf(bytes), position, byteLength: rest + read };
   }
+}
+
+/** Memory that all records of a chunk share, so that none of them may take it to another thread. */
+function newBuffer(byteLength: number): Uint8Array {
+  const bytes = new Uint8Array(byteLength);
+  markAsUntransferable(bytes.buffer);
+  return bytes;
 }

@@ -3,6 +3,7 @@
  * where to look, dat decides. A hint that dat does not confirm makes the derived files be rebuilt;
  * where that is not possible, or dat itself is damaged, the search walks dat.
  */
+import { markAsUntransferable } from 'node:worker_threads';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
 import { alignTo8, viewOf } from '../format/bytes.js';
@@ -27,7 +28,7 @@ export class ReadScratch {
   bytes: Uint8Array = new Uint8Array(16 * 1024);
   view: DataView = viewOf(this.bytes);
 
-  #slab: ArrayBuffer = new ArrayBuffer(SLAB_BYTES);
+  #slab: ArrayBuffer = newSlab();
   #slabUsed = 0;
 
   reserve(byteLength: number): void {
@@ -44,7 +45,7 @@ export class ReadScratch {
     const { byteLength } = record;
     if (byteLength > SLAB_BYTES / 2) return record.copy();
     if (this.#slabUsed + byteLength > SLAB_BYTES) {
-      this.#slab = new ArrayBuffer(SLAB_BYTES);
+      this.#slab = newSlab();
       this.#slabUsed = 0;
     }
     const target = new Uint8Array(this.#slab, this.#slabUsed, byteLength);
@@ -54,6 +55,13 @@ export class ReadScratch {
 }
 
 const SLAB_BYTES = 8192;
+
+/** Memory that several records share, so that no one of them may take it to another thread. */
+function newSlab(): ArrayBuffer {
+  const slab = new ArrayBuffer(SLAB_BYTES);
+  markAsUntransferable(slab);
+  return slab;
+}
 
 export class OpenSegment {
   readonly segment: Segment;
