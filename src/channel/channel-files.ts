@@ -19,6 +19,7 @@ import {
   generationName,
   MANIFEST_NAME,
   MANIFEST_TEMPORARY_NAME,
+  parseSegmentFileName,
 } from '../format/file-name.js';
 import {
   decodeManifest,
@@ -26,12 +27,17 @@ import {
   MANIFEST_BYTES,
   type Manifest,
 } from '../format/manifest.js';
-import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import type { DirectoryEntry, FileHandle, FileSystem } from '../fs/file-system.js';
 import { writeAllSync } from '../segment/derived-file.js';
 import { corruption } from '../segment/segment.js';
 import { systemCodeOf } from './io-error.js';
 
-const BIRTH_FILES: ReadonlySet<string> = new Set([CONFIG_NAME, CLEAN_MARK_NAME, MANIFEST_NAME]);
+const BIRTH_FILES: ReadonlySet<string> = new Set([
+  CONFIG_NAME,
+  CLEAN_MARK_NAME,
+  MANIFEST_NAME,
+  MANIFEST_TEMPORARY_NAME,
+]);
 
 export function versionError(path: string, found: number): RedexErrorOf<'FORMAT_VERSION'> {
   return redexError(
@@ -191,18 +197,31 @@ function removeStaging(fs: FileSystem, staging: string): void {
   }
   for (const { name, kind } of fs.readDirectorySync(staging)) {
     const path = `${staging}/${name}`;
-    if (kind === 'directory') fs.rmdirSync(path);
+    if (kind === 'directory') removeFilesAndDirectory(fs, path);
     else fs.unlinkSync(path);
   }
   fs.rmdirSync(staging);
 }
 
-/** Whether there is nothing in a directory but what creating a channel puts there. */
+function isSegmentFile({ name, kind }: DirectoryEntry): boolean {
+  return kind === 'file' && parseSegmentFileName(name.replace(/\.tmp$/, '')) !== undefined;
+}
+
+function removeFilesAndDirectory(fs: FileSystem, directory: string): void {
+  for (const { name } of fs.readDirectorySync(directory)) fs.unlinkSync(`${directory}/${name}`);
+  fs.rmdirSync(directory);
+}
+
+/**
+ * Whether there is nothing in a directory but what creating a channel puts there. Segments may be
+ * there as well: when a power cut takes back the rename into place, what was appended since, and
+ * never synced, goes with it.
+ */
 function isUnfinishedBirth(fs: FileSystem, staging: string): boolean {
   return fs.readDirectorySync(staging).every(({ name, kind }) => {
-    if (kind === 'file') return BIRTH_FILES.has(name);
+    if (kind === 'file') return BIRTH_FILES.has(name) || name.startsWith('cut-');
     const isGeneration = kind === 'directory' && name === generationName(1);
-    return isGeneration && fs.readDirectorySync(`${staging}/${name}`).length === 0;
+    return isGeneration && fs.readDirectorySync(`${staging}/${name}`).every(isSegmentFile);
   });
 }
 

@@ -108,6 +108,8 @@ describe('a dat file', () => {
       fc.property(datImages('small'), fc.nat(200), (image, more) => {
         const { bytes } = image;
         for (let at = 0; at < bytes.byteLength; at += 8) {
+          // Zeros over zeros change nothing.
+          if (bytes.subarray(at).every((byte) => byte === 0)) continue;
           const zeroed = new Uint8Array(bytes.byteLength + more);
           zeroed.set(bytes.subarray(0, at));
           const walk = walkDat(zeroed);

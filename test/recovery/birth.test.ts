@@ -65,10 +65,3 @@ test('N1: a power cut at any operation of a creation leaves none, or a whole one
     expect(await channel.append('first')).toBe(0);
   }
 });
-
-test('S4: only directories on the way to the channel are synced', async () => {
-  const fs = new CrashFs();
-  await openLog(fs);
-  const synced = fs.operations.filter(({ operation }) => operation.startsWith('syncDirectory'));
-  for (const { path } of synced) expect(path.startsWith('/')).toBe(true);
-});

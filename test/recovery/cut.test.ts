@@ -202,6 +202,15 @@ describe('C6: a recovery can be repeated', () => {
     expect(again.report === undefined).toBe(sync === 'always');
   });
 
+  test.each(['never', 'always'] as const)('C6: %s: what was cut stays cut', async (sync) => {
+    const fs = await tornLog({ sync });
+    const { report } = await openLog(fs, { sync });
+    const cut = fs.crash(worst);
+    expect(segmentsOf(cut)).toEqual([0]);
+    expect(cut.statSync(fileOf(0))?.size).toBe(report?.tornTail?.regions[0]?.position);
+    expect((await openLog(cut, { sync })).report?.tornTail).toBeUndefined();
+  });
+
   test('C6: under always all that was changed is synced, and a witness of the end', async () => {
     const fs = await tornLog({ sync: 'always' });
     const { channel } = await openLog(fs);

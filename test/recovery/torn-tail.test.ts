@@ -13,6 +13,7 @@ import {
   flipBit,
   openLog,
   readFile,
+  segmentPerRecord,
   textsOf,
   truncateFile,
   unitsOf,
@@ -130,6 +131,21 @@ describe('C3: a torn last frame', () => {
     expect(report?.tornTail).toMatchObject({ count: 2, mayHaveBeenAcknowledged: true });
   });
 
+  test('C4: a torn seal is certain, but not when the next segment has bytes', async () => {
+    const { fs } = await segmentPerRecord(2, { sync: 'never' });
+    for (const [next, certain] of [
+      [0, true],
+      [64, false],
+      [150, false],
+    ] as const) {
+      const copy = durableCopy(fs);
+      truncateFile(copy, DAT, (copy.statSync(DAT)?.size ?? 0) - 1);
+      truncateFile(copy, fileOf(1), next);
+      const { report } = await openLog(copy);
+      expect(report?.tornTail?.mayHaveBeenAcknowledged, `${next}`).toBe(!certain);
+    }
+  });
+
   test('C4: behind the witness of idle, roll and close it is damage', async () => {
     const fs = new Disk();
     const { channel, runtime } = await openLog(fs);
@@ -187,6 +203,25 @@ describe('C3: bytes behind the end', () => {
     const opened = await openLog(fs);
     expect(opened.report?.tornTail?.count).toBe(0);
     await goesOn(fs, opened, ['first', 'second']);
+  });
+
+  test('C3: what a failed write left does not chain to what was written instead', async () => {
+    const before = new Disk();
+    const { channel } = await openLog(before, { sync: 'never' });
+    await channel.append('first');
+    const branch = async (...texts: string[]): Promise<CrashFs> => {
+      const fs = durableCopy(before);
+      const opened = await openLog(fs, { sync: 'never' });
+      for (const text of texts) await opened.channel.append(text);
+      return durableCopy(fs);
+    };
+    const stale = readFile(await branch('refused', 'follows'), DAT);
+    const fs = await branch('written');
+    // Same segment, same place, a good checksum, the next seq: only its predecessor is another.
+    editFile(fs, DAT, (bytes) => Buffer.concat([bytes, stale.subarray(bytes.length)]));
+    const opened = await openLog(fs);
+    expect(opened.report?.tornTail).toMatchObject({ count: 1, reason: 'chain' });
+    await goesOn(fs, opened, ['first', 'written']);
   });
 
   test('C3: a copy of frames inside of a payload is neither record nor witness', async () => {
