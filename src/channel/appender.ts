@@ -11,6 +11,7 @@ import { AppendQueue, type PendingAppend } from './append-queue.js';
 import type { ChannelContext } from './channel-context.js';
 import { FrameWriteFailure, type FrameWriter } from './frame-writer.js';
 import type { Health } from './health.js';
+import { WRITER_FILES } from './segment-chain.js';
 import { busyError, type SyncWorker } from './sync-worker.js';
 import type { SyncSchedule } from './sync-schedule.js';
 import type { Unsynced } from './unsynced.js';
@@ -47,7 +48,8 @@ export class Appender {
   #tickOpen = false;
   #tickMs = 0;
   #syncWanted = false;
-  #parked = false;
+  /** Waits for a sync of the past or for descriptors; what is queued is written after it. */
+  #waiting = false;
   #idleWaiters: (() => void)[] = [];
   readonly #endTick = (): void => this.#onTickEnd();
 
@@ -142,6 +144,7 @@ export class Appender {
     while (queue.nextFrame < queue.gather.frameCount) {
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
       if (!this.#cutBack()) return false;
+      if (!this.#hasFiles(blocking)) return false;
       const content = queue.gather.frame(queue.nextFrame);
       if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
       try {
@@ -187,19 +190,37 @@ export class Appender {
       worker.syncNow();
       return true;
     }
-    if (this.#parked) return false;
-    this.#parked = true;
+    if (this.#waiting) return false;
+    this.#waiting = true;
     worker.syncAll().then(
+      () => this.#goOn(),
       () => {
-        this.#parked = false;
-        this.#pump(false);
-        this.#startSync();
-      },
-      () => {
-        this.#parked = false;
+        this.#waiting = false;
         this.rejectAll(health.poisonedError());
       },
     );
+    return false;
+  }
+
+  #goOn(): void {
+    this.#waiting = false;
+    this.#pump(false);
+    this.#startSync();
+  }
+
+  /** There are descriptors for the segment that is written to, or there is room for them. */
+  #hasFiles(blocking: boolean): boolean {
+    const { unsynced, context } = this.#parts;
+    if (unsynced.active !== undefined) return true;
+    const { files } = context.shared;
+    if (files.makeRoom(WRITER_FILES)) return true;
+    if (blocking) {
+      files.makeRoomNow(WRITER_FILES);
+      return true;
+    }
+    if (this.#waiting) return false;
+    this.#waiting = true;
+    files.whenRoom(WRITER_FILES, () => this.#goOn());
     return false;
   }
 
@@ -322,7 +343,14 @@ export class Appender {
     }
   }
 
+  /** Gives memory back until the next append. Nothing may be queued. */
+  releaseMemory(): void {
+    this.#filling.gather.release();
+    this.#writing.gather.release();
+  }
+
   #wakeIdle(): void {
+    this.#parts.context.shared.files.onMayClose();
     if (this.#idleWaiters.length === 0 || !this.isIdle) return;
     for (const wake of this.#idleWaiters.splice(0)) wake();
   }

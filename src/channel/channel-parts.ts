@@ -4,7 +4,6 @@
  */
 import { ZERO_NANOS } from '../core/nanos.js';
 import type { Manifest } from '../format/manifest.js';
-import { SegmentWriter } from '../segment/segment-writer.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import { writeCleanMark } from './channel-files.js';
@@ -13,7 +12,7 @@ import { Health } from './health.js';
 import { ioError } from './io-error.js';
 import { RecordReader } from './record-reader.js';
 import type { RecoveredChannel } from './recovery.js';
-import { SegmentChain } from './segment-chain.js';
+import { SegmentChain, type WritingSide } from './segment-chain.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker } from './sync-worker.js';
 import { Unsynced } from './unsynced.js';
@@ -33,6 +32,8 @@ export class ChannelParts {
   /** Segment and end that the clean mark on disk describes. */
   #marked: { readonly baseSeq: number; readonly datLength: number } | undefined;
   #progressWaiters: (() => void)[] = [];
+  /** A sync was begun so that descriptors can be closed. */
+  #isSettling = false;
 
   private constructor(given: ChannelContext, recovered: RecoveredChannel) {
     const { manifest, segments, nextSeq, durableSeq, inherited, damage } = recovered;
@@ -50,12 +51,16 @@ export class ChannelParts {
     this.unsynced = new Unsynced(nextSeq, durableSeq, inherited, inheritedDirectories);
     this.worker = new SyncWorker(context, this.unsynced, this.health, {
       onSynced: () => {
+        this.#isSettling = false;
         this.schedule.onSynced();
+        context.shared.files.onMayClose();
         this.#wakeProgress();
       },
       onPoisoned: () => {
         this.schedule.stop();
         this.appender.rejectAll(this.health.poisonedError());
+        this.#isSettling = false;
+        context.shared.files.onMayClose();
         this.#wakeProgress();
       },
       onSegmentSynced: (writer) => this.chain.endWriter(writer),
@@ -63,6 +68,7 @@ export class ChannelParts {
     this.schedule = new SyncSchedule(context, this.unsynced, {
       requestSync: () => this.worker.request('all'),
       writeWitness: () => this.appender.writeWitness(),
+      onQuiet: () => this.chain.parkActive(),
     });
     const lastTimestamp = segments.at(-1)?.lastTimestamp ?? ZERO_NANOS;
     this.frames = new FrameWriter(context, this.chain, this.unsynced, lastTimestamp);
@@ -86,29 +92,58 @@ export class ChannelParts {
     });
   }
 
-  static async open(context: ChannelContext, recovered: RecoveredChannel): Promise<ChannelParts> {
+  /** No descriptor is open when this returns: the first use opens what it needs. */
+  static open(context: ChannelContext, recovered: RecoveredChannel): ChannelParts {
     const parts = new ChannelParts(context, recovered);
-    try {
-      await parts.#takeUpLastSegment(recovered);
-    } catch (error) {
-      parts.chain.close();
-      throw error;
-    }
+    parts.#takeUpLastSegment(recovered);
     return parts;
   }
 
-  async #takeUpLastSegment(recovered: RecoveredChannel): Promise<void> {
+  #takeUpLastSegment(recovered: RecoveredChannel): void {
+    this.chain.writingSide = this.#writingSide();
     const last = recovered.segments.at(-1);
     if (last === undefined || recovered.damage !== undefined) return;
-    const { owner, settings, stored } = this.context;
+    const { settings, stored } = this.context;
     if (!last.sealed) {
       const random = settings.runtime.random(new Uint8Array(4));
       const attempt = new DataView(random.buffer, random.byteOffset, 4).getUint32(0);
-      const writer = await SegmentWriter.reopen(owner, last, this.chain.scratch, attempt);
-      this.unsynced.active = writer;
-      this.chain.addWriter(writer);
+      this.chain.park(last, attempt);
     }
     if (!recovered.clean && stored.sync === 'always') this.#markClean();
+  }
+
+  /** When the descriptors of the active segment may be closed, and what makes it possible. */
+  #writingSide(): WritingSide {
+    const { unsynced, appender, worker, health } = this;
+    return {
+      isIdle: (writer) => {
+        if (!appender.isIdle) return false;
+        // Nothing is synced any more on a poisoned channel: its bytes are as lost as they are.
+        return unsynced.isSettled(writer) || (health.isPoisoned && !worker.isRunning);
+      },
+      onParked: () => {
+        unsynced.active = undefined;
+        appender.releaseMemory();
+      },
+      onResumed: (writer) => {
+        unsynced.active = writer;
+      },
+      settle: () => {
+        if (this.#isSettling || health.isPoisoned || !appender.isIdle) return false;
+        if (unsynced.isClean) return false;
+        this.#isSettling = true;
+        worker.request('all');
+        return true;
+      },
+      settleNow: () => {
+        if (health.isPoisoned || !appender.isIdle) return;
+        try {
+          worker.syncNow();
+        } catch {
+          // This channel is poisoned now, which its own callers are told.
+        }
+      },
+    };
   }
 
   /** Resolves when something was written, synced or failed: whenever waiting may be over. */

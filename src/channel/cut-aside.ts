@@ -2,11 +2,11 @@
  * Keeps the bytes of a torn tail before they are cut. The copy is named by place and content, so
  * that a recovery which is interrupted and repeated finds its own work and does not pile up files.
  */
+import { systemCodeOf } from '../fs/system-error.js';
+import { writeAllSync } from '../fs/whole-file.js';
 import { checksumOf } from '../format/checksum.js';
 import { cutFileName } from '../format/file-name.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
-import { writeAllSync } from '../segment/derived-file.js';
-import { systemCodeOf } from './io-error.js';
 
 const PIECE_BYTES = 1024 * 1024;
 

@@ -6,7 +6,7 @@ import { redexError, type RedexError } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import type { Checksum } from '../format/checksum.js';
 import { MAX_SEQ_DELTA } from '../format/index-entry.js';
-import { FrameEncoder, type FrameContent } from '../format/frame-encoder.js';
+import type { FrameContent, FrameEncoder } from '../format/frame-encoder.js';
 import { FRAME_HEADER_BYTES, tableBytes } from '../format/unit.js';
 import { DatWriteError, SegmentWriter, type EncodedFrame } from '../segment/segment-writer.js';
 import type { ChannelContext } from './channel-context.js';
@@ -37,7 +37,7 @@ export class FrameWriter {
   readonly #context: ChannelContext;
   readonly #chain: SegmentChain;
   readonly #unsynced: Unsynced;
-  readonly #encoder = new FrameEncoder();
+  readonly #encoder: FrameEncoder;
   #segmentBornMs: number;
   /** Time of the last record of the log: no later one is older. */
   lastTimestamp: Nanos;
@@ -51,6 +51,7 @@ export class FrameWriter {
     this.#context = context;
     this.#chain = chain;
     this.#unsynced = unsynced;
+    this.#encoder = context.shared.encoder;
     this.#segmentBornMs = context.settings.runtime.now();
     this.lastTimestamp = lastTimestamp;
   }
@@ -65,13 +66,13 @@ export class FrameWriter {
   }
 
   #needsRoll(content: FrameContent): boolean {
-    const active = this.#active;
-    if (active === undefined) return true;
+    const segment = this.#active?.segment ?? this.#chain.parked;
+    if (segment === undefined) return true;
     const { segmentBytes, segmentMs } = this.#context.stored;
     const lastSeq =
       content.seqs?.[content.first + content.recordCount - 1] ??
       content.baseSeq + content.recordCount - 1;
-    return mustRoll(active.segment, {
+    return mustRoll(segment, {
       segmentBytes,
       segmentMs,
       ageMs: segmentMs === 0 ? 0 : this.#context.settings.runtime.now() - this.#segmentBornMs,
@@ -85,11 +86,23 @@ export class FrameWriter {
    * it was, but a segment may have been sealed.
    */
   prepare(content: FrameContent): SegmentWriter {
+    this.#resume();
     let active = this.#active ?? this.#create(this.#firstBase(content));
     while (this.#needsRoll(content)) {
       active = this.#roll(active, this.#nextBase(content));
     }
     return active;
+  }
+
+  /** Opens the active segment again, if its descriptors were given back. */
+  #resume(): void {
+    try {
+      this.#chain.resume();
+    } catch (error) {
+      const { generationDirectory } = this.#context;
+      const failure = ioError('open a segment', generationDirectory, error, 'absent');
+      throw new FrameWriteFailure(failure, false, false);
+    }
   }
 
   /** Seals a segment and begins the next one; if that cannot be begun, takes the seal back. */
@@ -131,7 +144,7 @@ export class FrameWriter {
   }
 
   #create(baseSeq: number): SegmentWriter {
-    const { owner, settings, generationDirectory } = this.#context;
+    const { owner, settings, shared, generationDirectory } = this.#context;
     const random = settings.runtime.random(new Uint8Array(12));
     const view = new DataView(random.buffer, random.byteOffset, 12);
     const nonce: Checksum = { hi: view.getUint32(0), lo: view.getUint32(4) };
@@ -143,7 +156,7 @@ export class FrameWriter {
       timestampFloor: this.lastTimestamp,
     };
     try {
-      const writer = SegmentWriter.create(owner, birth, this.#chain.scratch, view.getUint32(8));
+      const writer = SegmentWriter.create(owner, birth, shared.scratch, view.getUint32(8));
       this.#unsynced.active = writer;
       this.#unsynced.addName(generationDirectory);
       this.#chain.addWriter(writer);
@@ -203,6 +216,7 @@ export class FrameWriter {
 
   /** Writes a frame without records that states what is known to be synced. */
   writeWitness(): void {
+    this.#resume();
     const writer = this.#active;
     if (writer === undefined) return;
     const { durableSeq, writtenSeq } = this.#unsynced;

@@ -32,11 +32,12 @@ export class Gather {
   recordCount = 0;
   payloadBytes = 0;
   readonly #frames: FrameStart[] = [];
-  #lengths: Uint32Array = new Uint32Array(FIRST_RECORDS);
-  #stamps: Uint32Array = new Uint32Array(2 * FIRST_RECORDS);
-  #types: Uint16Array = new Uint16Array(FIRST_RECORDS);
-  #seqs: Float64Array = new Float64Array(FIRST_RECORDS);
-  #payloads: Uint8Array = new Uint8Array(FIRST_PAYLOAD_BYTES);
+  // Nothing before the first append: there may be a hundred thousand idle channels.
+  #lengths: Uint32Array = new Uint32Array(0);
+  #stamps: Uint32Array = new Uint32Array(0);
+  #types: Uint16Array = new Uint16Array(0);
+  #seqs: Float64Array = new Float64Array(0);
+  #payloads: Uint8Array = new Uint8Array(0);
   #firstSeq = 0;
   #firstTime: Nanos = ZERO_NANOS;
   #hasTypes = false;
@@ -199,14 +200,21 @@ export class Gather {
     if (this.#lengths.length > KEPT_RECORDS) this.#resizeColumns(FIRST_RECORDS);
   }
 
+  /** Gives all memory back. Nothing may be gathered. */
+  release(): void {
+    this.#payloads = new Uint8Array(0);
+    this.#resizeColumns(0);
+  }
+
   #reserve(records: number, payloadBytes: number): void {
     const needed = this.recordCount + records;
     if (needed > this.#lengths.length) {
-      this.#resizeColumns(Math.max(needed, 2 * this.#lengths.length));
+      this.#resizeColumns(Math.max(needed, FIRST_RECORDS, 2 * this.#lengths.length));
     }
     const bytes = this.payloadBytes + payloadBytes;
     if (bytes > this.#payloads.byteLength) {
-      const grown = new Uint8Array(Math.max(bytes, 2 * this.#payloads.byteLength));
+      const least = Math.max(bytes, FIRST_PAYLOAD_BYTES, 2 * this.#payloads.byteLength);
+      const grown = new Uint8Array(least);
       grown.set(this.#payloads.subarray(0, this.payloadBytes));
       this.#payloads = grown;
     }

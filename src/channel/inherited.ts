@@ -3,8 +3,8 @@
  * the process before failed, the kernel may have lost them on disk and yet return them, and call
  * the next sync a success. Writing the same bytes again makes that next sync cover them (RULES S4).
  */
+import { writeAllSync } from '../fs/whole-file.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { writeAllSync } from '../segment/derived-file.js';
 
 const PIECE_BYTES = 1024 * 1024;
 

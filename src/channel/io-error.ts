@@ -3,13 +3,7 @@
  * system at all, goes through as it is.
  */
 import { RedexError, redexError, type Outcome } from '../core/errors.js';
-
-/** The errno name of a system error, or undefined for any other value. */
-export function systemCodeOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || RedexError.is(error)) return undefined;
-  const code: unknown = 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
-}
+import { systemCodeOf } from '../fs/system-error.js';
 
 /** An IO error of the operation that failed. */
 export function ioError(

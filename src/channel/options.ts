@@ -1,16 +1,8 @@
 /**
- * The options of a channel: checked once, here, with messages that name the option. What is
- * stored with the channel and what holds only while it is open are kept apart.
+ * The options of a channel: those that are stored with it, and those that matter when it is
+ * opened. Checked once, with messages that name the option.
  */
-import {
-  guardedLogger,
-  silentLogger,
-  systemRuntime,
-  type Logger,
-  type Runtime,
-} from '../core/runtime.js';
-import type { FileSystem } from '../fs/file-system.js';
-import type { RecoveryReport } from './recovery-report.js';
+import { checkInteger, checkKnown, checkType } from './option-checks.js';
 
 /** When a background sync starts: at the first of the given arms that is reached. */
 export interface SyncArms {
@@ -38,47 +30,22 @@ export interface StoredChannelOptions {
   readonly segmentMs: number;
 }
 
-export interface ChannelOptions {
-  /** Default: `'always'`. Stored. */
+/** The options that are stored with a channel and can be changed by configure(). */
+export interface ConfigureOptions {
+  /** Default: `'always'`. */
   readonly sync?: SyncPolicy | undefined;
-  /** Default: 64 MiB; 4 KiB to 2 GiB. Stored. */
+  /** Default: 64 MiB; 4 KiB to 2 GiB. */
   readonly segmentBytes?: number | undefined;
-  /** Default: 0, no limit. Stored. */
+  /** Default: 0, no limit. */
   readonly segmentMs?: number | undefined;
+}
+
+/** Stored when the channel is created; later, what is given has to be what is stored. */
+export interface ChannelOptions extends ConfigureOptions {
   /** Default: true. When false, a channel that is not there is NOT_FOUND. */
   readonly createIfMissing?: boolean | undefined;
   /** Seq of the first record of a channel that is created. Default: 0. */
   readonly firstSeq?: number | undefined;
-  /** Full name of a channel that is created. Default: the last part of its directory. */
-  readonly name?: string | undefined;
-  /** Payload bytes of one record; more is LIMIT. Default: 16 MiB, at most 256 MiB. */
-  readonly maxRecordBytes?: number | undefined;
-  /**
-   * Bytes of a frame that appends of one tick are merged into. Default: 1 MiB. A batch that is
-   * larger gets a frame of its own, of at most 1 GiB.
-   */
-  readonly maxFrameBytes?: number | undefined;
-  /** How long an append that asked only for `written` stays unsynced under `always`; 50. */
-  readonly maxSyncDelayMs?: number | undefined;
-  /** File descriptors that reading may keep open. Default: 512. */
-  readonly maxOpenFiles?: number | undefined;
-  /** Told what a recovery found, when the last use did not end with close(). */
-  readonly onRecovery?: ((report: RecoveryReport) => void) | undefined;
-  readonly fs?: FileSystem | undefined;
-  readonly runtime?: Runtime | undefined;
-  readonly logger?: Logger | undefined;
-}
-
-/** What holds while a channel is open, with all defaults filled in. */
-export interface ChannelSettings {
-  readonly maxRecordBytes: number;
-  readonly maxFrameBytes: number;
-  readonly maxSyncDelayMs: number;
-  readonly maxOpenFiles: number;
-  readonly onRecovery: ((report: RecoveryReport) => void) | undefined;
-  readonly fs: FileSystem;
-  readonly runtime: Runtime;
-  readonly logger: Logger;
 }
 
 const MIB = 1024 * 1024;
@@ -93,73 +60,39 @@ export const DEFAULT_STORED: StoredChannelOptions = {
   segmentMs: 0,
 };
 
-const KNOWN = new Set([
-  'sync',
-  'segmentBytes',
-  'segmentMs',
-  'createIfMissing',
-  'firstSeq',
-  'name',
-  'maxRecordBytes',
-  'maxFrameBytes',
-  'maxSyncDelayMs',
-  'maxOpenFiles',
-  'onRecovery',
-  'fs',
-  'runtime',
-  'logger',
-]);
+const KNOWN: ReadonlySet<string> = new Set([...STORED, 'createIfMissing', 'firstSeq']);
 
 /** Throws TypeError or RangeError for what cannot be meant. */
-export function checkOptions(options: ChannelOptions): void {
-  for (const key of Object.keys(options)) {
-    if (!KNOWN.has(key)) throw new TypeError(`unknown option ${key}`);
-  }
+export function checkChannelOptions(options: ChannelOptions): void {
+  checkKnown(options, KNOWN);
+  checkStored(options);
+  checkInteger('firstSeq', options.firstSeq, 0, MAX_SEQ);
+  checkType('createIfMissing', options.createIfMissing, 'boolean');
+}
+
+export function checkConfigureOptions(options: ConfigureOptions): void {
+  checkKnown(options, STORED);
+  checkStored(options);
+}
+
+export function checkStored(options: ConfigureOptions): void {
   if (options.sync !== undefined) checkSyncPolicy(options.sync);
-  integer('segmentBytes', options.segmentBytes, 4096, 2 ** 31);
-  integer('segmentMs', options.segmentMs, 0, Number.MAX_SAFE_INTEGER);
-  integer('firstSeq', options.firstSeq, 0, MAX_SEQ);
-  integer('maxRecordBytes', options.maxRecordBytes, 0, 256 * MIB);
-  integer('maxFrameBytes', options.maxFrameBytes, 4096, 256 * MIB);
-  integer('maxSyncDelayMs', options.maxSyncDelayMs, 0, 2 ** 31 - 1);
-  integer('maxOpenFiles', options.maxOpenFiles, 4, 1_000_000);
-  if (options.name !== undefined) checkName(options.name);
-  optionalType('createIfMissing', options.createIfMissing, 'boolean');
-  optionalType('onRecovery', options.onRecovery, 'function');
-  if (options.logger !== undefined) {
-    for (const level of ['debug', 'info', 'warn', 'error'] as const) {
-      if (typeof options.logger[level] !== 'function') {
-        throw new TypeError(`logger.${level} must be a function`);
-      }
-    }
-  }
+  checkInteger('segmentBytes', options.segmentBytes, 4096, 2 ** 31);
+  checkInteger('segmentMs', options.segmentMs, 0, Number.MAX_SAFE_INTEGER);
 }
 
-export function settingsOf(options: ChannelOptions & { readonly fs: FileSystem }): ChannelSettings {
+/** What is stored when these are given: the defaults where they say nothing. */
+export function storedWith(
+  given: ConfigureOptions,
+  defaults: StoredChannelOptions,
+): StoredChannelOptions {
+  const { sync, segmentBytes, segmentMs } = given;
   return {
-    maxRecordBytes: options.maxRecordBytes ?? 16 * MIB,
-    maxFrameBytes: options.maxFrameBytes ?? MIB,
-    maxSyncDelayMs: options.maxSyncDelayMs ?? 50,
-    maxOpenFiles: options.maxOpenFiles ?? 512,
-    onRecovery: options.onRecovery,
-    fs: options.fs,
-    runtime: options.runtime ?? systemRuntime,
-    logger: options.logger === undefined ? silentLogger : guardedLogger(options.logger),
+    // The caller may change its object afterwards.
+    sync: structuredClone(sync ?? defaults.sync),
+    segmentBytes: segmentBytes ?? defaults.segmentBytes,
+    segmentMs: segmentMs ?? defaults.segmentMs,
   };
-}
-
-function integer(name: string, value: number | undefined, min: number, max: number): void {
-  if (value === undefined) return;
-  if (typeof value !== 'number') throw new TypeError(`${name} must be a number`);
-  if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new RangeError(`${name} must be an integer from ${min} to ${max}, not ${value}`);
-  }
-}
-
-function optionalType(name: string, value: unknown, type: 'boolean' | 'function'): void {
-  if (value !== undefined && typeof value !== type) {
-    throw new TypeError(`${name} must be a ${type}`);
-  }
 }
 
 /** Names are non-empty well-formed strings of at most 1,024 UTF-8 bytes without NUL. */
@@ -187,7 +120,7 @@ function checkSyncPolicy(sync: unknown): asserts sync is SyncPolicy {
       throw new TypeError(`sync has no arm ${arm}; there are everyN, maxBytes and intervalMs`);
     }
     if (typeof value !== 'number') throw new TypeError(`sync.${arm} must be a number`);
-    integer(`sync.${arm}`, value, 1, 2 ** 31 - 1);
+    checkInteger(`sync.${arm}`, value, 1, 2 ** 31 - 1);
   }
   if (arms.length === 0) throw new RangeError("sync without an arm: say 'never' if that is meant");
 }
@@ -204,8 +137,7 @@ export function storedOptionsFrom(
   }
   try {
     checkName(name);
-    if (Object.keys(options).some((key) => !STORED.has(key))) return undefined;
-    checkOptions(options);
+    checkConfigureOptions(options);
   } catch {
     return undefined;
   }
@@ -215,7 +147,7 @@ export function storedOptionsFrom(
 /** The first stored option that was given and differs, if any. */
 export function conflictingOption(
   stored: StoredChannelOptions,
-  given: ChannelOptions,
+  given: ConfigureOptions,
 ): keyof StoredChannelOptions | undefined {
   const names = ['sync', 'segmentBytes', 'segmentMs'] as const;
   return names.find(

@@ -3,6 +3,8 @@
  * unfinished suffix and doing what the plan says. Whatever is changed is synced before this
  * returns, in an order in which a crash at any step leads to the same end (RULES C5, C6).
  */
+import { systemCodeOf } from '../fs/system-error.js';
+import { parentOf } from '../fs/whole-file.js';
 import type { FailedCheck } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import type { CleanMark } from '../format/clean-mark.js';
@@ -13,10 +15,9 @@ import { surveyRemains } from '../segment/resync.js';
 import { corruption, type Segment } from '../segment/segment.js';
 import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
 import type { ChannelContext } from './channel-context.js';
-import { parentOf, readCleanMark } from './channel-files.js';
+import { readCleanMark } from './channel-files.js';
 import { endsInSeal, openFinished, readOwnHeader, unreadable } from './finished-segment.js';
 import { rewriteInherited, type InheritedRange } from './inherited.js';
-import { systemCodeOf } from './io-error.js';
 import { applyCut, type CutTarget } from './recovery-cut.js';
 import {
   coveredEnd,
@@ -313,11 +314,8 @@ async function settleSuffix(
   const inherited = kept
     .map((scan) => inheritedRange(scan, witness))
     .filter((range) => range.from < range.to);
-  const inheritedDirectories = [
-    context.generationDirectory,
-    context.directory,
-    parentOf(context.directory),
-  ];
+  const inheritedDirectories = [context.generationDirectory, context.directory];
+  if (!context.isNameSynced) inheritedDirectories.push(parentOf(context.directory));
   report(outcome, plan.nextSeq, manifest.recoveryEpoch, cut.tornTail, undefined);
   const recovered: RecoveredChannel = {
     manifest,

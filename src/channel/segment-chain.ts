@@ -1,26 +1,74 @@
 /**
- * The channel's segments in order, the active one last, and the file descriptors that are open on
- * them. Readers borrow an open segment; when there are too many, the least recently used ones that
- * nobody borrows are closed.
+ * The channel's segments in order, the active one last, and the descriptors that are open on them.
+ * Readers borrow an open segment. What nobody borrows, and has no byte that a sync still has to
+ * cover, is closed when others need its descriptors, and opened again when it is needed.
  */
 import type { FileHandle } from '../fs/file-system.js';
-import { OpenSegment, ReadScratch } from '../segment/open-segment.js';
+import { OpenSegment } from '../segment/open-segment.js';
 import { SegmentIndex } from '../segment/segment-index.js';
 import { corruption, segmentPath, type Segment } from '../segment/segment.js';
-import type { SegmentWriter } from '../segment/segment-writer.js';
+import { SegmentWriter } from '../segment/segment-writer.js';
 import type { ChannelContext } from './channel-context.js';
+import type { FileHolder } from './open-files.js';
 
 /** dat, idx and ts. */
-const FILES_PER_SEGMENT = 3;
+const READER_FILES = 3;
+/** And the second descriptor of dat. */
+export const WRITER_FILES = 4;
+
+/** What the chain has to know of the side that writes. */
+export interface WritingSide {
+  /** Nothing depends on the descriptors of this writer. */
+  isIdle(writer: SegmentWriter): boolean;
+  /** The active segment has no descriptors any more. */
+  onParked(): void;
+  /** It has them again. */
+  onResumed(writer: SegmentWriter): void;
+  /** Begins a sync unless one is running that was begun for this; false when that helps nobody. */
+  settle(): boolean;
+  settleNow(): void;
+}
+
+/** The open descriptors of one segment. */
+class OpenHolder implements FileHolder {
+  used = true;
+  readonly segment: Segment;
+  readonly open: OpenSegment;
+  writer: SegmentWriter | undefined;
+  readonly #chain: SegmentChain;
+
+  constructor(chain: SegmentChain, open: OpenSegment, writer: SegmentWriter | undefined) {
+    this.#chain = chain;
+    this.segment = open.segment;
+    this.open = open;
+    this.writer = writer;
+  }
+
+  get fileCount(): number {
+    return this.writer === undefined ? READER_FILES : WRITER_FILES;
+  }
+
+  tryClose(): boolean {
+    return this.#chain.tryClose(this);
+  }
+
+  settle(): boolean {
+    return this.writer !== undefined && this.#chain.writingSide?.settle() === true;
+  }
+
+  settleNow(): void {
+    if (this.writer !== undefined) this.#chain.writingSide?.settleNow();
+  }
+}
 
 export class SegmentChain {
-  readonly scratch: ReadScratch = new ReadScratch();
+  /** Absent for a channel that is only read. */
+  writingSide: WritingSide | undefined;
   readonly #context: ChannelContext;
   readonly #segments: Segment[];
-  /** Open for reading, least recently used first. */
-  readonly #open = new Map<Segment, OpenSegment>();
-  /** Open for writing: the active segment and sealed ones that are not synced yet. */
-  readonly #writers = new Map<Segment, SegmentWriter>();
+  readonly #open = new Map<Segment, OpenHolder>();
+  /** The active segment while no descriptor is open on it, and the last attempt number used. */
+  #parked: { readonly segment: Segment; readonly attempt: number } | undefined;
 
   constructor(context: ChannelContext, segments: Segment[]) {
     this.#context = context;
@@ -35,19 +83,68 @@ export class SegmentChain {
     return this.#segments.at(-1);
   }
 
+  /** The active segment, when it has to be opened before it can be written to. */
+  get parked(): Segment | undefined {
+    return this.#parked?.segment;
+  }
+
   /** A segment that is written to from now on. */
   addWriter(writer: SegmentWriter): void {
     const { segment } = writer;
     if (this.#segments.at(-1) !== segment) this.#segments.push(segment);
-    this.#writers.set(segment, writer);
+    const holder = new OpenHolder(this, writer.open, writer);
+    this.#open.set(segment, holder);
+    this.#context.shared.files.added(holder);
+  }
+
+  /** The last segment goes on being written to, from when somebody first needs it. */
+  park(segment: Segment, attempt: number): void {
+    this.#parked = { segment, attempt };
+  }
+
+  /** Opens the parked segment for writing, if there is one. */
+  resume(): void {
+    const parked = this.#parked;
+    if (parked === undefined) return;
+    const { owner, shared } = this.#context;
+    const writer = SegmentWriter.reopen(owner, parked.segment, shared.scratch, parked.attempt);
+    this.#parked = undefined;
+    this.addWriter(writer);
+    this.writingSide?.onResumed(writer);
   }
 
   /** The segment is sealed and synced: from now on it is only read. */
   endWriter(writer: SegmentWriter): void {
-    this.#writers.delete(writer.segment);
+    const holder = this.#open.get(writer.segment);
+    if (holder?.writer !== writer) return;
+    const { files } = this.#context.shared;
+    files.removed(holder);
+    holder.writer = undefined;
     this.#closeQuietly(() => writer.syncHandle.closeSync());
-    this.#open.set(writer.segment, writer.open);
-    this.#closeSpare();
+    files.added(holder);
+  }
+
+  /** Closes the descriptors of a segment, if nothing depends on them. */
+  tryClose(holder: OpenHolder): boolean {
+    const { open, writer, segment } = holder;
+    if (open.users > 0) return false;
+    if (writer !== undefined) {
+      const isActive = segment === this.last && !segment.sealed;
+      if (!isActive || this.writingSide?.isIdle(writer) !== true) return false;
+      this.#parked = { segment, attempt: writer.attempt };
+      this.writingSide.onParked();
+      this.#closeQuietly(() => writer.syncHandle.closeSync());
+    }
+    this.#open.delete(segment);
+    this.#context.shared.files.removed(holder);
+    this.#closeQuietly(() => open.close());
+    return true;
+  }
+
+  /** Gives back the descriptors of the active segment, if nothing depends on them. */
+  parkActive(): void {
+    const holder = this.last === undefined ? undefined : this.#open.get(this.last);
+    if (holder?.writer !== undefined) this.tryClose(holder);
   }
 
   /** Index of the segment that holds or would hold `seq`; -1 when all begin above it. */
@@ -67,49 +164,42 @@ export class SegmentChain {
    * nothing of it can be read.
    */
   borrow(segment: Segment): OpenSegment {
-    const open = this.#writers.get(segment)?.open ?? this.#take(segment);
-    open.users++;
-    // Not before it is counted as used: it may be the only one that nobody else uses.
-    this.#closeSpare();
-    return open;
-  }
-
-  #take(segment: Segment): OpenSegment {
     const present = this.#open.get(segment);
     if (present !== undefined) {
-      // Most recently used last.
-      this.#open.delete(segment);
-      this.#open.set(segment, present);
-      return present;
+      present.used = true;
+      present.open.users++;
+      return present.open;
     }
+    const { files } = this.#context.shared;
+    if (segment === this.#parked?.segment) {
+      files.makeRoom(WRITER_FILES);
+      this.resume();
+    } else {
+      files.makeRoom(READER_FILES);
+      this.#openReader(segment);
+    }
+    return this.borrow(segment);
+  }
+
+  #openReader(segment: Segment): void {
     const { damage, nextSeq, baseSeq } = segment;
     if (damage !== undefined && damage.fromSeq === baseSeq) {
       const range = { firstSeq: baseSeq, nextSeq };
       throw corruption(segmentPath(segment, 'dat'), damage.position, damage.check, range);
     }
-    const { fs, owner } = this.#context;
+    const { fs, owner, shared } = this.#context;
     const dat: FileHandle = fs.openSync(segmentPath(segment, 'dat'), 'read');
     const index = new SegmentIndex(owner, segment);
     if (segment.recordCount > 0) index.openExisting('read');
-    const open = new OpenSegment(owner, segment, dat, index, this.scratch);
-    this.#open.set(segment, open);
-    return open;
+    const open = new OpenSegment(owner, segment, dat, index, shared.scratch);
+    const holder = new OpenHolder(this, open, undefined);
+    this.#open.set(segment, holder);
+    shared.files.added(holder);
   }
 
   release(open: OpenSegment): void {
     open.users--;
-    if (open.users === 0) this.#closeSpare();
-  }
-
-  #closeSpare(): void {
-    const limit = Math.max(1, Math.floor(this.#context.settings.maxOpenFiles / FILES_PER_SEGMENT));
-    if (this.#open.size <= limit) return;
-    for (const [segment, open] of this.#open) {
-      if (this.#open.size <= limit) return;
-      if (open.users > 0) continue;
-      this.#open.delete(segment);
-      this.#closeQuietly(() => open.close());
-    }
+    if (open.users === 0) this.#context.shared.files.onMayClose();
   }
 
   /** What a descriptor was used for is synced, or has failed already: nothing depends on this. */
@@ -124,12 +214,15 @@ export class SegmentChain {
 
   /** Closes everything, what readers still use as well: their next read fails. */
   close(): void {
-    for (const writer of this.#writers.values()) {
-      this.#closeQuietly(() => writer.open.close());
-      this.#closeQuietly(() => writer.syncHandle.closeSync());
+    const { files } = this.#context.shared;
+    for (const holder of this.#open.values()) {
+      const { open, writer } = holder;
+      files.removed(holder);
+      this.#closeQuietly(() => open.close());
+      if (writer !== undefined) this.#closeQuietly(() => writer.syncHandle.closeSync());
     }
-    for (const open of this.#open.values()) this.#closeQuietly(() => open.close());
-    this.#writers.clear();
     this.#open.clear();
+    this.#parked = undefined;
+    files.onMayClose();
   }
 }

@@ -33,6 +33,8 @@ export interface ScheduleActions {
   requestSync(): void;
   /** Writes a witness, if the channel is still idle. Returns whether it did. */
   writeWitness(): boolean;
+  /** Everything is synced, and what is on disk says so. */
+  onQuiet(): void;
 }
 
 export class SyncSchedule {
@@ -72,15 +74,18 @@ export class SyncSchedule {
   /** A sync has finished. */
   onSynced(): void {
     if (this.#cancelWitness !== undefined) return;
-    if (this.#unsynced.durableSeq <= this.#witnessedSeq) return;
+    if (this.#unsynced.durableSeq <= this.#witnessedSeq) {
+      this.#actions.onQuiet();
+      return;
+    }
     this.#writtenAtLastLook = this.#unsynced.writtenSeq;
     this.#cancelWitness = this.#context.settings.runtime.schedule(
-      () => this.#onQuiet(),
+      () => this.#lookAgain(),
       IDLE_WITNESS_MS,
     );
   }
 
-  #onQuiet(): void {
+  #lookAgain(): void {
     this.#cancelWitness = undefined;
     const { writtenSeq, durableSeq } = this.#unsynced;
     if (writtenSeq !== this.#writtenAtLastLook || durableSeq < writtenSeq) {
@@ -91,6 +96,15 @@ export class SyncSchedule {
     if (!this.#actions.writeWitness()) return;
     this.#witnessedSeq = durableSeq;
     this.#actions.requestSync();
+  }
+
+  /** The policy has changed: what was put off under the old one is synced now. */
+  onPolicyChanged(): void {
+    this.#cancelSync?.();
+    this.#cancelSync = undefined;
+    if (this.#context.stored.sync !== 'never' && this.#unsynced.uncovered.records > 0) {
+      this.#actions.requestSync();
+    }
   }
 
   stop(): void {

@@ -72,6 +72,10 @@ export class SyncWorker {
     return this.#firstGroup < this.#groups.length;
   }
 
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Adds appends whose records have been written. Their sync has still to be requested. */
   wait(group: SyncGroup): void {
     this.#groups.push(group);

@@ -80,6 +80,11 @@ export class Unsynced {
     };
   }
 
+  /** No sync that is running or still has to come concerns this segment. */
+  isSettled(writer: SegmentWriter): boolean {
+    return !writer.dirty && !writer.isWriting && !this.#syncing.has(writer);
+  }
+
   /** Whether there is anything that no finished sync covers. */
   get isClean(): boolean {
     return (
@@ -155,11 +160,7 @@ export class Unsynced {
     const covered = Math.min(target.seq, this.writtenSeq);
     this.durableSeq = Math.max(this.durableSeq, covered);
     const done = this.sealed.filter(
-      (writer) =>
-        target.writers.includes(writer) &&
-        !writer.dirty &&
-        !writer.isWriting &&
-        !this.#syncing.has(writer),
+      (writer) => target.writers.includes(writer) && this.isSettled(writer),
     );
     this.sealed = this.sealed.filter((writer) => !done.includes(writer));
     return done;

@@ -49,8 +49,15 @@ export interface ErrorFields {
     readonly systemCode: string;
     readonly outcome: Outcome;
   };
-  /** Another owner has the directory open for writing. */
-  LOCKED: { readonly path: string };
+  /**
+   * Another owner has the data directory open for writing: this process and host, as far as is
+   * known.
+   */
+  LOCKED: {
+    readonly path: string;
+    readonly pid: number | undefined;
+    readonly host: string | undefined;
+  };
   /** A synchronous call would have to wait for something asynchronous. Nothing was written. */
   BUSY: { readonly reason: string };
   /** A sync failed earlier; only re-opening ends this. The failed sync is the `cause`. */

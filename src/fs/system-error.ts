@@ -1,7 +1,8 @@
 /**
- * Errors with an errno name, as the operating system's carry them, for what an implementation of
- * the port refuses by itself.
+ * Errors with an errno name, as the operating system's carry them: made for what an implementation
+ * of the port refuses by itself, and recognised in what any of them throws.
  */
+import { RedexError } from '../core/errors.js';
 
 export interface SystemError extends Error {
   /** The errno name, such as ENOENT. */
@@ -14,4 +15,11 @@ export interface SystemError extends Error {
 export function systemError(code: string, operation: string, path: string): SystemError {
   const error = new Error(`${code}: ${operation} '${path}'`);
   return Object.assign(error, { code, syscall: operation, path });
+}
+
+/** The errno name of a system error, or undefined for any other value. */
+export function systemCodeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || RedexError.is(error)) return undefined;
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }

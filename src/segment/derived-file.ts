@@ -4,6 +4,7 @@
  * it: when it cannot be written or read it turns `unusable`, the caller falls back to the dat
  * file, and it is rebuilt from there.
  */
+import { writeAllSync } from '../fs/whole-file.js';
 import { viewOf } from '../format/bytes.js';
 import { sameChecksum } from '../format/checksum.js';
 import { decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
@@ -193,20 +194,5 @@ export class DerivedFile {
       // A derived file has nothing to lose.
     }
     this.#handle = undefined;
-  }
-}
-
-/** Writes all of `length` bytes, or throws what the file system reports for the rest. */
-export function writeAllSync(
-  handle: FileHandle,
-  bytes: Uint8Array,
-  length: number,
-  position: number,
-): void {
-  let written = 0;
-  while (written < length) {
-    const count = handle.writeSync(bytes, written, length - written, position + written);
-    if (count === 0) throw Object.assign(new Error('EIO: nothing was written'), { code: 'EIO' });
-    written += count;
   }
 }

@@ -3,6 +3,7 @@
  * same nothing is written, so that a second recovery changes nothing; at the first difference a
  * temporary file takes over, and replaces the old one by a rename at the end.
  */
+import { writeAllSync } from '../fs/whole-file.js';
 import { viewOf } from '../format/bytes.js';
 import { FILE_HEADER_BYTES, IDX_MAGIC, TS_MAGIC } from '../format/file-header.js';
 import { rebuiltFileName } from '../format/file-name.js';
@@ -10,7 +11,6 @@ import { IDX_ENTRY_BYTES, TS_ENTRY_BYTES, writeIndexEntry } from '../format/inde
 import type { UnitHeader } from '../format/unit.js';
 import { visitRecordKeys } from '../format/unit-records.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
-import { writeAllSync } from './derived-file.js';
 import { derivedHeader, type IndexOwner } from './segment-index.js';
 import { segmentPath, type Segment } from './segment.js';
 

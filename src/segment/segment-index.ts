@@ -83,6 +83,12 @@ export class SegmentIndex {
     return idx && ts && this.isComplete;
   }
 
+  /** Nothing is read from the files or added to them before they have been rebuilt. */
+  giveUp(): void {
+    this.#idx.unusable = true;
+    this.#ts.unusable = true;
+  }
+
   /** Whether both files have an entry for every record. */
   get isComplete(): boolean {
     const { recordCount } = this.#segment;

@@ -3,13 +3,13 @@
  * frame is in the log when its bytes are in dat, all of them, behind all the frames before it.
  * idx and ts follow and cannot fail an append.
  */
+import { writeAllSync } from '../fs/whole-file.js';
 import type { Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
 import { DAT_MAGIC, encodeFileHeader } from '../format/file-header.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { EncodedUnit, FramePlace } from '../format/frame-encoder.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
-import { writeAllSync } from './derived-file.js';
 import { OpenSegment, type ReadScratch } from './open-segment.js';
 import { SegmentIndex, type IndexOwner, type RecordKeys } from './segment-index.js';
 import { segmentFromHeader } from './segment-scan.js';
@@ -99,20 +99,29 @@ export class SegmentWriter {
     return new SegmentWriter(open, second, attempt, true);
   }
 
-  /** Opens a recovered segment to go on writing behind its last frame. */
-  static async reopen(
+  /**
+   * Opens a segment to go on writing behind its last frame. `attempt` is the last number used, or
+   * one that is not likely to have been. Throws what opening dat throws.
+   */
+  static reopen(
     owner: IndexOwner,
     segment: Segment,
     scratch: ReadScratch,
     attempt: number,
-  ): Promise<SegmentWriter> {
+  ): SegmentWriter {
     const path = segmentPath(segment, 'dat');
     const dat = owner.fs.openSync(path, 'write');
     const second = openSecond(owner.fs, path, dat);
     const index = new SegmentIndex(owner, segment);
     const open = new OpenSegment(owner, segment, dat, index, scratch);
-    if (segment.recordCount > 0 && !index.openExisting('write')) await open.rebuildIndex();
+    // Without all entries none is added: the first lookup rebuilds the files.
+    if (segment.recordCount > 0 && !index.openExisting('write')) index.giveUp();
     return new SegmentWriter(open, second, attempt, false);
+  }
+
+  /** The last attempt number that was used. */
+  get attempt(): number {
+    return this.#attempt;
   }
 
   /** What the next frame has to be encoded with. Every call takes a new attempt number. */

@@ -2,12 +2,12 @@
 import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
-import { openChannelIn } from '../../src/channel/open-channel.js';
-import type { ChannelOptions } from '../../src/channel/options.js';
+import { openChannelIn } from '../support/open-channel.js';
+import type { AloneOptions } from '../support/open-channel.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 
-function open(options: ChannelOptions = {}): Promise<Channel> {
+function open(options: AloneOptions = {}): Promise<Channel> {
   return openChannelIn('/log', { ...options, fs: options.fs ?? new MemoryFs() });
 }
 
@@ -111,7 +111,7 @@ test('a record cannot be taken to another thread with the memory of its neighbou
 
 describe('a logger', () => {
   test('without all its methods is refused at once', async () => {
-    const logger = { warn: () => {} } as unknown as NonNullable<ChannelOptions['logger']>;
+    const logger = { warn: () => {} } as unknown as NonNullable<AloneOptions['logger']>;
     await expect(open({ logger })).rejects.toThrow('logger.debug must be a function');
   });
 

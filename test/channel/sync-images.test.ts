@@ -5,7 +5,7 @@
  * taken, and each of them is opened, read, appended to and cut again.
  */
 import { expect, test } from 'vitest';
-import type { ChannelOptions } from '../../src/channel/options.js';
+import type { AloneOptions } from '../support/open-channel.js';
 import { choicesFromSeed, Random, worst } from '../../src/testing/choices.js';
 import { processKill } from '../../src/testing/crash-profiles.js';
 import { Lab, payload, readAll, type LabOptions } from '../support/channel-kit.js';
@@ -16,7 +16,7 @@ const MARKER = 800_000;
 type History = (lab: Lab, model: Model) => Promise<void>;
 
 interface Film {
-  readonly options: ChannelOptions;
+  readonly options: AloneOptions;
   readonly history: History;
   readonly draws?: number;
   readonly lab?: LabOptions;

@@ -7,7 +7,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { worst } from '../../src/testing/choices.js';
-import type { ChannelOptions } from '../../src/channel/options.js';
+import type { AloneOptions } from '../support/open-channel.js';
 import type { RecoveryReport } from '../../src/channel/recovery-report.js';
 import { payload, readFile, rejection, type Lab } from '../support/channel-kit.js';
 import {
@@ -27,7 +27,7 @@ import {
 const COUNT = 6;
 const HEADER_BYTES = 64;
 
-const writtenOnly = (ending: Ending, options: ChannelOptions = {}): Promise<Lab> =>
+const writtenOnly = (ending: Ending, options: AloneOptions = {}): Promise<Lab> =>
   writtenLog({ count: COUNT, ending, options: { sync: 'never', ...options } });
 
 /** Reads until it fails with CORRUPT; the seqs that came before. */

@@ -5,8 +5,8 @@
  */
 import { expect } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
-import { openChannelIn } from '../../src/channel/open-channel.js';
-import type { ChannelOptions } from '../../src/channel/options.js';
+import { openChannelIn } from './open-channel.js';
+import type { AloneOptions } from './open-channel.js';
 import { RedexError, type ErrorCode, type RedexErrorOf } from '../../src/core/errors.js';
 import { decodeFileHeader, DAT_MAGIC, type FileHeader } from '../../src/format/file-header.js';
 import {
@@ -62,7 +62,7 @@ export class Lab {
     this.watch = new WatchFs(this.faults);
   }
 
-  open(options: ChannelOptions = {}): Promise<Channel> {
+  open(options: AloneOptions = {}): Promise<Channel> {
     const { watch: fs, runtime, directory } = this;
     return this.done(openChannelIn(directory, { ...options, fs, runtime }));
   }

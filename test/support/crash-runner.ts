@@ -2,7 +2,7 @@
  * Runs a program against the engine on a CrashFs, takes images of crashes on the way, and has each
  * of them verified. The only source of chance is the program.
  */
-import { openChannelIn } from '../../src/channel/open-channel.js';
+import { openChannelIn } from './open-channel.js';
 import type { Channel } from '../../src/channel/channel.js';
 import { RedexError } from '../../src/core/errors.js';
 import { systemError } from '../../src/fs/system-error.js';

@@ -3,7 +3,7 @@
  * acknowledged is missing and nothing else is there, that a second open writes nothing, that a
  * crash of the recovery itself leads to the same records, and that the log goes on.
  */
-import { openChannelIn } from '../../src/channel/open-channel.js';
+import { openChannelIn } from './open-channel.js';
 import type { Channel } from '../../src/channel/channel.js';
 import type { SyncPolicy } from '../../src/channel/options.js';
 import type { RecoveryReport } from '../../src/channel/recovery-report.js';

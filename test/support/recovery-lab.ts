@@ -1,6 +1,6 @@
 /** Logs on a file system in memory whose bytes a test may change between two opens. */
 import type { Channel } from '../../src/channel/channel.js';
-import { openChannelIn, type OpenChannelOptions } from '../../src/channel/open-channel.js';
+import { openChannelIn, type OpenChannelOptions } from './open-channel.js';
 import type { RecoveryReport } from '../../src/channel/recovery-report.js';
 import { RedexError, type ErrorCode, type RedexErrorOf } from '../../src/core/errors.js';
 import type { LogRecord } from '../../src/core/record.js';

@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
-import type { ChannelOptions } from '../../src/channel/options.js';
+import type { AloneOptions } from './open-channel.js';
 import { decodeManifest, encodeManifest, type Manifest } from '../../src/format/manifest.js';
 import { FRAME_MAGIC, type UnitHeader } from '../../src/format/unit.js';
 import type { FileSystem } from '../../src/fs/file-system.js';
@@ -32,7 +32,7 @@ export function appendNext(channel: Channel, seq: number, size = 40): Promise<nu
 export interface Written {
   readonly count: number;
   readonly ending: Ending;
-  readonly options?: ChannelOptions;
+  readonly options?: AloneOptions;
   readonly size?: number;
 }
 

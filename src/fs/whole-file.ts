@@ -1,0 +1,57 @@
+/** Small files read and written as a whole, and what goes with it. */
+import { systemCodeOf } from './system-error.js';
+import type { FileHandle, FileSystem } from './file-system.js';
+
+/** A file's bytes, at most `limit` + 1 of them; undefined when there is no such file. */
+export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint8Array | undefined {
+  let file: FileHandle;
+  try {
+    file = fs.openSync(path, 'read');
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    // One byte more than there can be: a decoder then sees the version first, the length next.
+    const size = Math.min(file.sizeSync(), limit + 1);
+    const bytes = new Uint8Array(size);
+    const length = file.readSync(bytes, 0, size, 0);
+    return bytes.subarray(0, length);
+  } finally {
+    file.closeSync();
+  }
+}
+
+/** Creates a file with these bytes and syncs it; its name is synced by the caller. */
+export function writeWholeFile(fs: FileSystem, path: string, bytes: Uint8Array): void {
+  const file = fs.openSync(path, 'create');
+  try {
+    writeAllSync(file, bytes, bytes.byteLength, 0);
+    file.datasyncSync();
+  } finally {
+    file.closeSync();
+  }
+}
+
+/** Writes all of `length` bytes, or throws what the file system reports for the rest. */
+export function writeAllSync(
+  handle: FileHandle,
+  bytes: Uint8Array,
+  length: number,
+  position: number,
+): void {
+  let written = 0;
+  while (written < length) {
+    const count = handle.writeSync(bytes, written, length - written, position + written);
+    if (count === 0) throw Object.assign(new Error('EIO: nothing was written'), { code: 'EIO' });
+    written += count;
+  }
+}
+
+/** The directory that holds the name of `path`. */
+export function parentOf(path: string): string {
+  const end = path.replace(/\/+$/, '');
+  const slash = end.lastIndexOf('/');
+  if (slash < 0) return '.';
+  return slash === 0 ? '/' : end.slice(0, slash);
+}

@@ -1,0 +1,212 @@
+/**
+ * The data directory: created whole or not at all, recognised by its redex.json, and refused with
+ * a typed error, unchanged, when it is anything else. redex.json is read before the lock is taken
+ * and again under it, because another process may have created the store in between (RULES N3).
+ */
+import { resolve, sep } from 'node:path';
+import { redexError } from '../core/errors.js';
+import { versionError } from '../channel/channel-files.js';
+import type { ChannelSettings } from '../channel/settings.js';
+import {
+  CHANNELS_NAME,
+  LOCK_INFO_NAME,
+  LOCK_NAME,
+  NEW_NAME,
+  RENAME_NAME,
+  STORE_MANIFEST_NAME,
+  STORE_MANIFEST_TEMPORARY_NAME,
+  TRASH_NAME,
+} from '../format/file-name.js';
+import {
+  decodeStoreManifest,
+  encodeStoreManifest,
+  MAX_STORE_MANIFEST_BYTES,
+  STORE_ID_BYTES,
+  type StoreManifest,
+} from '../format/store-manifest.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { systemCodeOf } from '../fs/system-error.js';
+import { parentOf, readWholeFile, writeWholeFile } from '../fs/whole-file.js';
+import { corruption } from '../segment/segment.js';
+import { StoreLock } from './store-lock.js';
+
+/** What an empty data directory may hold: what a creation that never finished leaves, too. */
+const UNFINISHED: ReadonlySet<string> = new Set([
+  LOCK_NAME,
+  LOCK_INFO_NAME,
+  STORE_MANIFEST_TEMPORARY_NAME,
+  // At the top of a file system of its own.
+  'lost+found',
+]);
+const WORK_NAMES: readonly string[] = [NEW_NAME, TRASH_NAME, RENAME_NAME];
+
+export interface DataDirectory {
+  /** Absolute, with all links resolved. */
+  readonly path: string;
+  readonly manifest: StoreManifest;
+  /** Undefined for one that is only looked at. */
+  readonly lock: StoreLock | undefined;
+}
+
+/** Opens a data directory that somebody else may be writing to. Changes nothing. */
+export function lookAtDataDirectory(fs: FileSystem, directory: string): DataDirectory {
+  const path = existingDirectory(fs, directory);
+  const manifest = path === undefined ? undefined : readStoreManifest(fs, path);
+  if (path === undefined || manifest === undefined) throw notFound(directory);
+  requireChannels(fs, path);
+  return { path, manifest, lock: undefined };
+}
+
+/** Opens a data directory for writing, and creates it when there is none. Throws LOCKED. */
+export function takeDataDirectory(
+  settings: ChannelSettings,
+  directory: string,
+  createIfMissing: boolean,
+): DataDirectory {
+  const { fs } = settings;
+  const path = existingDirectory(fs, directory);
+  const isNew = path === undefined || isUnfinished(fs, path);
+  if (isNew && !createIfMissing) throw notFound(directory);
+  const place = path ?? createDirectories(fs, absolute(directory));
+  const lock = StoreLock.take(fs, place);
+  try {
+    const manifest = isUnfinished(fs, place)
+      ? createStore(settings, place)
+      : takeUpStore(fs, place);
+    lock.announce(settings);
+    return { path: place, manifest, lock };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+function absolute(directory: string): string {
+  // The working directory may change while the store is open.
+  return resolve(directory).replaceAll(sep, '/');
+}
+
+/** The real path of a directory; undefined when there is nothing. Throws EXISTS for a file. */
+function existingDirectory(fs: FileSystem, directory: string): string | undefined {
+  const path = absolute(directory);
+  const present = fs.statSync(path);
+  if (present === undefined) return undefined;
+  const real = fs.realpathSync(path).replaceAll(sep, '/');
+  const kind = fs.statSync(real)?.kind ?? 'other';
+  if (kind === 'directory') return real;
+  throw redexError('EXISTS', `${path} is not a directory`, { kind, resource: path });
+}
+
+/** The store's manifest, undefined when there is none. Throws FORMAT_VERSION or CORRUPT. */
+function readStoreManifest(fs: FileSystem, directory: string): StoreManifest | undefined {
+  const path = `${directory}/${STORE_MANIFEST_NAME}`;
+  const bytes = readWholeFile(fs, path, MAX_STORE_MANIFEST_BYTES);
+  if (bytes === undefined) return undefined;
+  const manifest = decodeStoreManifest(bytes);
+  if (manifest.ok) return manifest.value;
+  if (manifest.check === 'version') throw versionError(path, manifest.found);
+  throw corruption(path, 0, manifest.check);
+}
+
+/**
+ * Whether the directory may become a store: it is empty, or holds what an unfinished creation
+ * leaves. False for a store; throws for everything else, which is not ours to touch.
+ */
+function isUnfinished(fs: FileSystem, directory: string): boolean {
+  if (readStoreManifest(fs, directory) !== undefined) return false;
+  const entries = fs.readDirectorySync(directory);
+  if (entries.every(({ name }) => UNFINISHED.has(name) || isEmptyWork(fs, directory, name))) {
+    return true;
+  }
+  if (entries.some(({ name }) => name === CHANNELS_NAME)) {
+    throw corruption(`${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
+  }
+  const message = `${directory} is no data directory, and it is not empty`;
+  throw redexError('EXISTS', message, { kind: 'directory', resource: directory });
+}
+
+/** Whether this is a `channels` directory without any channel in it. */
+function isEmptyWork(fs: FileSystem, directory: string, name: string): boolean {
+  const path = `${directory}/${name}`;
+  if (name !== CHANNELS_NAME || fs.statSync(path)?.kind !== 'directory') return false;
+  return fs.readDirectorySync(path).every((entry) => {
+    const isWork = entry.kind === 'directory' && WORK_NAMES.includes(entry.name);
+    return isWork && fs.readDirectorySync(`${path}/${entry.name}`).length === 0;
+  });
+}
+
+/** Makes a store of an empty directory; redex.json comes last and makes it one. */
+function createStore(settings: ChannelSettings, directory: string): StoreManifest {
+  const { fs, runtime } = settings;
+  const manifest: StoreManifest = {
+    storeId: runtime.random(new Uint8Array(STORE_ID_BYTES)),
+    created: runtime.now(),
+  };
+  const channels = `${directory}/${CHANNELS_NAME}`;
+  if (fs.statSync(channels) === undefined) fs.mkdirSync(channels);
+  makeWorkDirectories(fs, channels);
+  fs.syncDirectorySync(directory);
+  const temporary = `${directory}/${STORE_MANIFEST_TEMPORARY_NAME}`;
+  if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
+  writeWholeFile(fs, temporary, encodeStoreManifest(manifest));
+  fs.renameSync(temporary, `${directory}/${STORE_MANIFEST_NAME}`);
+  fs.syncDirectorySync(directory);
+  syncParent(fs, directory);
+  return manifest;
+}
+
+/**
+ * Takes up a store that is there. Its names may come from a process that was killed before it had
+ * synced them, so they are synced before anything is built on them (RULES S4).
+ */
+function takeUpStore(fs: FileSystem, directory: string): StoreManifest {
+  const manifest = readStoreManifest(fs, directory);
+  if (manifest === undefined) throw corruption(`${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
+  const channels = requireChannels(fs, directory);
+  makeWorkDirectories(fs, channels);
+  fs.syncDirectorySync(directory);
+  syncParent(fs, directory);
+  return manifest;
+}
+
+function requireChannels(fs: FileSystem, directory: string): string {
+  const path = `${directory}/${CHANNELS_NAME}`;
+  if (fs.statSync(path)?.kind !== 'directory') throw corruption(path, 0, 'missing');
+  return path;
+}
+
+/** The directories that channels pass through when they come, go and change their names. */
+function makeWorkDirectories(fs: FileSystem, channels: string): void {
+  for (const name of WORK_NAMES) {
+    const path = `${channels}/${name}`;
+    if (fs.statSync(path) === undefined) fs.mkdirSync(path);
+  }
+  fs.syncDirectorySync(channels);
+}
+
+/** Makes missing directories, and makes sure of the names of all. */
+function createDirectories(fs: FileSystem, directory: string): string {
+  const parent = parentOf(directory);
+  if (parent === directory) return directory;
+  createDirectories(fs, parent);
+  if (fs.statSync(directory) === undefined) {
+    fs.mkdirSync(directory);
+    fs.syncDirectorySync(parent);
+  }
+  return directory;
+}
+
+function syncParent(fs: FileSystem, directory: string): void {
+  try {
+    fs.syncDirectorySync(parentOf(directory));
+  } catch (error) {
+    // Where we may not look we have made nothing.
+    const code = systemCodeOf(error);
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+  }
+}
+
+function notFound(directory: string): Error {
+  const message = `there is no data directory in ${directory}`;
+  return redexError('NOT_FOUND', message, { kind: 'store', resource: directory });
+}
