@@ -90,6 +90,17 @@ export interface FileHandle {
    */
   datasyncSync(): void;
   datasync(): Promise<void>;
+  /**
+   * Asks for an exclusive lock on the whole file, and does not wait for it. True: this handle holds
+   * it, until it is closed or its process ends; asking again is true as well. False means one
+   * thing, that another handle holds it, of this thread or any other thread or process.
+   * - EBADF for a handle that may not write; ENOLCK, EOPNOTSUPP and the like where the file system
+   *   has no locks; ENOSYS where the platform has none.
+   * - The lock belongs to the file, whatever name it was opened by, and is advisory: it holds off
+   *   those who ask for it. Windows keeps others from the bytes too, so a file that is there to be
+   *   locked should hold nothing that others read.
+   */
+  tryLockSync(): boolean;
   /** Gives the handle back. Nothing is synced by it. Any later use fails with EBADF. */
   closeSync(): void;
 }

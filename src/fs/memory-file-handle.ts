@@ -67,9 +67,16 @@ export class MemoryFileHandle<File extends MemoryFile = MemoryFile> implements F
     this.requireOpen('datasync');
   }
 
+  tryLockSync(): boolean {
+    this.requireWritable('tryLockSync');
+    this.file.lockHolder ??= this;
+    return this.file.lockHolder === this;
+  }
+
   closeSync(): void {
     this.requireOpen('closeSync');
     this.#closed = true;
+    if (this.file.lockHolder === this) this.file.lockHolder = undefined;
   }
 
   protected requireOpen(operation: string): void {

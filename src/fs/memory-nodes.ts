@@ -7,6 +7,8 @@ import { ChunkedBytes } from './chunked-bytes.js';
 export class MemoryFile {
   readonly kind = 'file';
   bytes: ChunkedBytes = new ChunkedBytes();
+  /** The open handle that has the lock. */
+  lockHolder: object | undefined;
 
   write(buffer: Uint8Array, offset: number, length: number, position: number): void {
     this.bytes.write(buffer, offset, length, position);

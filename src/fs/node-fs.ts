@@ -11,6 +11,10 @@
  * weaker call where the volume refuses it), fsync is used there. On Windows both are
  * FlushFileBuffers, which needs a handle that may write, and a directory cannot be synced at all:
  * syncing one does nothing there, and that a name survives a power cut is not promised.
+ *
+ * Locking: see native-lock.ts. No child inherits a descriptor (libuv opens with O_CLOEXEC), and
+ * Node closes those of a worker thread with the thread, unless `trackUnmanagedFds` is off: no lock
+ * outlives its holder. While operations are in flight a closed handle keeps its lock.
  */
 import * as fs from 'node:fs';
 import type {
@@ -21,6 +25,7 @@ import type {
   FileSystem,
   OpenMode,
 } from './file-system.js';
+import { tryLockDescriptor } from './native-lock.js';
 import { systemError } from './system-error.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
@@ -62,6 +67,7 @@ class NodeFileHandle implements FileHandle {
   /** Asynchronous calls that hold the descriptor; it is given back after the last of them. */
   #inFlight = 0;
   #closing = -1;
+  #locked = false;
 
   constructor(descriptor: number, path: string, writable: boolean) {
     this.#descriptor = descriptor;
@@ -129,6 +135,15 @@ class NodeFileHandle implements FileHandle {
     return this.#call('datasync', (descriptor, settle) =>
       datasyncDescriptor(descriptor, (error) => settle(error, undefined)),
     );
+  }
+
+  tryLockSync(): boolean {
+    const descriptor = this.#open('tryLockSync');
+    // flock(2) would lock it.
+    if (!this.#writable) throw systemError('EBADF', 'tryLockSync', this.path);
+    // Windows refuses a second lock to its holder too.
+    this.#locked ||= tryLockDescriptor(descriptor, this.path);
+    return this.#locked;
   }
 
   closeSync(): void {

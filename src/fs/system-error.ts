@@ -12,8 +12,16 @@ export interface SystemError extends Error {
   readonly path: string;
 }
 
-export function systemError(code: string, operation: string, path: string): SystemError {
-  const error = new Error(`${code}: ${operation} '${path}'`);
+/** `detail` is added to the message. */
+export function systemError(
+  code: string,
+  operation: string,
+  path: string,
+  detail?: string,
+  options?: ErrorOptions,
+): SystemError {
+  const what = `${code}: ${operation} '${path}'`;
+  const error = new Error(detail === undefined ? what : `${what}: ${detail}`, options);
   return Object.assign(error, { code, syscall: operation, path });
 }
 

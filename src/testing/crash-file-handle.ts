@@ -88,6 +88,10 @@ export class CrashFileHandle extends MemoryFileHandle<CrashFile> {
     });
   }
 
+  override tryLockSync(): boolean {
+    return this.#log.run('tryLockSync', this.path, () => super.tryLockSync());
+  }
+
   override closeSync(): void {
     this.#log.run('closeSync', this.path, () => super.closeSync());
   }

@@ -8,6 +8,8 @@
  * - A name becomes durable by a sync of its directory alone, a rename as a whole.
  * - A failed sync loses what it captured without a trace: it stays visible, later syncs of the file
  *   succeed and do not cover it, and each handle that was open reports the failure once.
+ * - Locks are held by handles, which belong to one CrashFs: in what a crash or a kill leaves, every
+ *   file is free.
  * - Nothing here reads a clock, draws a random number or waits for anything but `defer`.
  */
 import { systemRuntime } from '../core/runtime.js';

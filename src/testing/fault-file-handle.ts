@@ -122,6 +122,10 @@ export class FaultFileHandle implements FileHandle {
     }
   }
 
+  tryLockSync(): boolean {
+    return this.#context.run('tryLockSync', this.path, () => this.#inner.tryLockSync());
+  }
+
   closeSync(): void {
     this.#context.run('closeSync', this.path, () => {
       this.#inner.closeSync();

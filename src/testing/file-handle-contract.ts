@@ -20,6 +20,7 @@ export function fileHandleContract(runner: TestRunner, check: ContractTest): voi
   runner.describe('several handles', () => severalHandles(runner, check));
   runner.describe('read-only handles', () => readOnlyHandles(runner, check));
   runner.describe('asynchronous forms', () => asynchronousForms(runner, check));
+  runner.describe('locks', () => locks(runner, check));
   runner.describe('after close', () => afterClose(runner, check));
 }
 
@@ -186,6 +187,7 @@ function readOnlyHandles({ expect }: TestRunner, check: ContractTest): void {
     expect(codeOf(() => handle.writeSync(bytesOf('x'), 0, 1, 0))).toBe('EBADF');
     expect(await rejectionCodeOf(handle.write(bytesOf('x'), 0, 1, 0))).toBe('EBADF');
     expect(codeOf(() => handle.truncateSync(0))).toBe('EBADF');
+    expect(codeOf(() => handle.tryLockSync())).toBe('EBADF');
     expect(contentOf(handle)).toEqual(bytesOf('abc'));
     handle.closeSync();
   });
@@ -228,6 +230,52 @@ function asynchronousForms({ expect }: TestRunner, check: ContractTest): void {
   });
 }
 
+function locks({ expect }: TestRunner, check: ContractTest): void {
+  check('one handle of a file has the lock, and has it when it asks again', (fs, root) => {
+    const first = create(fs, root);
+    const second = fs.openSync(`${root}/file`, 'write');
+    expect(first.tryLockSync()).toBe(true);
+    expect(second.tryLockSync()).toBe(false);
+    expect(first.tryLockSync()).toBe(true);
+    expect(second.tryLockSync()).toBe(false);
+    for (const handle of [first, second]) handle.closeSync();
+  });
+  check('closing its handle frees it, closing any other handle does not', (fs, root) => {
+    const holder = create(fs, root);
+    expect(holder.tryLockSync()).toBe(true);
+    const refused = fs.openSync(`${root}/file`, 'write');
+    expect(refused.tryLockSync()).toBe(false);
+    const reader = fs.openSync(`${root}/file`, 'read');
+    for (const handle of [refused, reader]) handle.closeSync();
+    const other = fs.openSync(`${root}/file`, 'write');
+    expect(other.tryLockSync()).toBe(false);
+    holder.closeSync();
+    expect(other.tryLockSync()).toBe(true);
+    other.closeSync();
+  });
+  check('it belongs to the file and not to a name', (fs, root) => {
+    const holder = create(fs, root);
+    expect(holder.tryLockSync()).toBe(true);
+    fs.linkSync(`${root}/file`, `${root}/second`);
+    const second = fs.openSync(`${root}/second`, 'write');
+    expect(second.tryLockSync()).toBe(false);
+    fs.unlinkSync(`${root}/file`);
+    const another = fs.openSync(`${root}/file`, 'create');
+    expect(another.tryLockSync()).toBe(true);
+    expect(second.tryLockSync()).toBe(false);
+    for (const handle of [holder, second, another]) handle.closeSync();
+  });
+  check('a reader holds nobody off, and its holder reads and writes', (fs, root) => {
+    const holder = create(fs, root);
+    const reader = fs.openSync(`${root}/file`, 'read');
+    expect(codeOf(() => reader.tryLockSync())).toBe('EBADF');
+    expect(holder.tryLockSync()).toBe(true);
+    holder.writeSync(bytesOf('abc'), 0, 3, 0);
+    expect(contentOf(holder)).toEqual(bytesOf('abc'));
+    for (const handle of [reader, holder]) handle.closeSync();
+  });
+}
+
 function afterClose({ expect }: TestRunner, check: ContractTest): void {
   check('every use fails with EBADF, closing again too', async (fs, root) => {
     const handle = create(fs, root, bytesOf('abc'));
@@ -241,6 +289,7 @@ function afterClose({ expect }: TestRunner, check: ContractTest): void {
     expect(codeOf(() => handle.truncateSync(1))).toBe('EBADF');
     expect(codeOf(() => handle.sizeSync())).toBe('EBADF');
     expect(codeOf(() => handle.datasyncSync())).toBe('EBADF');
+    expect(codeOf(() => handle.tryLockSync())).toBe('EBADF');
     expect(codeOf(() => handle.closeSync())).toBe('EBADF');
     expect(await rejectionCodeOf(handle.read(bytes, 0, 1, 0))).toBe('EBADF');
     expect(await rejectionCodeOf(handle.read(bytes, 0, 0, 0))).toBe('EBADF');

@@ -25,6 +25,7 @@ export type Operation =
   | 'sizeSync'
   | 'datasyncSync'
   | 'datasync'
+  | 'tryLockSync'
   | 'closeSync';
 
 export type OperationGroup = 'any' | 'anyRead' | 'anyWrite' | 'anySync' | 'anyMutation';

@@ -236,6 +236,10 @@ class WatchedHandle implements FileHandle {
     }
   }
 
+  tryLockSync(): boolean {
+    return this.#inner.tryLockSync();
+  }
+
   closeSync(): void {
     const call = this.#watch.begin('close', this.path, this.#id, false, 0, NOTHING);
     if (this.#writes > 0) this.#report('closed while a write was in flight');

@@ -80,6 +80,23 @@ describe('what a sync captures', () => {
   });
 });
 
+describe('locks', () => {
+  test('are free in what a crash or a kill leaves, and stay with those who had them', () => {
+    const fs = new CrashFs();
+    const holder = durableFile(fs, '/LOCK', '');
+    expect(holder.tryLockSync()).toBe(true);
+    for (const next of [fs.kill(), fs.crash(worst), fs.crash(benign)]) {
+      const heir = next.openSync('/LOCK', 'write');
+      expect(heir.tryLockSync()).toBe(true);
+      expect(next.openSync('/LOCK', 'write').tryLockSync()).toBe(false);
+      expect(fs.openSync('/LOCK', 'write').tryLockSync()).toBe(false);
+    }
+    holder.closeSync();
+    expect(fs.operations.filter(({ operation }) => operation === 'tryLockSync').length).toBe(4);
+    expect(fs.mutations.of('tryLockSync')).toBe(0);
+  });
+});
+
 describe('kills', () => {
   test('keep everything that was written', () => {
     const fs = new CrashFs({ profile: processKill });

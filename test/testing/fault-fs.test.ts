@@ -81,6 +81,16 @@ describe('rules', () => {
     expect(contentOf(handle)).toEqual(abc);
   });
 
+  test('let a lock fail, which is then still free', () => {
+    const fs = new FaultFs(new MemoryFs());
+    const handle = fs.openSync('/LOCK', 'create');
+    fs.inject({ operation: 'tryLockSync', nth: 1, effect: { error: 'ENOLCK' } });
+    expect(codeOf(() => handle.tryLockSync())).toBe('ENOLCK');
+    expect(fs.openSync('/LOCK', 'write').tryLockSync()).toBe(true);
+    expect(handle.tryLockSync()).toBe(false);
+    expect(fs.calls.of('tryLockSync')).toBe(3);
+  });
+
   test('refuse effects that their operation cannot have', () => {
     const fs = new FaultFs(new MemoryFs());
     const short = { operation: 'readSync', nth: 1, effect: { short: 1 } } as const;

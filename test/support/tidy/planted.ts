@@ -146,12 +146,19 @@ const plantedImports: readonly Planted[] = [
       ['src/core/a.ts', 'node:crypto', "'node:crypto' may be imported in src/core/runtime.ts only"],
       ['src/core/a.ts', 'node:timers/promises', "'node:timers/promises' may be imported in"],
       ['src/core/a.ts', 'node:process', "'node:process' may be imported in src/cli/ only"],
-      ['src/core/a.ts', 'node:module', "'node:module' may be imported in nowhere only"],
+      ['src/core/a.ts', 'node:vm', "'node:vm' may be imported in nowhere only"],
+      ['src/fs/a.ts', 'node:module', "'node:module' may be imported in src/fs/native-lock.ts only"],
       ['src/testing/a.ts', 'vitest', "'vitest' is not a package that src may import"],
       ['src/testing/a.ts', 'fast-check', "'fast-check' is not a package that src may import"],
     ] as const
   ).map(([path, name, found]) =>
     plant('modules', at(path, `import x from '${name}';`), `${path}:1 modules: ${found}`),
+  ),
+  plant(
+    'modules',
+    at('src/fs/a.ts', "const a = require('fs-native-extensions');"),
+    "src/fs/a.ts:1 modules: 'fs-native-extensions' may be imported in src/fs/native-lock.ts only",
+    at('src/fs/native-lock.ts', "const a = require('fs-native-extensions');"),
   ),
   plant('roots', at('src/index.ts', 'export class A {}'), 'src/index.ts:1 roots: '),
   plant('roots', at('src/entry-http.ts', 'for (;;) step();'), 'src/entry-http.ts:1 roots: '),
