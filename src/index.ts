@@ -1,9 +1,4 @@
-/** The public entry: opens channels on the real file system. */
-import type { Channel } from './channel/channel.js';
-import { openChannelIn } from './channel/open-channel.js';
-import type { ChannelOptions } from './channel/options.js';
-import { nodeFs } from './fs/node-fs.js';
-
+/** The public entry: data directories on the real file system, and what goes with them. */
 export { ERROR_CODES, RedexError } from './core/errors.js';
 export type {
   ErrorCode,
@@ -15,9 +10,10 @@ export type {
 } from './core/errors.js';
 export type { LogRecord } from './core/record.js';
 export type { Cancel, Logger, Runtime } from './core/runtime.js';
-export type { BatchResult, Channel } from './channel/channel.js';
+export type { BatchResult, Channel, ChannelStats } from './channel/channel.js';
 export type {
   ChannelOptions,
+  ConfigureOptions,
   StoredChannelOptions,
   SyncArms,
   SyncPolicy,
@@ -36,6 +32,7 @@ export type {
   SuffixDamage,
   TornTail,
 } from './channel/recovery-report.js';
+export type { SettingsOptions } from './channel/settings.js';
 export type {
   DirectoryEntry,
   EntryKind,
@@ -44,15 +41,6 @@ export type {
   FileSystem,
   OpenMode,
 } from './fs/file-system.js';
-
-/**
- * Opens the channel that lives in `directory`, and creates it when there is nothing of that name.
- * One process at a time may have it open. Rejects with CORRUPT, FORMAT_VERSION, OPTIONS_CONFLICT,
- * NOT_FOUND, EXISTS, IO.
- */
-export async function openChannel(
-  directory: string,
-  options: ChannelOptions = {},
-): Promise<Channel> {
-  return openChannelIn(directory, { ...options, fs: options.fs ?? nodeFs });
-}
+export { Redex } from './store/redex.js';
+export type { RedexStats } from './store/redex.js';
+export type { RedexOptions } from './store/store-options.js';

@@ -52,8 +52,19 @@ function decodeError(
 
 export function readConfig(fs: FileSystem, directory: string): Config {
   const path = `${directory}/${CONFIG_NAME}`;
+  const config = readConfigAt(fs, path);
+  if (config === undefined) throw corruption(path, 0, 'missing');
+  return config;
+}
+
+/** The config that waits to take the place of the one that counts, if there is one. */
+export function readNextConfig(fs: FileSystem, directory: string): Config | undefined {
+  return readConfigAt(fs, `${directory}/${NEXT_CONFIG_NAME}`);
+}
+
+function readConfigAt(fs: FileSystem, path: string): Config | undefined {
   const bytes = readWholeFile(fs, path, MAX_CONFIG_BYTES);
-  if (bytes === undefined) throw corruption(path, 0, 'missing');
+  if (bytes === undefined) return undefined;
   const config = decodeConfig(bytes);
   if (!config.ok) throw decodeError(path, config);
   if (bytes.byteLength > MAX_CONFIG_BYTES) throw corruption(path, MAX_CONFIG_BYTES, 'length');
@@ -120,32 +131,11 @@ export function configBody(
   return { name, created, options: { ...stored } };
 }
 
-/**
- * Replaces the config as a whole or not at all. Throws ReplaceError: before `isReplaced` nothing
- * has changed, after it nobody knows which one a power cut leaves.
- */
-export function replaceConfig(fs: FileSystem, directory: string, config: Config): void {
-  const temporary = `${directory}/${NEXT_CONFIG_NAME}`;
-  let isReplaced = false;
-  try {
-    if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
-    writeWholeFile(fs, temporary, encodeConfig(config));
-    fs.renameSync(temporary, `${directory}/${CONFIG_NAME}`);
-    isReplaced = true;
-    fs.syncDirectorySync(directory);
-  } catch (error) {
-    throw new ReplaceError(error, isReplaced);
-  }
-}
-
-/** A file could not be replaced. */
-export class ReplaceError extends Error {
-  readonly isReplaced: boolean;
-
-  constructor(cause: unknown, isReplaced: boolean) {
-    super('a file could not be replaced', { cause });
-    this.isReplaced = isReplaced;
-  }
+/** Writes a config beside the one that counts, and syncs it; its name is synced by the caller. */
+export function writeNextConfig(fs: FileSystem, directory: string, config: Config): void {
+  const path = `${directory}/${NEXT_CONFIG_NAME}`;
+  if (fs.statSync(path) !== undefined) fs.unlinkSync(path);
+  writeWholeFile(fs, path, encodeConfig(config));
 }
 
 export interface ChannelBirth {

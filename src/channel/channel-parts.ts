@@ -3,13 +3,15 @@
  * the order of a close.
  */
 import { ZERO_NANOS } from '../core/nanos.js';
+import { CONFIG_NAME, NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
-import { writeCleanMark } from './channel-files.js';
+import { configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
 import { ioError } from './io-error.js';
+import { storedWith, type ConfigureOptions } from './options.js';
 import { RecordReader } from './record-reader.js';
 import type { RecoveredChannel } from './recovery.js';
 import { SegmentChain, type WritingSide } from './segment-chain.js';
@@ -35,7 +37,11 @@ export class ChannelParts {
   /** A sync was begun so that descriptors can be closed. */
   #isSettling = false;
 
-  private constructor(given: ChannelContext, recovered: RecoveredChannel) {
+  #closing: Promise<void> | undefined;
+  readonly #onClosed: () => void;
+
+  private constructor(given: ChannelContext, recovered: RecoveredChannel, onClosed: () => void) {
+    this.#onClosed = onClosed;
     const { manifest, segments, nextSeq, durableSeq, inherited, damage } = recovered;
     // Beside damage not even a derived file is changed before somebody has looked at it.
     const readOnly = damage !== undefined;
@@ -93,8 +99,12 @@ export class ChannelParts {
   }
 
   /** No descriptor is open when this returns: the first use opens what it needs. */
-  static open(context: ChannelContext, recovered: RecoveredChannel): ChannelParts {
-    const parts = new ChannelParts(context, recovered);
+  static open(
+    context: ChannelContext,
+    recovered: RecoveredChannel,
+    onClosed: () => void,
+  ): ChannelParts {
+    const parts = new ChannelParts(context, recovered, onClosed);
     parts.#takeUpLastSegment(recovered);
     return parts;
   }
@@ -191,7 +201,44 @@ export class ChannelParts {
     this.#marked = { baseSeq, datLength };
   }
 
-  async close(): Promise<void> {
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Closes once, however often it is called. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /**
+   * Stores other options. They hold from when this resolves; on failure the old ones do, unless
+   * nobody can say which ones a power cut would leave: then the channel is poisoned.
+   */
+  async configure(options: ConfigureOptions): Promise<void> {
+    const { context, health, worker, schedule } = this;
+    const { fs, directory, channelId, name, created } = context;
+    await this.appender.idle();
+    const refusal = health.writeError();
+    if (refusal !== undefined) throw refusal;
+    const stored = storedWith(options, context.stored);
+    try {
+      writeNextConfig(fs, directory, { channelId, body: configBody(name, created, stored) });
+      fs.renameSync(`${directory}/${NEXT_CONFIG_NAME}`, `${directory}/${CONFIG_NAME}`);
+    } catch (error) {
+      throw ioError('configure', directory, error, 'absent');
+    }
+    try {
+      fs.syncDirectorySync(directory);
+    } catch (error) {
+      worker.poison(directory, error);
+      throw health.poisonedError();
+    }
+    context.stored = stored;
+    schedule.onPolicyChanged();
+  }
+
+  async #close(): Promise<void> {
     const { appender, worker, schedule, health, chain, unsynced } = this;
     try {
       if (health.isPoisoned) throw health.poisonedError();
@@ -212,6 +259,7 @@ export class ChannelParts {
       health.close();
       chain.close();
       this.#wakeProgress();
+      this.#onClosed();
     }
   }
 }

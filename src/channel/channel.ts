@@ -9,7 +9,12 @@ import type { LogRecord } from '../core/record.js';
 import { Waiter } from './append-queue.js';
 import type { ChannelParts } from './channel-parts.js';
 import { Intake, type Batch } from './intake.js';
-import type { StoredChannelOptions } from './options.js';
+import {
+  checkConfigureOptions,
+  type ConfigureOptions,
+  type StoredChannelOptions,
+} from './options.js';
+import type { SuffixDamage } from './recovery-report.js';
 import { BatchIterator, RecordIterator } from './read-iterator.js';
 import {
   checkReadOptions,
@@ -35,12 +40,31 @@ export interface BatchResult {
   readonly nextSeq: number;
 }
 
+export interface ChannelStats {
+  readonly name: string;
+  readonly firstSeq: number;
+  /** End of what readers see. */
+  readonly nextSeq: number;
+  readonly durableSeq: number;
+  readonly count: number;
+  /** Bytes of the dat files. */
+  readonly sizeBytes: number;
+  readonly recoveryEpoch: number;
+  readonly generation: number;
+  readonly segments: number;
+  /** Unix milliseconds of its creation. */
+  readonly created: number;
+  /** A sync failed: nothing is acknowledged before it is opened again. */
+  readonly isPoisoned: boolean;
+  /** What stops appends, when recovery found damage below what was synced. */
+  readonly damage: SuffixDamage | undefined;
+}
+
 const NO_OPTIONS: AppendBatchOptions = {};
 
 export class Channel {
   readonly #parts: ChannelParts;
   readonly #intake: Intake;
-  #closing: Promise<void> | undefined;
 
   constructor(parts: ChannelParts) {
     this.#parts = parts;
@@ -177,7 +201,7 @@ export class Channel {
 
   #refuseUnlessWritable(): void {
     const { health } = this.#parts;
-    const error = this.#closing === undefined ? health.writeError() : health.closedError();
+    const error = this.#parts.isClosing ? health.closedError() : health.writeError();
     if (error !== undefined) throw error;
   }
 
@@ -271,9 +295,39 @@ export class Channel {
   /** Resolves when everything appended before the call is synced. */
   async sync(): Promise<void> {
     const { health } = this.#parts;
-    if (this.#closing !== undefined) throw health.closedError();
+    if (this.#parts.isClosing) throw health.closedError();
     if (health.isPoisoned) throw health.poisonedError();
     await this.#parts.syncAll();
+  }
+
+  /**
+   * Stores other options with the channel, durably. Those that are not given stay as they are.
+   * Rejects with IO when nothing has changed, POISONED when nobody can say, CLOSED, CORRUPT.
+   */
+  async configure(options: ConfigureOptions): Promise<void> {
+    checkConfigureOptions(options);
+    this.#refuseUnlessWritable();
+    await this.#parts.configure(options);
+  }
+
+  /** What the channel is made of, as it is now. */
+  async stats(): Promise<ChannelStats> {
+    const { chain, manifest, context, health } = this.#parts;
+    const { name, firstSeq, nextSeq, durableSeq, count, sizeBytes, recoveryEpoch } = this;
+    return {
+      name,
+      firstSeq,
+      nextSeq,
+      durableSeq,
+      count,
+      sizeBytes,
+      recoveryEpoch,
+      generation: manifest.generation,
+      segments: chain.all.length,
+      created: context.created,
+      isPoisoned: health.isPoisoned,
+      damage: health.damage,
+    };
   }
 
   /**
@@ -281,8 +335,7 @@ export class Channel {
    * scan. Later calls return the same promise; every other use rejects with CLOSED.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#parts.close();
-    return this.#closing;
+    return this.#parts.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -6,7 +6,6 @@ import { redexError } from '../core/errors.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { corruption } from '../segment/segment.js';
-import { Channel } from './channel.js';
 import type { ChannelContext, SharedResources } from './channel-context.js';
 import { readConfig, readManifest } from './channel-files.js';
 import { ChannelParts } from './channel-parts.js';
@@ -28,18 +27,19 @@ export interface ChannelPlace {
   readonly isNameSynced: boolean;
 }
 
-/** Opens an existing channel for writing. */
+/** Opens an existing channel for writing. `onClosed` is called once, when it is closed again. */
 export async function openChannel(
   place: ChannelPlace,
   options: ConfigureOptions,
   settings: ChannelSettings,
   shared: SharedResources,
-): Promise<Channel> {
+  onClosed: () => void = () => undefined,
+): Promise<ChannelParts> {
   try {
     const { context, manifest } = readChannel(place, settings, shared, false);
     refuseConflict(context.name, context.stored, options);
     const recovered = await recoverChannel(context, manifest);
-    return new Channel(ChannelParts.open(context, recovered));
+    return ChannelParts.open(context, recovered, onClosed);
   } catch (error) {
     throw openingError(place.directory, error);
   }

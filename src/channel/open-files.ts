@@ -68,7 +68,7 @@ export class OpenFiles {
   /** The same for a caller that cannot wait: syncs, before it returns, what has to be synced. */
   makeRoomNow(fileCount: number): void {
     if (this.makeRoom(fileCount)) return;
-    for (const holder of [...this.#holders]) {
+    for (const holder of this.#holders) {
       holder.settleNow();
       if (holder.tryClose() && this.#hasRoom(fileCount)) return;
     }

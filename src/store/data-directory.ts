@@ -21,13 +21,13 @@ import {
   decodeStoreManifest,
   encodeStoreManifest,
   MAX_STORE_MANIFEST_BYTES,
-  STORE_ID_BYTES,
   type StoreManifest,
 } from '../format/store-manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { parentOf, readWholeFile, writeWholeFile } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
+import { drawName } from './drawn-name.js';
 import { StoreLock } from './store-lock.js';
 
 /** What an empty data directory may hold: what a creation that never finished leaves, too. */
@@ -138,10 +138,7 @@ function isEmptyWork(fs: FileSystem, directory: string, name: string): boolean {
 /** Makes a store of an empty directory; redex.json comes last and makes it one. */
 function createStore(settings: ChannelSettings, directory: string): StoreManifest {
   const { fs, runtime } = settings;
-  const manifest: StoreManifest = {
-    storeId: runtime.random(new Uint8Array(STORE_ID_BYTES)),
-    created: runtime.now(),
-  };
+  const manifest: StoreManifest = { storeId: drawName(runtime), created: runtime.now() };
   const channels = `${directory}/${CHANNELS_NAME}`;
   if (fs.statSync(channels) === undefined) fs.mkdirSync(channels);
   makeWorkDirectories(fs, channels);

@@ -7,7 +7,7 @@ export class NamedLocks {
   readonly #last = new Map<string, Promise<void>>();
 
   async run<T>(names: readonly string[], work: () => Promise<T>): Promise<T> {
-    const before = names.map((name) => this.#last.get(name));
+    const before = names.map((name) => this.#last.get(name) ?? Promise.resolve());
     let release: () => void = () => undefined;
     const done = new Promise<void>((resolve) => {
       release = resolve;

@@ -4,15 +4,7 @@
  * What cannot be removed is reported and left for the next open.
  */
 import type { ChannelSettings } from '../channel/settings.js';
-
-/** Only names that were drawn for it are removed, whatever else somebody has put there. */
-const DRAWN_NAME = /^[0-9a-f]{32}$/;
-const DRAWN_BYTES = 16;
-
-/** A name that nothing else has. */
-export function drawName(settings: ChannelSettings): string {
-  return Buffer.from(settings.runtime.random(new Uint8Array(DRAWN_BYTES))).toString('hex');
-}
+import { isDrawnName } from './drawn-name.js';
 
 export class Reclaim {
   readonly #settings: ChannelSettings;
@@ -27,7 +19,8 @@ export class Reclaim {
   /** Everything of a drawn name in `directory`. */
   addAllIn(directory: string): void {
     for (const { name, kind } of this.#settings.fs.readDirectorySync(directory)) {
-      if (kind === 'directory' && DRAWN_NAME.test(name)) this.add(`${directory}/${name}`);
+      // Only what was drawn for it is removed, whatever else somebody has put there.
+      if (kind === 'directory' && isDrawnName(name)) this.add(`${directory}/${name}`);
     }
   }
 

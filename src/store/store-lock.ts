@@ -65,14 +65,18 @@ export class StoreLock {
     }
   }
 
-  /** Gives the lock back. */
+  /** Gives the lock back. Never throws. */
   release(): void {
     try {
       this.#fs.unlinkSync(`${this.#directory}/${LOCK_INFO_NAME}`);
     } catch {
       // The next holder replaces it.
     }
-    this.#handle.closeSync();
+    try {
+      this.#handle.closeSync();
+    } catch {
+      // Then the lock is given back when the process ends.
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  * does. It is created when there is nothing of that name.
  */
 import { openChannel } from '../../src/channel/open-channel.js';
-import type { Channel } from '../../src/channel/channel.js';
+import { Channel } from '../../src/channel/channel.js';
 import { SharedResources } from '../../src/channel/channel-context.js';
 import { createChannel } from '../../src/channel/create-channel.js';
 import {
@@ -40,7 +40,8 @@ export async function openChannelIn(
     throw openingError(directory, error);
   }
   const place = { directory, name: options.name, isNameSynced: false };
-  return openChannel(place, stored, settings, new SharedResources(settings.maxOpenFiles));
+  const shared = new SharedResources(settings.maxOpenFiles);
+  return new Channel(await openChannel(place, stored, settings, shared));
 }
 
 function ensureChannel(

@@ -1,0 +1,202 @@
+/**
+ * The directories of channels, and how they come, go and change their names: always by a rename
+ * of the whole directory, through places that no channel name can reach (RULES N1). Every change
+ * is acknowledged only after the directories that hold the names are synced.
+ */
+import { RedexError, redexError } from '../core/errors.js';
+import { finishRename, readNameOf, writeNextName } from '../channel/channel-names.js';
+import { createChannel } from '../channel/create-channel.js';
+import { ioError } from '../channel/io-error.js';
+import type { StoredChannelOptions } from '../channel/options.js';
+import type { ChannelSettings } from '../channel/settings.js';
+import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js';
+import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
+import { parentOf } from '../fs/whole-file.js';
+import { corruption } from '../segment/segment.js';
+import { DirectorySync } from './directory-sync.js';
+import { drawName } from './drawn-name.js';
+import { Reclaim } from './reclaim.js';
+import type { StoreHealth } from './store-health.js';
+
+/** A directory in `channels` that has the form of a channel's. */
+export interface ChannelDirectory {
+  readonly path: string;
+  /** Undefined when the name is too long for a directory and only the config has it. */
+  readonly name: string | undefined;
+}
+
+export class ChannelDirectories {
+  readonly #settings: ChannelSettings;
+  readonly #health: StoreHealth;
+  readonly #channels: string;
+  readonly #reclaim: Reclaim;
+  /** Directories whose rename could not be finished, with the reason. */
+  readonly #stuck = new Map<string, RedexError>();
+  readonly #syncs = new Map<string, DirectorySync>();
+
+  constructor(settings: ChannelSettings, health: StoreHealth, directory: string) {
+    this.#settings = settings;
+    this.#health = health;
+    this.#channels = `${directory}/${CHANNELS_NAME}`;
+    this.#reclaim = new Reclaim(settings);
+  }
+
+  pathOf(name: string): string {
+    return `${this.#channels}/${encodeChannelName(name)}`;
+  }
+
+  /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */
+  has(name: string): boolean {
+    const path = this.pathOf(name);
+    const stuck = this.#stuck.get(encodeChannelName(name));
+    if (stuck !== undefined) throw stuck;
+    const present = this.#settings.fs.statSync(path);
+    if (present === undefined) return false;
+    if (present.kind === 'directory') return true;
+    const message = `${path} is not a directory`;
+    throw redexError('EXISTS', message, { kind: present.kind, resource: path });
+  }
+
+  /** All of them, in no particular order. What no channel name leads to is left out. */
+  list(): ChannelDirectory[] {
+    const found: ChannelDirectory[] = [];
+    for (const { name: entry, kind } of this.#settings.fs.readDirectorySync(this.#channels)) {
+      const decoded = kind === 'directory' ? decodeChannelEntry(entry) : undefined;
+      if (decoded === undefined) continue;
+      const name = decoded.kind === 'name' ? decoded.name : undefined;
+      found.push({ path: `${this.#channels}/${entry}`, name });
+    }
+    return found;
+  }
+
+  /** Finishes what a process that was killed has begun. */
+  takeUp(): void {
+    const { fs } = this.#settings;
+    const renaming = `${this.#channels}/${RENAME_NAME}`;
+    for (const { name: entry, kind } of fs.readDirectorySync(renaming)) {
+      if (kind !== 'directory' || decodeChannelEntry(entry) === undefined) continue;
+      const path = `${renaming}/${entry}`;
+      try {
+        this.#finishRename(path, entry);
+      } catch (error) {
+        if (!RedexError.is(error)) throw error;
+        // The others are not to suffer for it; its name stays taken.
+        this.#stuck.set(entry, error);
+        this.#settings.logger.error('a channel cannot be renamed to the end', { path, error });
+      }
+    }
+    this.#reclaim.addAllIn(`${this.#channels}/${NEW_NAME}`);
+    this.#reclaim.addAllIn(`${this.#channels}/${TRASH_NAME}`);
+  }
+
+  #finishRename(path: string, entry: string): void {
+    const { fs } = this.#settings;
+    const name = finishRename(fs, path, entry);
+    const target = `${this.#channels}/${entry}`;
+    if (fs.statSync(target) !== undefined) {
+      const message = `${path} cannot become channel ${name}: it is there already`;
+      throw redexError('EXISTS', message, { kind: 'channel', resource: name });
+    }
+    fs.renameSync(path, target);
+    fs.syncDirectorySync(this.#channels);
+    fs.syncDirectorySync(parentOf(path));
+  }
+
+  /** Creates a channel whose directory is not there. Durable when this resolves. */
+  async create(name: string, stored: StoredChannelOptions, firstSeq: number): Promise<void> {
+    const staging = `${this.#channels}/${NEW_NAME}/${drawName(this.#settings.runtime)}`;
+    const directory = this.pathOf(name);
+    try {
+      createChannel(this.#settings, { directory, staging, name, stored, firstSeq });
+    } catch (error) {
+      this.#reclaimLeftOver(staging);
+      throw ioError('create a channel', directory, error, 'absent');
+    }
+    await this.#sync(this.#channels);
+  }
+
+  #reclaimLeftOver(staging: string): void {
+    try {
+      if (this.#settings.fs.statSync(staging) !== undefined) this.#reclaim.add(staging);
+    } catch {
+      // The next open finds it.
+    }
+  }
+
+  /** Deletes a channel whose directory is there and that nobody uses. */
+  async delete(name: string): Promise<void> {
+    const path = this.pathOf(name);
+    this.#requireOwn(name, path);
+    const trash = `${this.#channels}/${TRASH_NAME}`;
+    const grave = `${trash}/${drawName(this.#settings.runtime)}`;
+    this.#rename('delete a channel', path, grave);
+    await this.#sync(trash);
+    await this.#sync(this.#channels);
+    this.#reclaim.add(grave);
+  }
+
+  /**
+   * Renames a channel that nobody uses; there is none of the new name. The new config is written
+   * beside the old one first, so that whoever finds the directory on its way can finish it.
+   */
+  async rename(from: string, to: string): Promise<void> {
+    const { fs } = this.#settings;
+    const source = this.pathOf(from);
+    this.#requireOwn(from, source);
+    const renaming = `${this.#channels}/${RENAME_NAME}`;
+    const passage = `${renaming}/${encodeChannelName(to)}`;
+    try {
+      writeNextName(fs, source, to);
+    } catch (error) {
+      throw ioError('rename a channel', source, error, 'absent');
+    }
+    this.#rename('rename a channel', source, passage);
+    await this.#sync(renaming);
+    await this.#sync(this.#channels);
+    try {
+      finishRename(fs, passage, encodeChannelName(to));
+      fs.renameSync(passage, this.pathOf(to));
+    } catch (error) {
+      // Only the next open can finish it; until then nobody may take the new name.
+      throw this.#health.poison(passage, error);
+    }
+    await this.#sync(this.#channels);
+    await this.#sync(renaming);
+  }
+
+  /** Throws CORRUPT unless the config in a directory gives it this name. */
+  #requireOwn(name: string, path: string): void {
+    try {
+      if (readNameOf(this.#settings.fs, path) === name) return;
+    } catch (error) {
+      throw ioError('read', path, error, 'absent');
+    }
+    throw corruption(path, 0, 'identity');
+  }
+
+  #rename(operation: string, from: string, to: string): void {
+    try {
+      this.#settings.fs.renameSync(from, to);
+    } catch (error) {
+      throw ioError(operation, from, error, 'absent');
+    }
+  }
+
+  async #sync(directory: string): Promise<void> {
+    let sync = this.#syncs.get(directory);
+    if (sync === undefined) {
+      sync = new DirectorySync(this.#settings.fs, directory);
+      this.#syncs.set(directory, sync);
+    }
+    try {
+      await sync.sync();
+    } catch (error) {
+      throw this.#health.poison(directory, error);
+    }
+  }
+
+  /** Resolves when nothing is being removed any more. */
+  stop(): Promise<void> {
+    return this.#reclaim.stop();
+  }
+}

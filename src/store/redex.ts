@@ -1,0 +1,137 @@
+/**
+ * Redex: a data directory that is open. Holds the lock, knows which channels are open, and does
+ * what concerns channels as a whole. Users open it once in a process and pass it on.
+ */
+import type { Channel } from '../channel/channel.js';
+import { checkChannelOptions, checkName, type ChannelOptions } from '../channel/options.js';
+import { settleAll } from './channel-registry.js';
+import type { RedexOptions } from './store-options.js';
+import { openStore, type StoreParts } from './store-parts.js';
+
+export interface RedexStats {
+  /** Absolute, with all links resolved. */
+  readonly directory: string;
+  /** Random, given at creation; 32 hex digits. */
+  readonly storeId: string;
+  /** Unix milliseconds of its creation. */
+  readonly created: number;
+  readonly readOnly: boolean;
+  /** Channels that are there. */
+  readonly channels: number;
+  /** Channels that this process has open. */
+  readonly openChannels: number;
+  /** Descriptors that these hold now, as an upper bound. */
+  readonly openFiles: number;
+  readonly maxOpenFiles: number;
+}
+
+export class Redex {
+  readonly #parts: StoreParts;
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens a data directory, and creates it when there is none. Only one Redex at a time may write
+   * to a directory, on the whole machine; with `readOnly` any number may look at it meanwhile.
+   * Rejects with LOCKED, CORRUPT, FORMAT_VERSION, NOT_FOUND, EXISTS, IO; when it rejects, nothing
+   * in the directory but LOCK has been touched.
+   */
+  static async open(directory: string, options: RedexOptions = {}): Promise<Redex> {
+    return new Redex(openStore(directory, options));
+  }
+
+  /** The data directory: absolute, with all links resolved. */
+  get directory(): string {
+    return this.#parts.place.path;
+  }
+
+  /**
+   * The channel of this name, created when it is missing. While it is open everybody gets the same
+   * Channel. Options that are given must be those that are stored. Rejects with OPTIONS_CONFLICT,
+   * NOT_FOUND (with `createIfMissing: false`), CORRUPT, FORMAT_VERSION, EXISTS, IO, POISONED,
+   * CLOSED; with RangeError for a name that cannot be one.
+   */
+  async channel(name: string, options: ChannelOptions = {}): Promise<Channel> {
+    checkName(name);
+    checkChannelOptions(options);
+    this.#parts.health.requireOpen();
+    return this.#parts.registry.channel(name, options);
+  }
+
+  /** Whether there is a channel of this name. */
+  async hasChannel(name: string): Promise<boolean> {
+    checkName(name);
+    this.#parts.health.requireOpen();
+    return this.#parts.registry.has(name);
+  }
+
+  /**
+   * Deletes a channel with all its records; false when there is none. Durable when it resolves;
+   * the space comes back in the background. A Channel that is open is closed by it.
+   */
+  async deleteChannel(name: string): Promise<boolean> {
+    checkName(name);
+    this.#parts.health.requireWritable();
+    return this.#parts.registry.delete(name);
+  }
+
+  /**
+   * Gives a channel another name: after a crash it has the old one or the new one. A Channel that
+   * is open is closed by it. Rejects with NOT_FOUND, or EXISTS when the new name is taken.
+   */
+  async renameChannel(from: string, to: string): Promise<void> {
+    checkName(from);
+    checkName(to);
+    this.#parts.health.requireWritable();
+    await this.#parts.registry.rename(from, to);
+  }
+
+  /** Resolves when everything appended to any channel before the call is synced. */
+  async sync(): Promise<void> {
+    this.#parts.health.requireWritable();
+    await settleAll(this.#parts.registry.all.map((parts) => parts.syncAll()));
+  }
+
+  /** What the store is made of, as it is now. */
+  async stats(): Promise<RedexStats> {
+    const { place, health, directories, registry, shared } = this.#parts;
+    health.requireOpen();
+    const { path: directory, manifest, lock } = place;
+    return {
+      directory,
+      storeId: manifest.storeId,
+      created: manifest.created,
+      readOnly: lock === undefined,
+      channels: directories.list().length,
+      openChannels: registry.all.length,
+      openFiles: shared.files.count,
+      maxOpenFiles: shared.files.limit,
+    };
+  }
+
+  /**
+   * Closes all channels, syncs them, and gives the lock back, whatever fails: the first error is
+   * what it rejects with. Later calls return the same promise; every other use rejects with CLOSED.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { place, health, directories, registry } = this.#parts;
+    health.close();
+    try {
+      await settleAll([registry.close(), directories.stop()]);
+    } finally {
+      place.lock?.release();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Whether the store still takes work. A failed sync of a directory that all channels depend on
+ * poisons all of it: nobody can say any more which names are on the disk (RULES S3).
+ */
+import { redexError, type RedexError } from '../core/errors.js';
+import { diagnostics, type Logger } from '../core/runtime.js';
+
+export class StoreHealth {
+  /** Told once, when the store is poisoned. */
+  onPoisoned: (path: string, cause: unknown) => void = () => undefined;
+  readonly #path: string;
+  readonly #readOnly: boolean;
+  readonly #logger: Logger;
+  #poison: { readonly path: string; readonly cause: unknown } | undefined;
+  #closed = false;
+
+  constructor(path: string, readOnly: boolean, logger: Logger) {
+    this.#path = path;
+    this.#readOnly = readOnly;
+    this.#logger = logger;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The first failure counts. Returns the error for who was waiting. */
+  poison(path: string, cause: unknown): RedexError {
+    if (this.#poison === undefined) {
+      this.#poison = { path, cause };
+      this.#logger.error('a sync failed; the store is poisoned', { path, cause });
+      if (diagnostics.poison.hasSubscribers) {
+        diagnostics.poison.publish({ channel: undefined, path, cause });
+      }
+      this.onPoisoned(path, cause);
+    }
+    return this.#poisonedError(this.#poison);
+  }
+
+  /** Throws CLOSED. */
+  requireOpen(): void {
+    if (!this.#closed) return;
+    const resource = `store ${this.#path}`;
+    throw redexError('CLOSED', `${resource} is closed`, { resource });
+  }
+
+  /** Throws CLOSED, READ_ONLY or POISONED. */
+  requireWritable(): void {
+    this.requireOpen();
+    if (this.#readOnly) {
+      const message = `${this.#path} was opened with readOnly`;
+      throw redexError('READ_ONLY', message, { path: this.#path });
+    }
+    if (this.#poison !== undefined) throw this.#poisonedError(this.#poison);
+  }
+
+  #poisonedError(poison: { readonly path: string; readonly cause: unknown }): RedexError {
+    const { path, cause } = poison;
+    const message = `a sync of ${path} failed: names may be lost; open the store again`;
+    return redexError('POISONED', message, { path, outcome: 'unknown' }, cause);
+  }
+}
