@@ -41,6 +41,7 @@ export type {
   FileSystem,
   OpenMode,
 } from './fs/file-system.js';
+export type { BackupReport, DamagedChannel } from './store/backup.js';
 export { Redex } from './store/redex.js';
 export type { RedexStats } from './store/redex.js';
 export type { RedexOptions } from './store/store-options.js';

@@ -29,7 +29,7 @@ import {
   type Manifest,
 } from '../format/manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { corruption } from '../segment/segment.js';
+import { corruption, type Segment } from '../segment/segment.js';
 import type { StoredChannelOptions } from './options.js';
 
 export function versionError(path: string, found: number): RedexErrorOf<'FORMAT_VERSION'> {
@@ -96,6 +96,29 @@ export function readCleanMark(
   if (newerVersion !== undefined) throw versionError(path, newerVersion);
   if (mark === undefined || Buffer.compare(mark.channelId, channelId) !== 0) return undefined;
   return mark;
+}
+
+/** The mark of a channel that ends with this segment as it is. */
+export function cleanMarkOf(
+  segment: Segment,
+  channelId: Uint8Array,
+  generation: number,
+  counter: number,
+): CleanMark {
+  const { baseSeq, datLength, nextSeq, lastChecksum, lastTimestamp } = segment;
+  const { recordCount, frameCount } = segment;
+  return {
+    channelId,
+    counter,
+    generation,
+    baseSeq,
+    datLength,
+    nextSeq,
+    lastChecksum,
+    lastTimestamp,
+    recordCount,
+    frameCount,
+  };
 }
 
 /** Writes and syncs a clean mark into the slot that the newer one does not occupy. */

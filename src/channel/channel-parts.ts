@@ -7,7 +7,7 @@ import { CONFIG_NAME, NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
-import { configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
+import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
 import { ioError } from './io-error.js';
@@ -186,18 +186,9 @@ export class ChannelParts {
     if (this.#marked?.baseSeq === baseSeq && this.#marked.datLength === datLength) return;
     const { fs, directory, channelId } = this.context;
     this.#cleanCounter++;
-    writeCleanMark(fs, directory, {
-      channelId,
-      counter: this.#cleanCounter,
-      generation: this.manifest.generation,
-      baseSeq,
-      datLength,
-      nextSeq: segment.nextSeq,
-      lastChecksum: segment.lastChecksum,
-      lastTimestamp: segment.lastTimestamp,
-      recordCount: segment.recordCount,
-      frameCount: segment.frameCount,
-    });
+    const { generation } = this.manifest;
+    const mark = cleanMarkOf(segment, channelId, generation, this.#cleanCounter);
+    writeCleanMark(fs, directory, mark);
     this.#marked = { baseSeq, datLength };
   }
 

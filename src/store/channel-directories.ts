@@ -57,6 +57,18 @@ export class ChannelDirectories {
     throw redexError('EXISTS', message, { kind: present.kind, resource: path });
   }
 
+  /** The name of a channel that was listed. Throws CORRUPT, FORMAT_VERSION, IO. */
+  nameOf(found: ChannelDirectory): string {
+    if (found.name !== undefined) return found.name;
+    try {
+      const name = readNameOf(this.#settings.fs, found.path);
+      if (this.pathOf(name) !== found.path) throw corruption(found.path, 0, 'identity');
+      return name;
+    } catch (error) {
+      throw ioError('read', found.path, error, 'absent');
+    }
+  }
+
   /** All of them, in no particular order. What no channel name leads to is left out. */
   list(): ChannelDirectory[] {
     const found: ChannelDirectory[] = [];

@@ -68,6 +68,25 @@ export class ChannelRegistry {
     });
   }
 
+  /**
+   * Runs `work` on a channel that is there, opened for it if it is not open. Nobody deletes or
+   * renames it meanwhile.
+   */
+  use<T>(name: string, work: (parts: ChannelParts) => Promise<T>): Promise<T> {
+    return this.#locks.run([name], async () => {
+      const present = this.find(name);
+      if (present !== undefined) return work(present.parts);
+      await this.#openOrCreate(name, { createIfMissing: false });
+      const opened = this.find(name);
+      if (opened === undefined) throw notFound(name);
+      try {
+        return await work(opened.parts);
+      } finally {
+        await opened.parts.close();
+      }
+    });
+  }
+
   async #openOrCreate(name: string, options: ChannelOptions): Promise<Channel> {
     const { directories, defaults, settings, shared } = this.#parts;
     await this.#closed(name);
@@ -106,11 +125,6 @@ export class ChannelRegistry {
     } catch {
       // Whoever closed it was told.
     }
-  }
-
-  /** Runs `work` while nobody opens, creates, deletes or renames a channel of this name. */
-  exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
-    return this.#locks.run([name], work);
   }
 
   async has(name: string): Promise<boolean> {

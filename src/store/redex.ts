@@ -4,8 +4,9 @@
  */
 import type { Channel } from '../channel/channel.js';
 import { checkChannelOptions, checkName, type ChannelOptions } from '../channel/options.js';
+import { backUpStore, type BackupReport } from './backup.js';
 import { settleAll } from './channel-registry.js';
-import type { RedexOptions } from './store-options.js';
+import { checkDirectory, type RedexOptions } from './store-options.js';
 import { openStore, type StoreParts } from './store-parts.js';
 
 export interface RedexStats {
@@ -93,6 +94,17 @@ export class Redex {
   async sync(): Promise<void> {
     this.#parts.health.requireWritable();
     await settleAll(this.#parts.registry.all.map((parts) => parts.syncAll()));
+  }
+
+  /**
+   * Copies the store into a directory that is missing or empty, while everything goes on. Each
+   * channel is copied as it was synced at some moment of the call; finished segments get a second
+   * name where the file system allows it, and then cost no space. The copy is a store of its own.
+   */
+  async backup(directory: string): Promise<BackupReport> {
+    checkDirectory(directory);
+    this.#parts.health.requireWritable();
+    return backUpStore(this.#parts, directory);
   }
 
   /** What the store is made of, as it is now. */
