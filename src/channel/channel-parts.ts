@@ -16,6 +16,7 @@ import type { RecoveredChannel } from './recovery.js';
 import { SegmentChain } from './segment-chain.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker } from './sync-worker.js';
+import { TailHub, type TailSource } from './tail-hub.js';
 import { Unsynced } from './unsynced.js';
 
 export class ChannelParts {
@@ -33,6 +34,8 @@ export class ChannelParts {
   /** Segment and end that the clean mark on disk describes. */
   #marked: { readonly baseSeq: number; readonly datLength: number } | undefined;
   #progressWaiters: (() => void)[] = [];
+  readonly #tailSource: TailSource;
+  #tails: TailHub | undefined;
 
   private constructor(given: ChannelContext, recovered: RecoveredChannel) {
     const { manifest, segments, nextSeq, durableSeq, inherited, damage } = recovered;
@@ -78,12 +81,16 @@ export class ChannelParts {
       onProgress,
     });
     const { firstSeq } = manifest;
-    this.reader = new RecordReader(context, this.chain, health, {
+    this.#tailSource = {
       firstSeq,
       get visibleSeq() {
         return worker.visibleSeq;
       },
-    });
+      // Whatever becomes visible is told by the parts that make it so.
+      onWaiting: () => {},
+      onIdle: () => {},
+    };
+    this.reader = new RecordReader(context, this.chain, health, this.#tailSource);
   }
 
   static async open(context: ChannelContext, recovered: RecoveredChannel): Promise<ChannelParts> {
@@ -119,7 +126,15 @@ export class ChannelParts {
     });
   }
 
+  /** What all tails share; there is none before the first tail. */
+  get tails(): TailHub {
+    const { runtime } = this.context.settings;
+    this.#tails ??= new TailHub(this.reader, this.#tailSource, runtime);
+    return this.#tails;
+  }
+
   #wakeProgress(): void {
+    this.#tails?.onProgress();
     if (this.#progressWaiters.length === 0) return;
     for (const wake of this.#progressWaiters.splice(0)) wake();
   }
@@ -167,6 +182,7 @@ export class ChannelParts {
       schedule.stop();
       unsynced.active?.open.index.flush();
       if (health.damage === undefined) this.#markClean();
+      await this.#tails?.finish();
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
       await appender.idle();
