@@ -120,7 +120,7 @@ export class TailHub {
     const cursor = this.#cursor;
     const isAlone = !this.#isReading && this.#waiting.size === 1;
     if (cursor === undefined || (isAlone && cursor.nextSeq < tail.nextSeq && !isNear(cursor))) {
-      this.#startAt(this.#lowestSeq());
+      this.#startAtWaiting();
     }
     // All wait at the end: nobody will ask for what was before.
     if (this.#waiting.size >= this.#liveTails) this.#window.clear();
@@ -128,7 +128,13 @@ export class TailHub {
     this.#readOn();
   }
 
-  #startAt(seq: number): BatchCursor {
+  /**
+   * Begins where the first of those who wait goes on; at the end at most, because a tail may wait
+   * for a seq that is far above it, and others will come for those before.
+   */
+  #startAtWaiting(): BatchCursor {
+    let seq = this.source.visibleSeq;
+    for (const { nextSeq } of this.#waiting) seq = Math.min(seq, nextSeq);
     this.#window.clear();
     this.#cursor = this.reader.openCursor(seq, () => this.#chunks);
     return this.#cursor;
@@ -171,7 +177,7 @@ export class TailHub {
     let failed = false;
     try {
       while (!this.#isOver && (this.#waiting.size > 0 || this.#isFinishing)) {
-        const cursor = this.#cursor ?? this.#startAt(this.#lowestSeq());
+        const cursor = this.#cursor ?? this.#startAtWaiting();
         const from = cursor.nextSeq;
         const { visibleSeq } = this.source;
         if (from >= visibleSeq) break;
@@ -186,12 +192,6 @@ export class TailHub {
     }
     this.#isReading = false;
     if (failed || this.#isOver) this.#wakeAll();
-  }
-
-  #lowestSeq(): number {
-    let lowest = Infinity;
-    for (const { nextSeq } of this.#waiting) lowest = Math.min(lowest, nextSeq);
-    return lowest;
   }
 
   #share(from: number, to: number, records: readonly LogRecord[]): void {

