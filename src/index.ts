@@ -19,6 +19,7 @@ export type {
   SyncPolicy,
 } from './channel/options.js';
 export type { ReadBatchOptions, ReadOptions, TimeInput } from './channel/read-options.js';
+export type { TailOptions } from './channel/tail-options.js';
 export type {
   Appendable,
   AppendBatchOptions,

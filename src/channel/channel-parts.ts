@@ -17,6 +17,7 @@ import type { RecoveredChannel } from './recovery.js';
 import { SegmentChain, type WritingSide } from './segment-chain.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker } from './sync-worker.js';
+import { TailHub, type TailSource } from './tail-hub.js';
 import { Unsynced } from './unsynced.js';
 
 export class ChannelParts {
@@ -36,6 +37,8 @@ export class ChannelParts {
   #progressWaiters: (() => void)[] = [];
   /** A sync was begun so that descriptors can be closed. */
   #isSettling = false;
+  readonly #tailSource: TailSource;
+  #tails: TailHub | undefined;
 
   #closing: Promise<void> | undefined;
   readonly #onClosed: () => void;
@@ -90,12 +93,16 @@ export class ChannelParts {
       onProgress,
     });
     const { firstSeq } = manifest;
-    this.reader = new RecordReader(context, this.chain, health, {
+    this.#tailSource = {
       firstSeq,
       get visibleSeq() {
         return worker.visibleSeq;
       },
-    });
+      // Whatever becomes visible is told by the parts that make it so.
+      onWaiting: () => {},
+      onIdle: () => {},
+    };
+    this.reader = new RecordReader(context, this.chain, health, this.#tailSource);
   }
 
   /** No descriptor is open when this returns: the first use opens what it needs. */
@@ -164,7 +171,15 @@ export class ChannelParts {
     });
   }
 
+  /** What all tails share; there is none before the first tail. */
+  get tails(): TailHub {
+    const { runtime } = this.context.settings;
+    this.#tails ??= new TailHub(this.reader, this.#tailSource, runtime);
+    return this.#tails;
+  }
+
   #wakeProgress(): void {
+    this.#tails?.onProgress();
     if (this.#progressWaiters.length === 0) return;
     for (const wake of this.#progressWaiters.splice(0)) wake();
   }
@@ -240,6 +255,7 @@ export class ChannelParts {
       schedule.stop();
       unsynced.active?.open.index.flush();
       if (health.damage === undefined) this.#markClean();
+      await this.#tails?.finish();
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
       await appender.idle();

@@ -33,6 +33,9 @@ import {
   type AppendOptions,
   type Durability,
 } from './record-input.js';
+import { TailFeed } from './tail-feed.js';
+import { BatchTail, RecordTail } from './tail-iterator.js';
+import { checkTailOptions, type TailOptions } from './tail-options.js';
 
 export interface BatchResult {
   readonly firstSeq: number;
@@ -272,6 +275,24 @@ export class Channel {
       if (result.done === true) return records;
       for (const record of result.value) records.push(record);
     }
+  }
+
+  /**
+   * Iterates over the records that are there and then over those that become visible, without a
+   * gap or a double; ends when the channel is closed. A slow consumer misses nothing. A payload
+   * lives until the next step and may not be written to, unless `copy` is set. The next step
+   * rejects with OUT_OF_RANGE below `firstSeq`, CORRUPT, IO, POISONED, CLOSED, or the reason of the
+   * signal.
+   */
+  tail(options: TailOptions = {}): AsyncIterableIterator<LogRecord> {
+    checkTailOptions(options);
+    return new RecordTail(new TailFeed(this.#parts.tails, options));
+  }
+
+  /** The same in arrays, for speed. Payloads live until the next array, unless `copy` is set. */
+  tailBatches(options: TailOptions = {}): AsyncIterableIterator<LogRecord[]> {
+    checkTailOptions(options);
+    return new BatchTail(new TailFeed(this.#parts.tails, options));
   }
 
   /** The seq of the first record at or after a time; `nextSeq` when there is none. */

@@ -5,8 +5,9 @@
 import { redexError, type RedexError } from '../core/errors.js';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
+import type { ChunkSource } from '../segment/chunk.js';
 import { corruption, segmentPath } from '../segment/segment.js';
-import { BatchCursor } from './batch-cursor.js';
+import { BatchCursor, chunksFor } from './batch-cursor.js';
 import type { ChannelContext } from './channel-context.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
@@ -66,11 +67,7 @@ export class RecordReader {
   /** Without the help of the index, or because of a gap: reads up to the place. */
   async #search(seq: number): Promise<LogRecord | undefined> {
     const cursor = this.cursor({ from: seq, to: seq + 1, endsPoisoned: false }, true);
-    try {
-      return (await this.step(cursor, 1))?.[0];
-    } finally {
-      cursor.close();
-    }
+    return (await this.step(cursor, 1))?.[0];
   }
 
   /** The error for a read at `seq` that is refused whatever is there. */
@@ -102,7 +99,13 @@ export class RecordReader {
   }
 
   cursor(range: ReadRange, ownBytes: boolean): BatchCursor {
-    return new BatchCursor(this.chain, { from: range.from, to: range.to, ownBytes });
+    const { from, to } = range;
+    return new BatchCursor(this.chain, { from, to, chunks: chunksFor(ownBytes) });
+  }
+
+  /** A cursor whose steps say how far they may go. */
+  openCursor(from: number, chunks: () => ChunkSource): BatchCursor {
+    return new BatchCursor(this.chain, { from, to: from, chunks });
   }
 
   /** End of what a poisoned channel can vouch for; undefined while it is not poisoned. */

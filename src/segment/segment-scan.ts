@@ -150,7 +150,7 @@ class Scanner {
 
   async run(): Promise<ScanFailure | undefined> {
     const { segment, fileLength: end } = this;
-    const chunks = new ChunkReader(this.#file, end, { ownBytes: false });
+    const chunks = new ChunkReader({ ownBytes: false });
     const parser = new UnitParser({
       nonce: segment.nonce,
       position: FILE_HEADER_BYTES,
@@ -158,11 +158,11 @@ class Scanner {
       link: segment.headerChecksum,
       nextSeq: segment.baseSeq,
     });
-    let chunk = await chunks.read(parser.position, parser.needed);
+    let chunk = await chunks.read(this.#file, parser.position, parser.needed, end);
     for (;;) {
       const step = parser.step(chunk);
       if (step === 'more') {
-        chunk = await chunks.read(parser.position, parser.needed);
+        chunk = await chunks.read(this.#file, parser.position, parser.needed, end);
         continue;
       }
       if (step === 'end') return undefined;
