@@ -169,6 +169,12 @@ export class BatchCursor {
     });
   }
 
+  /** After an error: `next` looks for the segment again. Returns the seq that it goes on with. */
+  restart(): number {
+    this.#closeWalk();
+    return this.#next;
+  }
+
   close(): void {
     this.#closeWalk();
     this.#next = Infinity;

@@ -16,9 +16,11 @@ const FILES_PER_SEGMENT = 3;
 export class SegmentChain {
   readonly scratch: ReadScratch = new ReadScratch();
   readonly #context: ChannelContext;
-  readonly #segments: Segment[];
+  #segments: Segment[];
   /** Open for reading, least recently used first. */
   readonly #open = new Map<Segment, OpenSegment>();
+  /** Of segments that are no longer in the chain, and still used. */
+  readonly #retired = new Set<OpenSegment>();
   /** Open for writing: the active segment and sealed ones that are not synced yet. */
   readonly #writers = new Map<Segment, SegmentWriter>();
 
@@ -33,6 +35,18 @@ export class SegmentChain {
 
   get last(): Segment | undefined {
     return this.#segments.at(-1);
+  }
+
+  /** The chain consists of these segments from now on; who reads others goes on to read them. */
+  replace(segments: readonly Segment[]): void {
+    this.#segments = [...segments];
+    const kept = new Set(segments);
+    for (const [segment, open] of this.#open) {
+      if (kept.has(segment)) continue;
+      this.#open.delete(segment);
+      if (open.users === 0) this.#closeQuietly(() => open.close());
+      else this.#retired.add(open);
+    }
   }
 
   /** A segment that is written to from now on. */
@@ -98,7 +112,9 @@ export class SegmentChain {
 
   release(open: OpenSegment): void {
     open.users--;
-    if (open.users === 0) this.#closeSpare();
+    if (open.users > 0) return;
+    if (this.#retired.delete(open)) this.#closeQuietly(() => open.close());
+    this.#closeSpare();
   }
 
   #closeSpare(): void {
@@ -128,8 +144,11 @@ export class SegmentChain {
       this.#closeQuietly(() => writer.open.close());
       this.#closeQuietly(() => writer.syncHandle.closeSync());
     }
-    for (const open of this.#open.values()) this.#closeQuietly(() => open.close());
+    for (const open of [...this.#open.values(), ...this.#retired]) {
+      this.#closeQuietly(() => open.close());
+    }
     this.#writers.clear();
     this.#open.clear();
+    this.#retired.clear();
   }
 }

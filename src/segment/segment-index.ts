@@ -51,9 +51,16 @@ export class SegmentIndex {
   readonly #segment: Segment;
   readonly #idx: DerivedFile;
   readonly #ts: DerivedFile;
+  readonly #readOnly: boolean;
+  /** The state of the segment that the files were last looked at for. */
+  #seenCount: number;
+  #seenSealed: boolean;
 
   constructor(owner: IndexOwner, segment: Segment) {
     this.#segment = segment;
+    this.#readOnly = owner.readOnly;
+    this.#seenCount = segment.recordCount;
+    this.#seenSealed = segment.sealed;
     this.#idx = new DerivedFile({
       fs: owner.fs,
       path: segmentPath(segment, 'idx'),
@@ -81,6 +88,20 @@ export class SegmentIndex {
     const idx = this.#idx.openExisting(this.#segment, recordCount, mode);
     const ts = this.#ts.openExisting(this.#segment, recordCount, mode);
     return idx && ts && this.isComplete;
+  }
+
+  /**
+   * Beside another process that writes, takes up what it has added to the files; once for each
+   * state of the segment.
+   */
+  refresh(): void {
+    const { recordCount, sealed } = this.#segment;
+    if (!this.#readOnly || (recordCount === this.#seenCount && sealed === this.#seenSealed)) return;
+    this.#seenCount = recordCount;
+    this.#seenSealed = sealed;
+    if (recordCount === 0) return;
+    this.#idx.lookAgain(this.#segment, recordCount);
+    this.#ts.lookAgain(this.#segment, recordCount);
   }
 
   /** Whether both files have an entry for every record. */
