@@ -33,6 +33,8 @@ export class ChannelFollower {
   #visibleSeq = 0;
   #durableSeq = 0;
   #tracker: SegmentTracker;
+  /** Readers see what the tracker knows. */
+  #isShown = false;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #gone: RedexErrorOf<'NOT_FOUND'> | undefined;
@@ -121,12 +123,12 @@ export class ChannelFollower {
     let failures = 0;
     let damage: string | undefined;
     for (let pass = 0; pass < MAX_PASSES; pass++) {
-      if (this.#gone !== undefined) throw this.#gone;
       if (this.health.isClosed) throw this.health.closedError();
+      if (this.#gone !== undefined) throw this.#gone;
       try {
-        const view = this.#tracker.isUnchanged()
-          ? undefined
-          : await this.#tracker.pass(this.#current);
+        const isUnchanged = this.#isShown && this.#tracker.isUnchanged();
+        this.#isShown = isUnchanged;
+        const view = isUnchanged ? undefined : await this.#tracker.pass(this.#current);
         if (this.#hasOtherManifest()) {
           damage = undefined;
           continue;
@@ -210,6 +212,7 @@ export class ChannelFollower {
     const isSame = all.length === segments.length && all.every((old, i) => old === segments[i]);
     if (!isSame) this.chain.replace(segments);
     this.#manifest = this.#current;
+    this.#isShown = true;
     this.#visibleSeq = plan.nextSeq;
     const { firstSeq, nextSeqFloor } = this.#current;
     this.#durableSeq = Math.max(this.#tracker.witness, firstSeq, nextSeqFloor);
