@@ -66,6 +66,12 @@ export class BatchCursor {
     return this.#next;
   }
 
+  /** After an error: the next step looks for the segment again. Returns the seq it goes on with. */
+  restart(): number {
+    this.#walk = undefined;
+    return this.#next;
+  }
+
   /** Bytes of dat between here and the end; counting stops above `limit`. Infinity: not known. */
   lagBytes(limit: number): number {
     const walk = this.#walk;

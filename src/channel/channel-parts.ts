@@ -7,6 +7,7 @@ import { CONFIG_NAME, NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
+import type { ChannelCore } from './channel-core.js';
 import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
@@ -20,7 +21,7 @@ import { SyncWorker } from './sync-worker.js';
 import { TailHub, type TailSource } from './tail-hub.js';
 import { Unsynced } from './unsynced.js';
 
-export class ChannelParts {
+export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
   readonly manifest: Manifest;
   readonly health: Health;
@@ -206,6 +207,17 @@ export class ChannelParts {
     writeCleanMark(fs, directory, mark);
     this.#marked = { baseSeq, datLength };
   }
+
+  get visibleSeq(): number {
+    return this.worker.visibleSeq;
+  }
+
+  get durableSeq(): number {
+    return this.unsynced.durableSeq;
+  }
+
+  /** Everything that is written goes through here: there is nothing to look for. */
+  async look(): Promise<void> {}
 
   get isClosing(): boolean {
     return this.#closing !== undefined;

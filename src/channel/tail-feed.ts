@@ -25,6 +25,9 @@ export class TailFeed implements WaitingTail {
   readonly #hub: TailHub;
   readonly #copy: boolean;
   readonly #signal: AbortSignal | undefined;
+  readonly #from: number | 'start' | 'end';
+  /** Settles when what was there at the call is known. */
+  readonly #looked: Promise<void> | undefined;
   #next: number;
   /** No record before it is delivered. */
   #notBefore: Nanos | undefined;
@@ -40,12 +43,15 @@ export class TailFeed implements WaitingTail {
   /** Throws RangeError or TypeError for a time that is none. */
   constructor(hub: TailHub, options: TailOptions) {
     const { from = 'start', fromTime, copy, signal } = options;
-    const { firstSeq, visibleSeq } = hub.source;
     this.#hub = hub;
     this.#copy = copy === true;
     this.#signal = signal;
-    if (from === 'start') this.#next = firstSeq;
-    else this.#next = from === 'end' ? visibleSeq : from;
+    this.#from = from;
+    this.#next = this.#startSeq();
+    this.#looked = hub.source.look?.();
+    if (this.#looked !== undefined) this.#isSought = false;
+    // Told when the first record is asked for.
+    this.#looked?.catch(() => undefined);
     if (fromTime !== undefined) {
       this.#notBefore = nanosOfTime(fromTime);
       this.#isSought = false;
@@ -53,6 +59,12 @@ export class TailFeed implements WaitingTail {
     this.#epoch = hub.epoch;
     const { health } = hub.reader;
     if (health.isClosed) this.#end({ error: health.closedError() });
+  }
+
+  #startSeq(): number {
+    const { firstSeq, visibleSeq } = this.#hub.source;
+    if (this.#from === 'start') return firstSeq;
+    return this.#from === 'end' ? visibleSeq : this.#from;
   }
 
   get nextSeq(): number {
@@ -144,6 +156,8 @@ export class TailFeed implements WaitingTail {
       const fields = { seq: this.#next, firstSeq, nextSeq: visibleSeq };
       const message = `seq ${this.#next} is below the first record ${firstSeq}`;
       this.#end({ error: redexError('OUT_OF_RANGE', message, fields) });
+    } else if (isAtEnd && source.failure !== undefined) {
+      this.#end({ error: source.failure });
     } else if (isAtEnd && health.damage !== undefined) {
       this.#end({ error: health.writeError() });
     } else if (!health.isPoisoned && this.#hub.serves(this.#next, this.#lagBytes)) {
@@ -171,6 +185,10 @@ export class TailFeed implements WaitingTail {
 
   async #seek(): Promise<void> {
     try {
+      if (this.#looked !== undefined) {
+        await this.#looked;
+        this.#next = this.#startSeq();
+      }
       const time = this.#notBefore;
       const seq = time === undefined ? 0 : await this.#hub.reader.seqAt(time);
       this.#isSought = true;

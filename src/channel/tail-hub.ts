@@ -4,6 +4,7 @@
  * last, or reads by itself until it gets there. Nobody is sent anything that was not asked for, so
  * there are no queues, and a tail that waits costs neither a timer nor a descriptor.
  */
+import type { RedexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import type { Runtime } from '../core/runtime.js';
 import type { BatchCursor } from './batch-cursor.js';
@@ -22,6 +23,10 @@ const LARGEST_CHUNK_BYTES = 512 * 1024;
 
 /** What tails follow. */
 export interface TailSource extends Visibility {
+  /** Why nobody can see any more what there is: told to tails that are at the end. */
+  readonly failure?: RedexError | undefined;
+  /** Where what is visible has to be looked for: makes `firstSeq` and `visibleSeq` up to date. */
+  look?(): Promise<void>;
   /**
    * Tails wait for more from now on, or none does any more. Both may come often, by turns; an owner
    * that has to look for more by itself looks in between.
@@ -163,7 +168,7 @@ export class TailHub {
 
   get #isOver(): boolean {
     const { health } = this.reader;
-    return health.isClosed || health.isPoisoned;
+    return health.isClosed || health.isPoisoned || this.source.failure !== undefined;
   }
 
   #readOn(): void {

@@ -45,6 +45,11 @@ export class ChannelDirectories {
     return `${this.#channels}/${encodeChannelName(name)}`;
   }
 
+  /** Whether anything has the place of this channel. */
+  isThere(name: string): boolean {
+    return this.#settings.fs.statSync(this.pathOf(name)) !== undefined;
+  }
+
   /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */
   has(name: string): boolean {
     const path = this.pathOf(name);

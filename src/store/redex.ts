@@ -5,6 +5,12 @@
 import type { Channel } from '../channel/channel.js';
 import { checkChannelOptions, checkName, type ChannelOptions } from '../channel/options.js';
 import { backUpStore, type BackupReport } from './backup.js';
+import {
+  checkListOptions,
+  listChannels,
+  type ChannelInfo,
+  type ChannelListOptions,
+} from './channel-list.js';
 import { settleAll } from './channel-registry.js';
 import { checkDirectory, type RedexOptions } from './store-options.js';
 import { openStore, type StoreParts } from './store-parts.js';
@@ -62,6 +68,16 @@ export class Redex {
     return this.#parts.registry.channel(name, options);
   }
 
+  /**
+   * Iterates over the channels that are there when it starts, sorted by name, as JavaScript
+   * compares strings. Those that are deleted meanwhile are left out.
+   */
+  channels(options: ChannelListOptions = {}): AsyncIterableIterator<ChannelInfo> {
+    checkListOptions(options);
+    this.#parts.health.requireOpen();
+    return listChannels(this.#parts, options.prefix ?? '');
+  }
+
   /** Whether there is a channel of this name. */
   async hasChannel(name: string): Promise<boolean> {
     checkName(name);
@@ -93,7 +109,7 @@ export class Redex {
   /** Resolves when everything appended to any channel before the call is synced. */
   async sync(): Promise<void> {
     this.#parts.health.requireWritable();
-    await settleAll(this.#parts.registry.all.map((parts) => parts.syncAll()));
+    await settleAll(this.#parts.registry.writing.map((parts) => parts.syncAll()));
   }
 
   /**
@@ -118,7 +134,7 @@ export class Redex {
       created: manifest.created,
       readOnly: lock === undefined,
       channels: directories.list().length,
-      openChannels: registry.all.length,
+      openChannels: registry.openCount,
       openFiles: shared.files.count,
       maxOpenFiles: shared.files.limit,
     };

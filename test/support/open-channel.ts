@@ -3,6 +3,7 @@
  * does. It is created when there is nothing of that name.
  */
 import { openChannel } from '../../src/channel/open-channel.js';
+import { AppendSide } from '../../src/channel/append-side.js';
 import { Channel } from '../../src/channel/channel.js';
 import { SharedResources } from '../../src/channel/channel-context.js';
 import { createChannel } from '../../src/channel/create-channel.js';
@@ -41,7 +42,8 @@ export async function openChannelIn(
   }
   const place = { directory, name: options.name, isNameSynced: false };
   const shared = new SharedResources(settings.maxOpenFiles);
-  return new Channel(await openChannel(place, stored, settings, shared));
+  const parts = await openChannel(place, stored, settings, shared);
+  return new Channel(parts, new AppendSide(parts));
 }
 
 function ensureChannel(
