@@ -171,8 +171,8 @@ class History {
       const seq = await lab.done(follower.reader.seqAt(nanosFromMs(time)));
       this.times.push({ time, visible: end, seq });
     } else {
-      for (let i = 0; i < 4 && end > 0; i += 1) {
-        const seq = i === 0 ? end - 1 : random.below(end);
+      const seqs = end === 0 ? [] : [end - 1, random.below(end), random.below(end)];
+      for (const seq of seqs) {
         const record = await lab.done(follower.reader.get(seq));
         this.#saw('get', seq, seq + 1, record === undefined ? [] : [record]);
       }
