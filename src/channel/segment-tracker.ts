@@ -140,10 +140,7 @@ export class SegmentTracker {
     this.#settled = false;
     this.#raise(manifest.redoSeq);
     let ends = this.#tracked.size === 0 ? this.#openClean(manifest) : undefined;
-    if (ends === undefined) {
-      if (this.#mustList) this.#readMark();
-      ends = await this.#ends(list);
-    }
+    ends ??= await this.#ends(list);
     if (ends.some((end) => end.check !== undefined && !end.sealed)) {
       // Below what the mark states the bytes are read again.
       this.#readMark();
@@ -252,6 +249,8 @@ export class SegmentTracker {
       tracked !== undefined && sameChecksum(header.checksum, tracked.segment.headerChecksum);
     if (isSame && (this.#isWhole(tracked, file) || this.#isUnsealed(tracked, file))) return tracked;
     this.#raise(header.durableSeq);
+    // What has been seen before is gone: what is known to have been synced must still be there.
+    if (this.#tracked.has(baseSeq)) this.#readMark();
     return this.#track(segmentFromHeader(directory, header));
   }
 

@@ -139,6 +139,52 @@ describe('in the segment that grows', () => {
     expect((await recordsOf(follower, { to: 8 })).length).toBe(8);
   });
 
+  test('a clean mark that is written while the reader looks is one as well', async () => {
+    const lab = new FollowerLab();
+    const writer = await unsynced(lab, 5);
+    const follower = await lab.follow();
+    for (let id = 5; id < 8; id += 1) await writer.append(payload(id, 200));
+    await lab.done(writer.close());
+    const position = frameOf(lab, 6);
+    damage(lab, position);
+    await follower.look();
+    expect(await rejection(follower.reader.get(6), 'CORRUPT')).toMatchObject({ position });
+    damage(lab, position);
+    await follower.look();
+    expect(await idsOf(follower)).toEqual(upTo(8));
+  });
+
+  test('what a clean mark has seen is missed when the file ends before it', async () => {
+    const lab = new FollowerLab();
+    const writer = await unsynced(lab, 8);
+    const follower = await lab.follow();
+    await follower.look();
+    await lab.done(writer.close());
+    truncateFile(lab.disk, lab.datPaths[0] ?? '', frameOf(lab, 5));
+    await follower.look();
+    const error = await rejection(follower.reader.get(5), 'CORRUPT');
+    expect(error).toMatchObject({ check: 'missing', seqRange: { firstSeq: 5, nextSeq: 8 } });
+  });
+
+  test('what is bad only once is not damaged', async () => {
+    const lab = new FollowerLab();
+    await synced(lab, 10);
+    const position = frameOf(lab, 4);
+    damage(lab, position);
+    let manifests = 0;
+    lab.disk.onOperation = ({ operation, path }) => {
+      if (operation !== 'openSync' || !path.endsWith('manifest')) return;
+      manifests += 1;
+      // The first pass is over, and compares manifests.
+      if (manifests < 2) return;
+      lab.disk.onOperation = undefined;
+      damage(lab, position);
+    };
+    const follower = await lab.follow();
+    expect(await idsOf(follower)).toEqual(upTo(10));
+    expect([manifests, follower.visibleSeq]).toEqual([2, 10]);
+  });
+
   test('a file that is cut behind the reader is read again from what is left', async () => {
     for (const isSynced of [false, true]) {
       const lab = new FollowerLab();

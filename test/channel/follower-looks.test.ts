@@ -261,9 +261,35 @@ test('a generation that replaces the one that is read is read instead', async ()
   expect(lab.reads.openPaths.every((path) => path.startsWith(other))).toBe(true);
 });
 
+test('a read that is under way ends in the files that it has begun in', async () => {
+  const lab = new FollowerLab();
+  const writer = await lab.openWriter({ sync: 'never' });
+  for (let id = 0; id < 300; id += 1) await writer.append(payload(id, 1000));
+  await lab.done(writer.close());
+  const follower = await lab.follow();
+  const iterator = new RecordIterator(follower.reader, { copy: true });
+  expect(await nextSeq(iterator)).toBe(0);
+  const { disk, directory } = lab;
+  const manifest = readManifest(disk, directory, lab.contextOf(lab.reads).channelId);
+  const other = `${directory}/${generationName(2)}`;
+  disk.mkdirSync(other);
+  const name = segmentFileName(0, 'dat');
+  putFile(disk, `${other}/${name}`, readFile(disk, `${lab.generation}/${name}`));
+  replaceManifest(disk, directory, { ...manifest, generation: 2 });
+  disk.unlinkSync(`${lab.generation}/${name}`);
+  await follower.look();
+  expect(lab.reads.openPaths).toContain(`${lab.generation}/${name}`);
+  for (let seq = 1; seq < 300; seq += 1) expect(await nextSeq(iterator)).toBe(seq);
+  expect(await nextSeq(iterator)).toBe(undefined);
+  expect((await follower.reader.get(299))?.seq).toBe(299);
+  // And then gives them back.
+  expect(lab.reads.openPaths.every((path) => path.startsWith(other))).toBe(true);
+});
+
 test('segments that are removed at the head are dropped', async () => {
   const lab = new FollowerLab();
   await segments(lab, 6, false);
+  const looking = await lab.follow();
   const follower = await lab.follow();
   const iterator = new RecordIterator(follower.reader, {});
   expect(await nextSeq(iterator)).toBe(0);
@@ -272,6 +298,8 @@ test('segments that are removed at the head are dropped', async () => {
   replaceManifest(disk, directory, { ...manifest, firstSeq: 3, nextSeqFloor: 3 });
   for (const base of [0, 1, 2])
     disk.unlinkSync(`${lab.generation}/${segmentFileName(base, 'dat')}`);
+  await looking.look();
+  expect(looking.chain.all.map(({ baseSeq }) => baseSeq)).toEqual([3, 4, 5]);
   // The iterator was at 1, which has gone meanwhile.
   expect(await rejection(iterator.next(), 'OUT_OF_RANGE')).toMatchObject({ seq: 1, firstSeq: 3 });
   await follower.look();
