@@ -142,6 +142,31 @@ test('a record of the growing segment is found without walking it', async () => 
   lab.expectOnlyReads();
 });
 
+test('seqs that are skipped are no records, and nothing is missing for it', async () => {
+  const lab = new FollowerLab();
+  const writer = await lab.openWriter({ sync: 'never', segmentBytes: 60_000 });
+  const follower = await lab.follow();
+  const seqs: number[] = [];
+  for (let seq = 0, step = 0; seqs.length < 250; step += 1, seq += 1 + (step % 4)) {
+    lab.runtime.advance(1);
+    await writer.append(payload(seq, 700), { seq });
+    seqs.push(seq);
+    if (step % 40 === 0) await lab.done(follower.look());
+  }
+  await lab.done(follower.look());
+  expect([follower.visibleSeq, countOf(follower)]).toEqual([writer.nextSeq, 250]);
+  expect((await lab.done(batchesOf(follower))).map(({ seq }) => seq)).toEqual(seqs);
+  const last = await lab.done(recordsOf(follower, { reverse: true, limit: 100 }));
+  expect(last.map(({ seq }) => seq)).toEqual(seqs.slice(-100).toReversed());
+  const start = lab.runtime.now() - 249;
+  for (let i = 0; i < 250; i += 7) {
+    const [seq = 0, next = 0] = [seqs[i], seqs[i + 1]];
+    expect((await lab.done(follower.reader.get(seq)))?.seq).toBe(seq);
+    expect(await lab.done(follower.reader.seqAt(nanosFromMs(start + i)))).toBe(seq);
+    if (next > seq + 1) expect(await lab.done(follower.reader.get(seq + 1))).toBe(undefined);
+  }
+});
+
 test('seqAt finds the first of many records of one time', async () => {
   const lab = new FollowerLab();
   const writer = await lab.openWriter({ sync: 'never' });
