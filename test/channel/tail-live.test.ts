@@ -44,7 +44,7 @@ test('a live record arrives without a timer and without the thread pool', async 
   await lab.runtime.settle();
   expect(seqsOf(tail)).toEqual(range(1, 30));
   expect(lab.runtime.deferred - deferred).toBe(1);
-  tail.iterator.return?.();
+  void tail.iterator.return?.();
 });
 
 test("from 'end' is the end at the call, whenever the first step comes", async () => {
