@@ -186,6 +186,29 @@ test('POISONED: what is durable, then the error; records beyond it are taken bac
   expect([late, beyond].map(seqsOf)).toEqual([[], []]);
 });
 
+test('POISONED: a sync that fails while a tail reads takes back what it read', async () => {
+  const lab = new Lab({ io: 'oldest' });
+  const channel = await lab.open({ sync: 'never' });
+  for (let i = 0; i < 100; i += 1) {
+    await lab.done(channel.append(payload(i, 10_000)));
+    if (i === 59) await lab.done(channel.sync());
+  }
+  await lab.drain();
+  const tail = tailOf(channel, { from: 60 });
+  tail.ask();
+  await lab.runtime.settle();
+  expect(lab.runtime.heldIo).toBe(1);
+  lab.fail('datasync', DAT, 'EIO');
+  const sync = outcomeOf(channel.sync());
+  await lab.runtime.settle();
+  lab.runtime.runIo(1);
+  await lab.runtime.settle();
+  requireCode(sync.error, 'POISONED');
+  await lab.drain();
+  requireCode(tail.error, 'POISONED');
+  expect(tail.found).toEqual([]);
+});
+
 test('CORRUPT: damage below what was synced, when a tail gets there', async () => {
   const origin = new Lab();
   const first = await origin.open();
