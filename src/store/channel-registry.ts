@@ -55,14 +55,17 @@ export class ChannelRegistry {
   /** See Redex.channel. */
   async channel(name: string, options: ChannelOptions): Promise<Channel> {
     const present = this.find(name);
-    if (present !== undefined) {
+    // Behind a deletion or a renaming that has still to begin, it is not there any more.
+    if (present !== undefined && !this.#locks.isBusy(name)) {
       refuseConflict(name, present.parts.context.stored, options);
       return present.channel;
     }
     return this.#locks.run([name], async () => {
-      this.#parts.health.requireWritable();
       const opened = this.find(name);
-      if (opened === undefined) return this.#openOrCreate(name, options);
+      if (opened === undefined) {
+        this.#parts.health.requireWritable();
+        return this.#openOrCreate(name, options);
+      }
       refuseConflict(name, opened.parts.context.stored, options);
       return opened.channel;
     });
@@ -83,6 +86,9 @@ export class ChannelRegistry {
     );
     const channel = new Channel(parts);
     this.#open.set(name, { channel, parts });
+    // The store may have been poisoned while the channel was being opened.
+    const { failedSync } = this.#parts.health;
+    if (failedSync !== undefined) parts.worker.poison(failedSync.path, failedSync.cause);
     return channel;
   }
 
