@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import type { Channel } from '../../src/channel/channel.js';
 import type { ChannelOptions } from '../../src/channel/options.js';
 import { encodeChannelName } from '../../src/format/channel-name.js';
-import type { FileHandle, FileSystem, OpenMode } from '../../src/fs/file-system.js';
+import type { DirectoryEntry, FileHandle, FileSystem, OpenMode } from '../../src/fs/file-system.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { Redex } from '../../src/store/redex.js';
 import type { RedexOptions } from '../../src/store/store-options.js';
@@ -78,19 +78,33 @@ export class CountingFs extends FaultFs {
 
 /**
  * Names that differ in case, in their Unicode form, or in dots and spaces at their end are one
- * name. A path keeps the names that it was created with, as on macOS; on Windows too.
+ * name, as on macOS and Windows; a listing shows them as they were first written. What Windows
+ * has no name for is EINVAL.
  */
 export class FoldingFs extends MemoryFs {
+  /** The last name of a path as it was written, by the folded path. */
+  readonly #written: Map<string, string> = new Map();
+
   override openSync(path: string, mode: OpenMode): FileHandle {
-    return super.openSync(folded(path), mode);
+    const handle = super.openSync(folded(path), mode);
+    if (mode === 'create') this.#show(path);
+    return handle;
   }
 
   override mkdirSync(path: string): void {
     super.mkdirSync(folded(path));
+    this.#show(path);
   }
 
-  override readDirectorySync(path: string): ReturnType<FileSystem['readDirectorySync']> {
-    return super.readDirectorySync(folded(path));
+  override readDirectorySync(path: string): DirectoryEntry[] {
+    const directory = folded(path);
+    return super.readDirectorySync(directory).map(({ name, kind }) => {
+      return { name: this.#written.get(`${directory}/${name}`) ?? name, kind };
+    });
+  }
+
+  #show(path: string): void {
+    this.#written.set(folded(path), path.slice(path.lastIndexOf('/') + 1));
   }
 
   override statSync(path: string): ReturnType<FileSystem['statSync']> {
@@ -99,6 +113,7 @@ export class FoldingFs extends MemoryFs {
 
   override renameSync(from: string, to: string): void {
     super.renameSync(folded(from), folded(to));
+    this.#show(to);
   }
 
   override unlinkSync(path: string): void {
