@@ -71,9 +71,6 @@ export class CountingFs extends FaultFs {
     return handle;
   }
 
-  get unsyncedDats(): string[] {
-    return this.closedUnsynced.filter((path) => path.endsWith('.dat'));
-  }
 }
 
 /**
