@@ -85,8 +85,7 @@ export class ChannelDirectories {
         this.#settings.logger.error('a channel cannot be renamed to the end', { path, error });
       }
     }
-    this.#reclaim.addAllIn(`${this.#channels}/${NEW_NAME}`);
-    this.#reclaim.addAllIn(`${this.#channels}/${TRASH_NAME}`);
+    this.#reclaim.addAllIn(`${this.#channels}/${NEW_NAME}`, `${this.#channels}/${TRASH_NAME}`);
   }
 
   #finishRename(path: string, entry: string): void {
