@@ -69,7 +69,8 @@ export class OpenFiles {
   makeRoomNow(fileCount: number): void {
     if (this.makeRoom(fileCount)) return;
     // A copy: what a sync leads to puts holders in another order, and they would come again.
-    for (const holder of [...this.#holders]) {
+    const holders = Array.from(this.#holders);
+    for (const holder of holders) {
       if (!this.#holders.has(holder)) continue;
       holder.settleNow();
       if (holder.tryClose() && this.#hasRoom(fileCount)) return;

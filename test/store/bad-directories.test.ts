@@ -122,34 +122,37 @@ describe('a path', () => {
     await (await Redex.open(real.directory)).close();
   });
 
-  test.each(['EACCES', 'EROFS', 'EIO'])('that cannot be read or written (%s) is IO', async (code) => {
-    const store = new StoreLab();
-    const redex = await store.open();
-    await fill(await redex.channel('a'), 1);
-    await redex.close();
-    const before = store.tree;
-    for (const [operation, path] of [
-      ['statSync', /data$/],
-      ['realpathSync', /data$/],
-      ['openSync', /redex\.json$/],
-      ['readSync', /redex\.json$/],
-      ['openSync', /LOCK$/],
-      ['statSync', /channels$/],
-      ['statSync', /\.(new|trash|rename)$/],
-      ['readDirectorySync', /\.new$/],
-      ['readDirectorySync', /\.trash$/],
-      ['readDirectorySync', /\.rename$/],
-      ['syncDirectorySync', /channels$/],
-    ] as const) {
-      const fault = store.lab.fail(operation, path, code);
-      expect(await rejection(store.open(), 'IO'), `${operation} ${path}`).toMatchObject({
-        systemCode: code,
-        outcome: 'absent',
-      });
-      expect([fault.fired, store.tree], `${operation} ${path}`).toEqual([1, before]);
-    }
-    expect(await idsOfName(await store.open(), 'a')).toEqual([1]);
-  });
+  test.each(['EACCES', 'EROFS', 'EIO'])(
+    'that cannot be read or written (%s) is IO',
+    async (code) => {
+      const store = new StoreLab();
+      const redex = await store.open();
+      await fill(await redex.channel('a'), 1);
+      await redex.close();
+      const before = store.tree;
+      for (const [operation, path] of [
+        ['statSync', /data$/],
+        ['realpathSync', /data$/],
+        ['openSync', /redex\.json$/],
+        ['readSync', /redex\.json$/],
+        ['openSync', /LOCK$/],
+        ['statSync', /channels$/],
+        ['statSync', /\.(new|trash|rename)$/],
+        ['readDirectorySync', /\.new$/],
+        ['readDirectorySync', /\.trash$/],
+        ['readDirectorySync', /\.rename$/],
+        ['syncDirectorySync', /channels$/],
+      ] as const) {
+        const fault = store.lab.fail(operation, path, code);
+        expect(await rejection(store.open(), 'IO'), `${operation} ${path}`).toMatchObject({
+          systemCode: code,
+          outcome: 'absent',
+        });
+        expect([fault.fired, store.tree], `${operation} ${path}`).toEqual([1, before]);
+      }
+      expect(await idsOfName(await store.open(), 'a')).toEqual([1]);
+    },
+  );
 });
 
 describe('a directory', () => {

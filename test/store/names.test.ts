@@ -215,7 +215,12 @@ describe('what is no name', () => {
 
   test('1,024 bytes are one, and so is its neighbour', async () => {
     const { redex } = await openAll(new MemoryFs(), DATA);
-    const names = ['a'.repeat(1024), 'a'.repeat(1023), '\u00e9'.repeat(512), '\u{1f600}'.repeat(256)];
+    const names = [
+      'a'.repeat(1024),
+      'a'.repeat(1023),
+      '\u00e9'.repeat(512),
+      '\u{1f600}'.repeat(256),
+    ];
     for (const [i, name] of names.entries()) await fill(await redex.channel(name), i);
     await redex.renameChannel(names[0] ?? '', `${'a'.repeat(1023)}b`);
     expect(await redex.hasChannel(names[0] ?? '')).toBe(false);

@@ -141,8 +141,10 @@ test('a channel that was being opened is poisoned as well', async () => {
   requireCode(created.error, 'POISONED');
   expect(opening.state).toBe('pending');
   await lab.drain();
-  const append = outcomeOf(opening.value?.append('x') ?? Promise.resolve());
+  const { value: channel } = opening;
+  if (channel === undefined) throw new Error('the channel was not opened');
+  const append = outcomeOf(channel.append('x'));
   await lab.drain();
   requireCode(append.error, 'POISONED');
-  expect(await lab.done(opening.value?.get(1) ?? Promise.resolve())).toMatchObject({ seq: 1 });
+  expect(await lab.done(channel.get(1))).toMatchObject({ seq: 1 });
 });

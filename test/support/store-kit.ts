@@ -70,7 +70,6 @@ export class CountingFs extends FaultFs {
     this.peak = Math.max(this.peak, this.openPaths.length);
     return handle;
   }
-
 }
 
 /**
