@@ -279,6 +279,24 @@ describe('closing the store', () => {
     await next.close();
   });
 
+  test('waits for a file that is being removed, and leaves the rest to the next open', async () => {
+    const { store, redex } = await heldStore();
+    const { lab } = store;
+    expect(await lab.done(redex.deleteChannel('a'))).toBe(true);
+    await lab.runtime.settle();
+    const closing = outcomeOf(redex.close());
+    await lab.runtime.settle();
+    expect([closing.state, lab.runtime.heldIo]).toEqual(['pending', 1]);
+    await lab.drain();
+    expect(closing.state).toBe('resolved');
+    const trash = `${CHANNELS}/.trash`;
+    expect(lab.disk.readDirectorySync(trash)).toHaveLength(1);
+    const next = await store.open();
+    await lab.drain();
+    expect(lab.disk.readDirectorySync(trash)).toEqual([]);
+    await lab.done(next.close());
+  });
+
   test('leaves every method CLOSED but close', async () => {
     const store = new StoreLab();
     const redex = await store.open();
