@@ -236,6 +236,60 @@ describe('renaming', () => {
   });
 });
 
+describe('a renaming that has stopped half way', () => {
+  test.each([
+    ['renameSync', /channels\/b$/],
+    ['renameSync', /config\.next$/],
+    ['syncDirectorySync', /\.rename\/b$/],
+  ] as const)(
+    'at %s of %s poisons the store; the next one finishes it',
+    async (operation, path) => {
+      const store = new StoreLab();
+      const redex = await store.open();
+      await fill(await redex.channel('a'), 1);
+      const fault = store.lab.fail(operation, path, 'EIO');
+      await rejection(redex.renameChannel('a', 'b'), 'POISONED');
+      expect(fault.fired).toBe(1);
+      await rejection(redex.channel('b'), 'POISONED');
+      await redex.close().catch(() => undefined);
+      const next = await store.open();
+      expect(await idsOfName(next, 'b')).toEqual([1]);
+      expect(await next.hasChannel('a')).toBe(false);
+      await next.close();
+    },
+  );
+
+  test('and cannot be finished keeps its name taken, and harms no other channel', async () => {
+    const store = new StoreLab();
+    const redex = await store.open();
+    for (const [name, id] of [
+      ['a', 1],
+      ['b', 2],
+      ['c', 3],
+    ] as const) {
+      await fill(await redex.channel(name), id);
+    }
+    await redex.close();
+    const passage = `${CHANNELS}/.rename/b`;
+    store.lab.disk.renameSync(channelPath('a'), passage);
+    const before = store.tree;
+    const next = await store.open();
+    // The directory on its way holds the config of a: it is not b's.
+    for (const use of [
+      () => next.channel('b'),
+      () => next.hasChannel('b'),
+      () => next.deleteChannel('b'),
+      () => next.renameChannel('c', 'b'),
+    ]) {
+      const error = await rejection(use(), 'CORRUPT');
+      expect(error).toMatchObject({ path: passage, check: 'identity' });
+    }
+    expect(store.tree).toEqual(before);
+    expect(await idsOfName(next, 'c')).toEqual([3]);
+    await next.close();
+  });
+});
+
 describe('closing the store', () => {
   test('with everything in flight settles everything and gives all descriptors back', async () => {
     const { store, redex, channel } = await heldStore();
