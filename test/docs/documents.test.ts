@@ -24,9 +24,9 @@ function markdownOf(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** What stands between backticks. */
+/** What stands between backticks, outside of blocks of code. */
 const codesIn = (text: string): string[] =>
-  [...text.matchAll(/`([^`]+)`/g)].map(([, a]) => a ?? '');
+  [...text.replaceAll(/^```.*?^```$/gms, '').matchAll(/`([^`]+)`/g)].map(([, a]) => a ?? '');
 
 /** Rows of the table with this first heading, below `section` if given; cells by heading. */
 function table(path: string, heading: string, section = ''): Map<string, string>[] {
@@ -178,7 +178,8 @@ describe('docs/options.md', () => {
       expect(check(Number(high) + 1), name).toThrow(RangeError);
       compared++;
     }
-    expect(compared).toBe(5);
+    // `segmentBytes` is in both tables.
+    expect(compared).toBe(6);
     const firstSeq = channel.find((row) => cell(row, 'option') === '`firstSeq`');
     expect(cell(firstSeq, 'range')).toBe('0 to 2^53 − 2');
     expect(MAX_SEQ).toBe(2 ** 53 - 2);

@@ -25,8 +25,7 @@ import {
 } from '../support/process-trace.js';
 import { commandExists, requires } from '../support/requirements.js';
 
-const CALLS =
-  'pwrite64,write,fdatasync,fsync,openat,?mkdir,?mkdirat,?rename,?renameat,?renameat2';
+const CALLS = 'pwrite64,write,fdatasync,fsync,openat,?mkdir,?mkdirat,?rename,?renameat,?renameat2';
 
 let built: ProcessPackage;
 let scratch: string;
