@@ -61,6 +61,7 @@ describe('each rule can fail', () => {
     const there = { 'node_modules/a/node_modules/b-mac': {} };
     const allowed = files([
       at('src/core/runtime.ts', "// Time.\nimport 'node:crypto';", 'Date.now(); setTimeout(a);'),
+      at('src/core/digest.ts', '// Digests.', "import { createHash } from 'node:crypto';"),
       at('src/cli/main.ts', '#!/usr/bin/env node', '// Starts.', 'process.exit(console.log());'),
       at('src/core/a.ts', '/** A. */', 'new Date(0); Date.parse(a); socket.setTimeout(1);'),
       at('src/core/b.ts', '// B.', 'const b = { setTimeout: 1, console: 2 }; Math.max(1);'),

@@ -1,6 +1,6 @@
 /**
- * Opens a data directory of the demo and compares its records, byte for byte, with a source that it reads
- * itself. Usage: node demo-verify.mjs --acknowledged N DATA SOURCE
+ * Opens a data directory of the demo and compares its records, byte for byte, with a source that
+ * it reads itself. Usage: node demo-verify.mjs --acknowledged N DATA SOURCE
  *
  * Exit code: 0 when every one of the first N records of the source is in the log and right, and
  * every record beyond them is right too; 1 when one is missing or wrong; 2 for wrong usage.

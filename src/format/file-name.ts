@@ -1,5 +1,6 @@
 /**
- * Names inside a data directory and inside a channel's directory. Numbers are written with a fixed count of digits, so that
+ * Names inside the data directory and inside a channel's directory; the entries that channels have
+ * themselves are in channel-name.ts. Numbers are written with a fixed count of digits, so that
  * names sort as the numbers do, and only a name that is written back the same is recognised.
  */
 
@@ -8,12 +9,14 @@ export const STORE_MANIFEST_TEMPORARY_NAME = 'redex.json.tmp';
 export const LOCK_NAME = 'LOCK';
 export const LOCK_INFO_NAME = 'LOCK.info';
 export const CHANNELS_NAME = 'channels';
-/** In `channels`, out of reach of channel names: what is being created, deleted, renamed. */
+
+// Beside the channels: no channel's entry begins with a dot.
 export const NEW_NAME = '.new';
 export const TRASH_NAME = '.trash';
 export const RENAME_NAME = '.rename';
 
 export const CONFIG_NAME = 'config';
+/** The config that a channel which is being renamed gets. */
 export const NEXT_CONFIG_NAME = 'config.next';
 export const MANIFEST_NAME = 'manifest';
 export const MANIFEST_TEMPORARY_NAME = 'manifest.tmp';

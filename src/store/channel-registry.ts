@@ -163,7 +163,7 @@ export async function settleAll(work: readonly Promise<unknown>[]): Promise<void
   if (failed !== undefined) throw failed.reason;
 }
 
-export function notFound(name: string): RedexError {
+function notFound(name: string): RedexError {
   return redexError('NOT_FOUND', `there is no channel ${name}`, {
     kind: 'channel',
     resource: name,

@@ -14,6 +14,7 @@ import { Redex, type RedexOptions } from '../../src/index.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import { rejection } from '../support/channel-kit.js';
 import { repository } from '../support/process-package.js';
+import { treeOf } from '../support/tree.js';
 
 const DATA = '/data';
 const text = readFileSync(join(repository, 'docs/store.md'), 'utf8');
@@ -111,34 +112,21 @@ const rows = text
   .map((line) => line.split('|').map((cell) => cell.trim()))
   .map(([, there = '', writing = '', looking = '']) => ({ there, writing, looking }));
 
-/** All names below the root, with the bytes of files. */
-function treeOf(fs: FileSystem, directory = ''): string[] {
-  return fs.readDirectorySync(directory === '' ? '/' : directory).flatMap(({ name, kind }) => {
-    const path = `${directory}/${name}`;
-    if (kind === 'directory') return [path, ...treeOf(fs, path)];
-    const file = fs.openSync(path, 'read');
-    const bytes = new Uint8Array(file.sizeSync());
-    file.readSync(bytes, 0, bytes.byteLength, 0);
-    file.closeSync();
-    return [`${path} ${Buffer.from(bytes).toString('latin1')}`];
-  });
-}
-
 /** What an open does with a place, in the words of the table. */
 async function outcomeOf(place: Place, readOnly: boolean): Promise<string> {
   const memory = new MemoryFs();
   const fs = new FaultFs(memory);
   const holder = await place.make(fs);
-  const before = treeOf(memory);
+  const before = treeOf(memory, '');
   try {
     const redex = await Redex.open(DATA, { ...place.options, fs, readOnly });
     await redex.close();
-    if (readOnly) expect(treeOf(memory)).toEqual(before);
+    if (readOnly) expect(treeOf(memory, '')).toEqual(before);
     return before.some((path) => path.startsWith(`${DATA}/redex.json `)) ? 'opens' : 'creates it';
   } catch (error) {
     if (!RedexError.is(error)) throw error;
     const counts = (path: string): boolean => readOnly || !path.startsWith(`${DATA}/LOCK `);
-    expect(treeOf(memory).filter(counts)).toEqual(before.filter(counts));
+    expect(treeOf(memory, '').filter(counts)).toEqual(before.filter(counts));
     return error.code;
   } finally {
     await holder?.close();

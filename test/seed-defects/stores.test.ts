@@ -6,11 +6,11 @@
  */
 import { expect, test } from 'vitest';
 import { Redex } from '../../src/index.js';
-import type { FileSystem } from '../../src/fs/file-system.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
-import { readFile, rejection } from '../support/channel-kit.js';
+import { rejection } from '../support/channel-kit.js';
+import { treeOf } from '../support/tree.js';
 
 const DATA = '/data';
 
@@ -32,15 +32,6 @@ const NAMES = [
   'LOCK',
 ] as const;
 
-/** Everything below a directory; files with their bytes. */
-function contentOf(fs: FileSystem, directory: string): string[] {
-  return fs.readDirectorySync(directory).flatMap(({ name, kind }) => {
-    const path = `${directory}/${name}`;
-    if (kind === 'directory') return [path, ...contentOf(fs, path)];
-    return [`${path} ${Buffer.from(readFile(fs, path)).toString('latin1')}`];
-  });
-}
-
 async function textsOf(redex: Redex, name: string): Promise<string[]> {
   const channel = await redex.channel(name, { createIfMissing: false });
   return (await channel.readBatch()).map(({ payload }) => Buffer.from(payload).toString());
@@ -51,14 +42,14 @@ test('a second writer is refused before it has changed anything', async () => {
   const redex = await Redex.open(DATA, { fs: disk });
   const channel = await redex.channel('log', { sync: 'never' });
   await channel.append('one');
-  const before = contentOf(disk, DATA);
+  const before = treeOf(disk, DATA);
   const fs = new FaultFs(disk);
   const effect = { error: 'EROFS' };
   const change = fs.inject({ operation: 'anyMutation', nth: 1, times: Infinity, effect });
   const error = await rejection(Redex.open(DATA, { fs }), 'LOCKED');
   expect(error).toMatchObject({ path: DATA, pid: process.pid });
   expect(change.fired).toBe(0);
-  expect(contentOf(disk, DATA)).toEqual(before);
+  expect(treeOf(disk, DATA)).toEqual(before);
   expect(await channel.append('two')).toBe(1);
   await redex.close();
   const again = await Redex.open(DATA, { fs: disk });
@@ -74,7 +65,7 @@ test('a look at a store changes nothing of it, whatever a crash has left', async
   disk.mkdirSync(`${DATA}/channels/.new/${'0'.repeat(32)}`);
   disk.mkdirSync(`${DATA}/channels/.trash/${'1'.repeat(32)}`);
   const fs = new FaultFs(disk.kill());
-  const before = contentOf(fs, DATA);
+  const before = treeOf(fs, DATA);
   const effect = { error: 'EROFS' };
   const change = fs.inject({ operation: 'anyMutation', nth: 1, times: Infinity, effect });
   const look = await Redex.open(DATA, { fs, readOnly: true });
@@ -83,7 +74,7 @@ test('a look at a store changes nothing of it, whatever a crash has left', async
   await rejection(look.renameChannel('log', 'other'), 'READ_ONLY');
   await look.close();
   expect(change.fired).toBe(0);
-  expect(contentOf(fs, DATA)).toEqual(before);
+  expect(treeOf(fs, DATA)).toEqual(before);
   await redex.close();
 });
 
