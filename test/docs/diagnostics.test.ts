@@ -51,7 +51,7 @@ test('the table is what is published', async () => {
     found.set(String(name), fields);
     const listener = (message: unknown): void => {
       for (const field of Object.keys(message as object)) fields.add(field);
-      if (name === 'redexlog:poison') poisoned.push((message as { channel?: unknown }).channel);
+      if (name === 'redexlog:poison') poisoned.push(message);
     };
     diagnosticsChannel(name).subscribe(listener);
     return () => diagnosticsChannel(name).unsubscribe(listener);
@@ -62,5 +62,8 @@ test('the table is what is published', async () => {
   expect([...table.keys()]).toEqual([...found.keys()]);
   for (const [name, fields] of found) expect(table.get(name), name).toEqual([...fields]);
   // The channel, then the store itself, which poisons its channels: this one already is.
-  expect(poisoned).toEqual(['log', undefined]);
+  expect(poisoned).toStrictEqual([
+    { channel: 'log', path: expect.stringMatching(/\.dat$/), cause: expect.any(Error) },
+    { channel: undefined, path: '/data/channels', cause: expect.any(Error) },
+  ]);
 });
