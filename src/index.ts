@@ -10,7 +10,8 @@ export type {
 } from './core/errors.js';
 export type { LogRecord } from './core/record.js';
 export type { Cancel, Logger, Runtime } from './core/runtime.js';
-export type { BatchResult, Channel, ChannelStats } from './channel/channel.js';
+export type { BatchResult } from './channel/append-side.js';
+export type { Channel, ChannelStats } from './channel/channel.js';
 export type {
   ChannelOptions,
   ConfigureOptions,
@@ -19,6 +20,7 @@ export type {
   SyncPolicy,
 } from './channel/options.js';
 export type { ReadBatchOptions, ReadOptions, TimeInput } from './channel/read-options.js';
+export type { TailOptions } from './channel/tail-options.js';
 export type {
   Appendable,
   AppendBatchOptions,
@@ -41,6 +43,8 @@ export type {
   FileSystem,
   OpenMode,
 } from './fs/file-system.js';
+export type { BackupReport, DamagedChannel } from './store/backup.js';
+export type { ChannelInfo, ChannelListOptions } from './store/channel-list.js';
 export { Redex } from './store/redex.js';
 export type { RedexStats } from './store/redex.js';
 export type { RedexOptions } from './store/store-options.js';

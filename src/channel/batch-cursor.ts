@@ -1,12 +1,16 @@
 /**
  * Reads records forward, chunk by chunk, over all segments. Everything it returns was verified
  * against dat; what does not verify ends the read with CORRUPT at the record that is missing.
+ *
+ * A cursor that has come to the end goes on from there when there is more: its segment has grown,
+ * or was sealed, or there is a next one. Between two steps it holds no open segment, so that an
+ * abandoned one costs no descriptor; the segment may have been closed and opened again meanwhile.
  */
 import type { RedexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import { FILE_HEADER_BYTES } from '../format/file-header.js';
 import { decodeRecords } from '../format/unit-records.js';
-import { ChunkReader, type Chunk } from '../segment/chunk.js';
+import { ChunkReader, type Chunk, type ChunkSource } from '../segment/chunk.js';
 import type { OpenSegment } from '../segment/open-segment.js';
 import { findNextUnit } from '../segment/resync.js';
 import { corruption, segmentPath, type Segment } from '../segment/segment.js';
@@ -15,22 +19,29 @@ import type { SegmentChain } from './segment-chain.js';
 
 export interface CursorOptions {
   readonly from: number;
-  /** Exclusive. Never above what is visible. */
+  /** Exclusive, for steps that name no other end. Never above what is visible. */
   readonly to: number;
-  /** Every batch gets a buffer that is never written again. */
-  readonly ownBytes: boolean;
+  /** What reads the chunks of a segment; asked when a segment is entered. */
+  readonly chunks: () => ChunkSource;
+}
+
+/** Chunks for a read: with `ownBytes` every batch gets a buffer that is never written again. */
+export function chunksFor(ownBytes: boolean): () => ChunkSource {
+  return () => new ChunkReader({ ownBytes });
 }
 
 /** A position inside of one segment. */
 interface Walk {
-  readonly open: OpenSegment;
   readonly segment: Segment;
-  readonly parser: UnitParser;
-  readonly chunks: ChunkReader;
-  readonly end: number;
-  /** Its seal was there when the walk began, so the walk has to meet it. */
-  readonly sealed: boolean;
+  readonly chunks: ChunkSource;
+  parser: UnitParser;
+  /** The accepted bytes of the segment that the parser knows of. */
+  end: number;
+  /** Its seal was there when the parser began, so the walk has to meet it. */
+  sealed: boolean;
   chunk: Chunk | undefined;
+  /** The parser's last unit has records that were above the end of the last step. */
+  isUnitOpen: boolean;
   /** How the walk has come to the end of the segment. */
   ended: 'end' | 'seal' | undefined;
 }
@@ -41,6 +52,8 @@ export class BatchCursor {
   /** The next seq that is wanted. */
   #next: number;
   #walk: Walk | undefined;
+  /** The walk's segment, borrowed for as long as a step takes. */
+  #open: OpenSegment | undefined;
 
   constructor(chain: SegmentChain, options: CursorOptions) {
     this.#chain = chain;
@@ -48,50 +61,84 @@ export class BatchCursor {
     this.#next = options.from;
   }
 
+  /** Everything below it has been returned or does not exist. */
+  get nextSeq(): number {
+    return this.#next;
+  }
+
+  /** After an error: the next step looks for the segment again. Returns the seq it goes on with. */
+  restart(): number {
+    this.#walk = undefined;
+    return this.#next;
+  }
+
+  /** Bytes of dat between here and the end; counting stops above `limit`. Infinity: not known. */
+  lagBytes(limit: number): number {
+    const walk = this.#walk;
+    if (walk === undefined) return Infinity;
+    const { all } = this.#chain;
+    let bytes = walk.segment.datLength - walk.parser.position;
+    let index = this.#chain.indexOf(walk.segment.baseSeq) + 1;
+    for (; index < all.length && bytes <= limit; index++) bytes += all[index]?.datLength ?? 0;
+    return bytes;
+  }
+
   /**
-   * The next records, about a chunk full and at most about `limit`; undefined at the end. Unless
-   * they have own bytes, they live until the next call.
+   * The next records, about a chunk full and at most about `limit`; undefined at the end. How long
+   * their bytes live is up to the chunks. One step at a time.
    */
   async next(limit: number, to: number = this.#options.to): Promise<LogRecord[] | undefined> {
+    if (this.#next >= to) return undefined;
+    try {
+      return await this.#step(limit, to);
+    } finally {
+      this.#release();
+    }
+  }
+
+  async #step(limit: number, to: number): Promise<LogRecord[] | undefined> {
     const batch: LogRecord[] = [];
     while (this.#next < to) {
       const walk = this.#walk ?? (await this.#enter());
       walk.ended ??= await this.#fill(walk, batch, limit, to);
       // What was found before damage is delivered before the damage is told.
       if (batch.length > 0) return batch;
-      if (walk.ended !== undefined) this.#leave(walk, walk.ended, to);
+      if (walk.ended !== undefined && !extend(walk)) this.#leave(walk, walk.ended, to);
     }
-    this.close();
     return undefined;
+  }
+
+  #borrow(segment: Segment): OpenSegment {
+    this.#open ??= this.#chain.borrow(segment);
+    return this.#open;
+  }
+
+  #release(): void {
+    const open = this.#open;
+    this.#open = undefined;
+    if (open !== undefined) this.#chain.release(open);
   }
 
   async #enter(): Promise<Walk> {
     const index = this.#chain.indexOf(this.#next);
     const segment = this.#chain.all[index];
     if (segment === undefined) throw this.#missingHead();
-    const open = this.#chain.borrow(segment);
-    try {
-      const position = await open.locate(this.#next);
-      const { nonce, datLength: end, headerChecksum, baseSeq, sealed } = segment;
-      const link = position === FILE_HEADER_BYTES ? headerChecksum : undefined;
-      const parser = new UnitParser({ nonce, position, end, link, nextSeq: baseSeq });
-      const { ownBytes } = this.#options;
-      const chunks = new ChunkReader(open.dat, end, { ownBytes });
-      this.#walk = {
-        open,
-        segment,
-        parser,
-        chunks,
-        end,
-        sealed,
-        chunk: undefined,
-        ended: undefined,
-      };
-      return this.#walk;
-    } catch (error) {
-      this.#chain.release(open);
-      throw error;
-    }
+    const position = await this.#borrow(segment).locate(this.#next);
+    const { nonce, datLength: end, headerChecksum, baseSeq, sealed } = segment;
+    const link = position === FILE_HEADER_BYTES ? headerChecksum : undefined;
+    const parser = new UnitParser({ nonce, position, end, link, nextSeq: baseSeq });
+    const chunks = this.#options.chunks();
+    this.#walk = {
+      segment,
+      chunks,
+      parser,
+      end,
+      sealed,
+      chunk: undefined,
+      isUnitOpen: false,
+      ended: undefined,
+    };
+    return this.#walk;
   }
 
   #missingHead(): RedexError {
@@ -103,6 +150,13 @@ export class BatchCursor {
     });
   }
 
+  async #read(walk: Walk): Promise<Chunk> {
+    const { parser, end } = walk;
+    const { dat } = this.#borrow(walk.segment);
+    walk.chunk = await walk.chunks.read(dat, parser.position, parser.needed, end);
+    return walk.chunk;
+  }
+
   /** Takes records out of the walk until there is a batch, or tells how the segment ended. */
   async #fill(
     walk: Walk,
@@ -111,19 +165,19 @@ export class BatchCursor {
     to: number,
   ): Promise<'end' | 'seal' | undefined> {
     const { parser } = walk;
-    walk.chunk ??= await walk.chunks.read(parser.position, parser.needed);
+    let chunk = walk.chunk ?? (await this.#read(walk));
     for (;;) {
-      const { chunk } = walk;
-      const step = parser.step(chunk);
+      const step = walk.isUnitOpen ? 'records' : parser.step(chunk);
       if (step === 'records' && parser.unit !== undefined) {
         const { unit, at } = parser;
         decodeRecords(chunk.bytes, chunk.view, at, unit, this.#next, to, batch);
+        walk.isUnitOpen = parser.nextSeq > to;
         if (parser.nextSeq > this.#next) this.#next = Math.min(parser.nextSeq, to);
         if (this.#next >= to || batch.length >= limit) return undefined;
       } else if (step === 'more') {
         // The next chunk takes the place of this one: what is found has to be used first.
         if (batch.length > 0) return undefined;
-        walk.chunk = await walk.chunks.read(parser.position, parser.needed);
+        chunk = await this.#read(walk);
       } else if (step === 'failed') {
         if (batch.length > 0) return undefined;
         // A damaged seal costs no record: all those before it have been read.
@@ -135,12 +189,15 @@ export class BatchCursor {
     }
   }
 
-  /** The walk is over its segment: the next one goes on where it ended. */
+  /** The walk is over all of its segment: the next one goes on where it ended. */
   #leave(walk: Walk, ended: 'end' | 'seal', to: number): void {
     const { segment } = walk;
-    this.#closeWalk();
     const isLast = this.#chain.last === segment;
     const wanted = isLast ? to : Math.min(segment.nextSeq, to);
+    if (!isLast || ended === 'seal') {
+      this.#walk = undefined;
+      this.#release();
+    }
     if (this.#next >= wanted) return;
     const { damage } = segment;
     if (damage !== undefined || (walk.sealed && ended !== 'seal')) {
@@ -155,8 +212,8 @@ export class BatchCursor {
 
   /** The error for bytes that fail, with the records that cannot be read because of them. */
   async #damage(walk: Walk): Promise<RedexError> {
-    const { open, segment, parser, end } = walk;
-    const next = await findNextUnit(open.dat, {
+    const { segment, parser, end } = walk;
+    const next = await findNextUnit(this.#borrow(segment).dat, {
       nonce: segment.nonce,
       position: parser.position + 8,
       end,
@@ -168,16 +225,17 @@ export class BatchCursor {
       nextSeq,
     });
   }
+}
 
-  close(): void {
-    this.#closeWalk();
-    this.#next = Infinity;
-  }
-
-  #closeWalk(): void {
-    const walk = this.#walk;
-    if (walk === undefined) return;
-    this.#walk = undefined;
-    this.#chain.release(walk.open);
-  }
+/** Lets a walk that has ended go on into what its segment has got since; false if that is none. */
+function extend(walk: Walk): boolean {
+  const { segment, parser } = walk;
+  if (walk.ended !== 'end' || segment.datLength <= walk.end) return false;
+  const { nonce, datLength: end } = segment;
+  const { position, link, nextSeq } = parser;
+  walk.parser = new UnitParser({ nonce, position, end, link, nextSeq });
+  walk.end = end;
+  walk.sealed = segment.sealed;
+  walk.ended = undefined;
+  return true;
 }

@@ -2,7 +2,12 @@
  * The small files of a channel's directory: config, manifest, clean mark. Reading them ends in a
  * value or a typed error and never in "as if it were not there"; only ENOENT is absence.
  */
-import { parentOf, readWholeFile, writeAllSync, writeWholeFile } from '../fs/whole-file.js';
+import {
+  readWholeFile,
+  writeAllSync,
+  writeWholeFile,
+  writeWholeFileSync,
+} from '../fs/whole-file.js';
 import { redexError, type RedexErrorOf } from '../core/errors.js';
 import {
   CLEAN_FILE_BYTES,
@@ -11,6 +16,7 @@ import {
   encodeCleanMark,
   type CleanMark,
 } from '../format/clean-mark.js';
+import { settleAll } from '../core/settle-all.js';
 import { decodeConfig, encodeConfig, MAX_CONFIG_BYTES, type Config } from '../format/config.js';
 import type { DecodeFailure } from '../format/decoded.js';
 import { FORMAT_VERSION } from '../format/envelope.js';
@@ -29,7 +35,7 @@ import {
   type Manifest,
 } from '../format/manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { corruption } from '../segment/segment.js';
+import { corruption, type Segment } from '../segment/segment.js';
 import type { StoredChannelOptions } from './options.js';
 
 export function versionError(path: string, found: number): RedexErrorOf<'FORMAT_VERSION'> {
@@ -98,6 +104,29 @@ export function readCleanMark(
   return mark;
 }
 
+/** The mark of a channel that ends with this segment as it is. */
+export function cleanMarkOf(
+  segment: Segment,
+  channelId: Uint8Array,
+  generation: number,
+  counter: number,
+): CleanMark {
+  const { baseSeq, datLength, nextSeq, lastChecksum, lastTimestamp } = segment;
+  const { recordCount, frameCount } = segment;
+  return {
+    channelId,
+    counter,
+    generation,
+    baseSeq,
+    datLength,
+    nextSeq,
+    lastChecksum,
+    lastTimestamp,
+    recordCount,
+    frameCount,
+  };
+}
+
 /** Writes and syncs a clean mark into the slot that the newer one does not occupy. */
 export function writeCleanMark(fs: FileSystem, directory: string, mark: CleanMark): void {
   const path = `${directory}/${CLEAN_MARK_NAME}`;
@@ -117,7 +146,7 @@ export function writeCleanMark(fs: FileSystem, directory: string, mark: CleanMar
 export function replaceManifest(fs: FileSystem, directory: string, manifest: Manifest): void {
   const temporary = `${directory}/${MANIFEST_TEMPORARY_NAME}`;
   if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
-  writeWholeFile(fs, temporary, encodeManifest(manifest));
+  writeWholeFileSync(fs, temporary, encodeManifest(manifest));
   fs.renameSync(temporary, `${directory}/${MANIFEST_NAME}`);
   fs.syncDirectorySync(directory);
 }
@@ -135,7 +164,7 @@ export function configBody(
 export function writeNextConfig(fs: FileSystem, directory: string, config: Config): void {
   const path = `${directory}/${NEXT_CONFIG_NAME}`;
   if (fs.statSync(path) !== undefined) fs.unlinkSync(path);
-  writeWholeFile(fs, path, encodeConfig(config));
+  writeWholeFileSync(fs, path, encodeConfig(config));
 }
 
 export interface ChannelBirth {
@@ -149,10 +178,10 @@ export interface ChannelBirth {
 
 /**
  * Creates a channel's directory whole or not at all: it is built under another name, synced, and
- * renamed into place. Durable when this returns, but for the parent's own name.
+ * renamed into place. The caller syncs the directory that holds it.
  */
-export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Manifest {
-  const { staging, config, firstSeq } = birth;
+export async function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Promise<void> {
+  const { staging, config, firstSeq, directory } = birth;
   const manifest: Manifest = {
     channelId: config.channelId,
     generation: 1,
@@ -164,12 +193,22 @@ export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Man
   const generation = `${staging}/${generationName(manifest.generation)}`;
   fs.mkdirSync(staging);
   fs.mkdirSync(generation);
-  fs.syncDirectorySync(generation);
-  writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config));
-  writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES));
-  writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest));
-  fs.syncDirectorySync(staging);
-  fs.renameSync(staging, birth.directory);
-  fs.syncDirectorySync(parentOf(birth.directory));
-  return manifest;
+  createCleanFile(fs, staging);
+  await settleAll([
+    fs.syncDirectory(generation),
+    writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config)),
+    writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest)),
+  ]);
+  await fs.syncDirectory(staging);
+  fs.renameSync(staging, directory);
+}
+
+/** Room for clean marks. Not synced: a file without a mark says as little as no file. */
+function createCleanFile(fs: FileSystem, directory: string): void {
+  const file = fs.openSync(`${directory}/${CLEAN_MARK_NAME}`, 'create');
+  try {
+    writeAllSync(file, new Uint8Array(CLEAN_FILE_BYTES), CLEAN_FILE_BYTES, 0);
+  } finally {
+    file.closeSync();
+  }
 }

@@ -7,7 +7,8 @@ import { CONFIG_NAME, NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
-import { configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
+import type { ChannelCore } from './channel-core.js';
+import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
 import { ioError } from './io-error.js';
@@ -17,9 +18,10 @@ import type { RecoveredChannel } from './recovery.js';
 import { SegmentChain, type WritingSide } from './segment-chain.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker } from './sync-worker.js';
+import { TailHub, type TailSource } from './tail-hub.js';
 import { Unsynced } from './unsynced.js';
 
-export class ChannelParts {
+export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
   readonly manifest: Manifest;
   readonly health: Health;
@@ -36,6 +38,8 @@ export class ChannelParts {
   #progressWaiters: (() => void)[] = [];
   /** A sync was begun so that descriptors can be closed. */
   #isSettling = false;
+  readonly #tailSource: TailSource;
+  #tails: TailHub | undefined;
 
   #closing: Promise<void> | undefined;
   readonly #onClosed: () => void;
@@ -90,12 +94,16 @@ export class ChannelParts {
       onProgress,
     });
     const { firstSeq } = manifest;
-    this.reader = new RecordReader(context, this.chain, health, {
+    this.#tailSource = {
       firstSeq,
       get visibleSeq() {
         return worker.visibleSeq;
       },
-    });
+      // Whatever becomes visible is told by the parts that make it so.
+      onWaiting: () => {},
+      onIdle: () => {},
+    };
+    this.reader = new RecordReader(context, this.chain, health, this.#tailSource);
   }
 
   /** No descriptor is open when this returns: the first use opens what it needs. */
@@ -164,7 +172,15 @@ export class ChannelParts {
     });
   }
 
+  /** What all tails share; there is none before the first tail. */
+  get tails(): TailHub {
+    const { runtime } = this.context.settings;
+    this.#tails ??= new TailHub(this.reader, this.#tailSource, runtime);
+    return this.#tails;
+  }
+
   #wakeProgress(): void {
+    this.#tails?.onProgress();
     if (this.#progressWaiters.length === 0) return;
     for (const wake of this.#progressWaiters.splice(0)) wake();
   }
@@ -186,20 +202,22 @@ export class ChannelParts {
     if (this.#marked?.baseSeq === baseSeq && this.#marked.datLength === datLength) return;
     const { fs, directory, channelId } = this.context;
     this.#cleanCounter++;
-    writeCleanMark(fs, directory, {
-      channelId,
-      counter: this.#cleanCounter,
-      generation: this.manifest.generation,
-      baseSeq,
-      datLength,
-      nextSeq: segment.nextSeq,
-      lastChecksum: segment.lastChecksum,
-      lastTimestamp: segment.lastTimestamp,
-      recordCount: segment.recordCount,
-      frameCount: segment.frameCount,
-    });
+    const { generation } = this.manifest;
+    const mark = cleanMarkOf(segment, channelId, generation, this.#cleanCounter);
+    writeCleanMark(fs, directory, mark);
     this.#marked = { baseSeq, datLength };
   }
+
+  get visibleSeq(): number {
+    return this.worker.visibleSeq;
+  }
+
+  get durableSeq(): number {
+    return this.unsynced.durableSeq;
+  }
+
+  /** Everything that is written goes through here: there is nothing to look for. */
+  async look(): Promise<void> {}
 
   get isClosing(): boolean {
     return this.#closing !== undefined;
@@ -249,6 +267,7 @@ export class ChannelParts {
       schedule.stop();
       unsynced.active?.open.index.flush();
       if (health.damage === undefined) this.#markClean();
+      await this.#tails?.finish();
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
       await appender.idle();

@@ -116,6 +116,7 @@ export function unreadable(
     lastChecksum: none,
     sealed: true,
     damage: { check, position: 0, fromSeq: baseSeq },
+    marks: undefined,
   };
 }
 

@@ -9,6 +9,7 @@ import { corruption } from '../segment/segment.js';
 import type { ChannelContext, SharedResources } from './channel-context.js';
 import { readConfig, readManifest } from './channel-files.js';
 import { ChannelParts } from './channel-parts.js';
+import { FollowedChannel } from './followed-channel.js';
 import { openingError } from './io-error.js';
 import {
   conflictingOption,
@@ -45,8 +46,25 @@ export async function openChannel(
   }
 }
 
+/** Opens an existing channel that another process may be writing to. Changes nothing. */
+export async function followChannel(
+  place: ChannelPlace,
+  options: ConfigureOptions,
+  settings: ChannelSettings,
+  shared: SharedResources,
+  onClosed: () => void,
+): Promise<FollowedChannel> {
+  try {
+    const { context } = readChannel(place, settings, shared, true);
+    refuseConflict(context.name, context.stored, options);
+    return await FollowedChannel.open(context, onClosed);
+  } catch (error) {
+    throw openingError(place.directory, error);
+  }
+}
+
 /** What config and manifest say of a channel. */
-function readChannel(
+export function readChannel(
   place: ChannelPlace,
   settings: ChannelSettings,
   shared: SharedResources,

@@ -100,14 +100,10 @@ class BatchSource {
   async #collect(range: ReadRange): Promise<LogRecord[]> {
     const cursor = this.#reader.cursor(range, true);
     const records: LogRecord[] = [];
-    try {
-      for (;;) {
-        const batch = await this.#reader.step(cursor, Infinity);
-        if (batch === undefined) return records;
-        for (const record of batch) records.push(record);
-      }
-    } finally {
-      cursor.close();
+    for (;;) {
+      const batch = await this.#reader.step(cursor, Infinity);
+      if (batch === undefined) return records;
+      for (const record of batch) records.push(record);
     }
   }
 
@@ -132,7 +128,7 @@ class BatchSource {
 
   end(): void {
     this.#done = true;
-    this.#cursor?.close();
+    this.#cursor = undefined;
   }
 }
 

@@ -5,8 +5,10 @@
 import { redexError, type RedexError } from '../core/errors.js';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
-import { corruption, segmentPath } from '../segment/segment.js';
-import { BatchCursor } from './batch-cursor.js';
+import type { ChunkSource } from '../segment/chunk.js';
+import type { OpenSegment } from '../segment/open-segment.js';
+import { corruption, segmentPath, type Segment } from '../segment/segment.js';
+import { BatchCursor, chunksFor } from './batch-cursor.js';
 import type { ChannelContext } from './channel-context.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
@@ -19,6 +21,12 @@ export interface Visibility {
   readonly visibleSeq: number;
 }
 
+/**
+ * Beside another process that writes, a read may fail because the files are others by now. Asked
+ * with the error, and how often it was asked before, whether the read is to be tried once more.
+ */
+export type Recheck = (error: RedexError, attempt: number) => Promise<boolean>;
+
 /** Where a read begins and ends, fixed when it starts. */
 export interface ReadRange {
   readonly from: number;
@@ -30,47 +38,53 @@ export interface ReadRange {
 export class RecordReader {
   readonly chain: SegmentChain;
   readonly health: Health;
+  /** Sees what another process has written since the last read. */
+  beforeRead: (() => Promise<void>) | undefined;
   readonly #context: ChannelContext;
   readonly #visibility: Visibility;
+  readonly #recheck: Recheck | undefined;
 
   constructor(
     context: ChannelContext,
     chain: SegmentChain,
     health: Health,
     visibility: Visibility,
+    recheck?: Recheck,
   ) {
     this.#context = context;
     this.chain = chain;
     this.health = health;
     this.#visibility = visibility;
+    this.#recheck = recheck;
   }
 
   /** See Channel.get. */
   async get(seq: number): Promise<LogRecord | undefined> {
+    if (this.beforeRead !== undefined) await this.beforeRead();
     const refusal = this.#refusal(seq);
     if (refusal !== undefined) throw refusal;
     if (seq >= this.#visibility.visibleSeq) return undefined;
     const { chain } = this;
     const segment = chain.all[chain.indexOf(seq)];
     if (segment === undefined || segment.damage !== undefined) return this.#search(seq);
-    const open = this.#reading(() => chain.borrow(segment));
+    return this.#reading(() => this.#recordIn(segment, seq)) ?? this.#search(seq);
+  }
+
+  /** The record when the index leads to it. */
+  #recordIn(segment: Segment, seq: number): LogRecord | undefined {
+    const { chain } = this;
+    const open = chain.borrow(segment);
     try {
-      const record = this.#reading(() => open.recordAt(seq));
-      if (record !== undefined) return record;
+      return open.recordAt(seq);
     } finally {
       chain.release(open);
     }
-    return this.#search(seq);
   }
 
   /** Without the help of the index, or because of a gap: reads up to the place. */
   async #search(seq: number): Promise<LogRecord | undefined> {
     const cursor = this.cursor({ from: seq, to: seq + 1, endsPoisoned: false }, true);
-    try {
-      return (await this.step(cursor, 1))?.[0];
-    } finally {
-      cursor.close();
-    }
+    return (await this.step(cursor, 1))?.[0];
   }
 
   /** The error for a read at `seq` that is refused whatever is there. */
@@ -87,13 +101,14 @@ export class RecordReader {
 
   /** The range of a read that starts now. Throws OUT_OF_RANGE, POISONED, CLOSED. */
   async range(options: ReadOptions): Promise<ReadRange> {
+    if (this.beforeRead !== undefined) await this.beforeRead();
     const { firstSeq } = this.#visibility;
     const given = options.from;
     let from = given === undefined || given === 'start' ? firstSeq : given;
     const refusal = this.#refusal(from);
     if (refusal !== undefined) throw refusal;
     if (options.fromTime !== undefined) {
-      from = Math.max(from, await this.seqAt(nanosOfTime(options.fromTime)));
+      from = Math.max(from, await this.#seekTime(nanosOfTime(options.fromTime)));
     }
     const { visibleSeq } = this.#visibility;
     const to = Math.min(options.to ?? visibleSeq, visibleSeq);
@@ -102,7 +117,13 @@ export class RecordReader {
   }
 
   cursor(range: ReadRange, ownBytes: boolean): BatchCursor {
-    return new BatchCursor(this.chain, { from: range.from, to: range.to, ownBytes });
+    const { from, to } = range;
+    return new BatchCursor(this.chain, { from, to, chunks: chunksFor(ownBytes) });
+  }
+
+  /** A cursor whose steps say how far they may go. */
+  openCursor(from: number, chunks: () => ChunkSource): BatchCursor {
+    return new BatchCursor(this.chain, { from, to: from, chunks });
   }
 
   /** End of what a poisoned channel can vouch for; undefined while it is not poisoned. */
@@ -113,17 +134,29 @@ export class RecordReader {
   /** One step of a cursor, with the errors of the file system as IO. */
   async step(cursor: BatchCursor, limit: number, to?: number): Promise<LogRecord[] | undefined> {
     if (this.health.isClosed) throw this.health.closedError();
-    try {
-      return await (to === undefined ? cursor.next(limit) : cursor.next(limit, to));
-    } catch (error) {
-      throw this.#readError(error);
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await (to === undefined ? cursor.next(limit) : cursor.next(limit, to));
+      } catch (error) {
+        await this.#checkAgain(error, attempt);
+        const refusal = this.#refusal(cursor.restart());
+        if (refusal !== undefined) throw refusal;
+      }
     }
   }
 
-  #reading<T>(read: () => T): T {
+  /** Throws what a read failed with, unless it is to be tried again. */
+  async #checkAgain(error: unknown, attempt: number): Promise<void> {
+    const failure = this.#readError(error);
+    if (this.#recheck === undefined || !(await this.#recheck(failure, attempt))) throw failure;
+  }
+
+  /** Undefined also where a search would look again at what has failed. */
+  #reading<T>(read: () => T): T | undefined {
     try {
       return read();
     } catch (error) {
+      if (this.#recheck !== undefined) return undefined;
       throw this.#readError(error);
     }
   }
@@ -135,11 +168,27 @@ export class RecordReader {
 
   /** The seq of the first record at or after a time; the end when there is none. */
   async seqAt(time: Nanos): Promise<number> {
+    if (this.beforeRead !== undefined) await this.beforeRead();
+    return this.#seekTime(time);
+  }
+
+  async #seekTime(time: Nanos): Promise<number> {
     if (this.health.isClosed) throw this.health.closedError();
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.#seqAt(time);
+      } catch (error) {
+        await this.#checkAgain(error, attempt);
+      }
+    }
+  }
+
+  async #seqAt(time: Nanos): Promise<number> {
     const { firstSeq, visibleSeq } = this.#visibility;
     const { chain } = this;
-    for (let i = Math.max(0, chain.indexOf(firstSeq)); i < chain.all.length; i++) {
-      const segment = chain.all[i];
+    const segments = chain.all;
+    for (let i = Math.max(0, chain.indexOf(firstSeq)); i < segments.length; i++) {
+      const segment = segments[i];
       if (segment === undefined || segment.baseSeq >= visibleSeq) break;
       if (compareNanos(segment.lastTimestamp, time) < 0) continue;
       const { damage, baseSeq, nextSeq } = segment;
@@ -147,12 +196,10 @@ export class RecordReader {
         const range = { firstSeq: baseSeq, nextSeq };
         throw corruption(segmentPath(segment, 'dat'), damage.position, damage.check, range);
       }
-      const open = this.#reading(() => chain.borrow(segment));
+      const open = chain.borrow(segment);
       try {
         const seq = await open.seqAt(time);
         if (seq < Math.min(segment.nextSeq, visibleSeq)) return Math.max(seq, firstSeq);
-      } catch (error) {
-        throw this.#readError(error);
       } finally {
         chain.release(open);
       }
@@ -169,14 +216,15 @@ export class RecordReader {
     const segment = this.chain.all[this.chain.indexOf(to - 1)];
     if (segment === undefined) return Math.max(0, to - count);
     if (segment.damage !== undefined) return Math.max(segment.baseSeq, to - count);
-    const open = this.#reading(() => this.chain.borrow(segment));
+    let open: OpenSegment;
     try {
-      const ordinal = open.index.ordinalAtOrBelow(to - 1);
-      if (ordinal === undefined) return Math.max(segment.baseSeq, to - count);
-      const entry = ordinal < count ? undefined : open.index.entry(ordinal - count + 1);
-      const start = entry === undefined ? segment.baseSeq : segment.baseSeq + entry.seqDelta;
-      // A hint that points forward would lead nowhere.
-      return start < to ? start : segment.baseSeq;
+      open = this.chain.borrow(segment);
+    } catch {
+      // What is wrong with it is told by the read of the window.
+      return Math.max(segment.baseSeq, to - count);
+    }
+    try {
+      return open.windowStart(to, count);
     } finally {
       this.chain.release(open);
     }

@@ -3,20 +3,20 @@
  * unfinished suffix and doing what the plan says. Whatever is changed is synced before this
  * returns, in an order in which a crash at any step leads to the same end (RULES C5, C6).
  */
-import { systemCodeOf } from '../fs/system-error.js';
 import { parentOf } from '../fs/whole-file.js';
 import type { FailedCheck } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import type { CleanMark } from '../format/clean-mark.js';
-import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
+import { segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { surveyRemains } from '../segment/resync.js';
-import { corruption, type Segment } from '../segment/segment.js';
+import type { Segment } from '../segment/segment.js';
 import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
 import type { ChannelContext } from './channel-context.js';
 import { readCleanMark } from './channel-files.js';
-import { endsInSeal, openFinished, readOwnHeader, unreadable } from './finished-segment.js';
+import { listSegments, openClean } from './clean-open.js';
+import { openFinished, readOwnHeader, unreadable } from './finished-segment.js';
 import { rewriteInherited, type InheritedRange } from './inherited.js';
 import { applyCut, type CutTarget } from './recovery-cut.js';
 import {
@@ -70,59 +70,6 @@ export async function recoverChannel(
     }
   }
   return recoverUnclean(context, manifest, bases, mark);
-}
-
-/** Base seqs of the dat files of the live generation, ascending. */
-function listSegments(context: ChannelContext): number[] {
-  const { fs, generationDirectory } = context;
-  let names: string[];
-  try {
-    names = fs.readDirectorySync(generationDirectory).map((entry) => entry.name);
-  } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT') throw error;
-    throw corruption(generationDirectory, 0, 'missing');
-  }
-  return names
-    .map(parseSegmentFileName)
-    .filter((parsed) => parsed?.kind === 'dat')
-    .map((parsed) => parsed?.baseSeq ?? 0)
-    .toSorted((a, b) => a - b);
-}
-
-/** The last segment as the clean mark describes it, or undefined when it does not fit any more. */
-function openClean(
-  context: ChannelContext,
-  mark: CleanMark,
-  bases: readonly number[],
-): Segment | undefined {
-  if (bases.at(-1) !== mark.baseSeq) return undefined;
-  const directory = context.generationDirectory;
-  const path = `${directory}/${segmentFileName(mark.baseSeq, 'dat')}`;
-  const file = context.fs.openSync(path, 'read');
-  try {
-    const size = file.sizeSync();
-    if (size !== mark.datLength) return undefined;
-    const header = readOwnHeader(context, file, mark.baseSeq);
-    if (typeof header === 'string') return undefined;
-    const { nonce, checksum, timestampFloor, baseSeq } = header;
-    return {
-      directory,
-      baseSeq,
-      nonce,
-      timestampFloor,
-      headerChecksum: checksum,
-      nextSeq: mark.nextSeq,
-      recordCount: mark.recordCount,
-      frameCount: mark.frameCount,
-      datLength: mark.datLength,
-      lastTimestamp: mark.lastTimestamp,
-      lastChecksum: mark.lastChecksum,
-      sealed: endsInSeal(file, nonce, size, mark.lastChecksum),
-      damage: undefined,
-    };
-  } finally {
-    file.closeSync();
-  }
 }
 
 /** The state after an open that had nothing to do. */

@@ -65,10 +65,12 @@ export class SegmentChain {
   /** Absent for a channel that is only read. */
   writingSide: WritingSide | undefined;
   readonly #context: ChannelContext;
-  readonly #segments: Segment[];
+  #segments: Segment[];
   readonly #open = new Map<Segment, OpenHolder>();
   /** The active segment while no descriptor is open on it, and the last attempt number used. */
   #parked: { readonly segment: Segment; readonly attempt: number } | undefined;
+  /** Of segments that are no longer in the chain, and still used. */
+  readonly #retired = new Map<OpenSegment, OpenHolder>();
 
   constructor(context: ChannelContext, segments: Segment[]) {
     this.#context = context;
@@ -83,9 +85,30 @@ export class SegmentChain {
     return this.#segments.at(-1);
   }
 
+  get recordCount(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.recordCount, 0);
+  }
+
+  /** Bytes of the dat files. */
+  get byteCount(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.datLength, 0);
+  }
+
   /** The active segment, when it has to be opened before it can be written to. */
   get parked(): Segment | undefined {
     return this.#parked?.segment;
+  }
+
+  /** The chain consists of these segments from now on; who reads others goes on to read them. */
+  replace(segments: readonly Segment[]): void {
+    this.#segments = [...segments];
+    const kept = new Set(segments);
+    for (const [segment, holder] of this.#open) {
+      if (kept.has(segment)) continue;
+      this.#open.delete(segment);
+      if (holder.open.users > 0) this.#retired.set(holder.open, holder);
+      else this.#closeHolder(holder);
+    }
   }
 
   /** A segment that is written to from now on. */
@@ -133,12 +156,17 @@ export class SegmentChain {
       if (!isActive || this.writingSide?.isIdle(writer) !== true) return false;
       this.#parked = { segment, attempt: writer.attempt };
       this.writingSide.onParked();
-      this.#closeQuietly(() => writer.syncHandle.closeSync());
     }
     this.#open.delete(segment);
+    this.#closeHolder(holder);
+    return true;
+  }
+
+  #closeHolder(holder: OpenHolder): void {
+    const { open, writer } = holder;
     this.#context.shared.files.removed(holder);
     this.#closeQuietly(() => open.close());
-    return true;
+    if (writer !== undefined) this.#closeQuietly(() => writer.syncHandle.closeSync());
   }
 
   /** Gives back the descriptors of the active segment, if nothing depends on them. */
@@ -199,7 +227,13 @@ export class SegmentChain {
 
   release(open: OpenSegment): void {
     open.users--;
-    if (open.users === 0) this.#context.shared.files.onMayClose();
+    if (open.users > 0) return;
+    const retired = this.#retired.get(open);
+    if (retired !== undefined) {
+      this.#retired.delete(open);
+      this.#closeHolder(retired);
+    }
+    this.#context.shared.files.onMayClose();
   }
 
   /** What a descriptor was used for is synced, or has failed already: nothing depends on this. */
@@ -214,15 +248,12 @@ export class SegmentChain {
 
   /** Closes everything, what readers still use as well: their next read fails. */
   close(): void {
-    const { files } = this.#context.shared;
-    for (const holder of this.#open.values()) {
-      const { open, writer } = holder;
-      files.removed(holder);
-      this.#closeQuietly(() => open.close());
-      if (writer !== undefined) this.#closeQuietly(() => writer.syncHandle.closeSync());
+    for (const holder of [...this.#open.values(), ...this.#retired.values()]) {
+      this.#closeHolder(holder);
     }
     this.#open.clear();
+    this.#retired.clear();
     this.#parked = undefined;
-    files.onMayClose();
+    this.#context.shared.files.onMayClose();
   }
 }

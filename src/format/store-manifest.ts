@@ -98,6 +98,6 @@ function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined
   } catch {
     return undefined;
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
-  return json as Record<string, unknown>;
+  // An array has no `format`, so it needs no check of its own.
+  return typeof json === 'object' && json !== null ? { ...json } : undefined;
 }

@@ -13,9 +13,8 @@ export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint
   }
   try {
     // One byte more than there can be: a decoder then sees the version first, the length next.
-    const size = Math.min(file.sizeSync(), limit + 1);
-    const bytes = new Uint8Array(size);
-    const length = file.readSync(bytes, 0, size, 0);
+    const bytes = new Uint8Array(limit + 1);
+    const length = file.readSync(bytes, 0, limit + 1, 0);
     return bytes.subarray(0, length);
   } finally {
     file.closeSync();
@@ -23,7 +22,22 @@ export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint
 }
 
 /** Creates a file with these bytes and syncs it; its name is synced by the caller. */
-export function writeWholeFile(fs: FileSystem, path: string, bytes: Uint8Array): void {
+export async function writeWholeFile(
+  fs: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const file = fs.openSync(path, 'create');
+  try {
+    writeAllSync(file, bytes, bytes.byteLength, 0);
+    await file.datasync();
+  } finally {
+    file.closeSync();
+  }
+}
+
+/** The same before it returns. */
+export function writeWholeFileSync(fs: FileSystem, path: string, bytes: Uint8Array): void {
   const file = fs.openSync(path, 'create');
   try {
     writeAllSync(file, bytes, bytes.byteLength, 0);

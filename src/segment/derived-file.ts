@@ -78,6 +78,26 @@ export class DerivedFile {
     }
   }
 
+  /**
+   * Takes the entries that another process has written since; at most `limit`. A file that was
+   * missing, or is short although its segment is complete, and so was replaced, is opened again.
+   */
+  lookAgain(segment: Segment, limit: number): void {
+    const { entryBytes, pages } = this.#options;
+    if (this.#handle !== undefined && !this.unusable) {
+      try {
+        const entries = Math.floor((this.#handle.sizeSync() - FILE_HEADER_BYTES) / entryBytes);
+        this.flushedCount = Math.max(0, Math.min(entries, limit));
+        if (this.flushedCount === limit || !segment.sealed) return;
+      } catch {
+        this.flushedCount = 0;
+      }
+    }
+    this.close();
+    this.#file = pages.newFile();
+    this.openExisting(segment, limit, 'read');
+  }
+
   /** A place in `view` for `count` more entries in a row, to be filled by the caller. */
   reserve(count: number): number {
     const { entryBytes } = this.#options;

@@ -96,6 +96,7 @@ export class OpenSegment {
    * undefined means only that `locate` has to be asked.
    */
   recordAt(seq: number): LogRecord | undefined {
+    this.index.refresh();
     const ordinal = this.index.ordinalAtOrBelow(seq);
     if (ordinal === undefined || ordinal < 0) return undefined;
     const unit = this.#unitOf(ordinal);
@@ -140,17 +141,22 @@ export class OpenSegment {
    * is at or below it, or of the first unit.
    */
   async locate(seq: number): Promise<number> {
-    const hinted = this.#hintedStart(seq);
-    if (hinted !== undefined) return hinted.position;
+    this.index.refresh();
+    const hinted = this.#hintedStart(seq)?.position;
+    const marked = this.segment.marks?.atOrBelow(seq)?.position;
+    if (hinted !== undefined && (marked === undefined || this.index.covers(seq))) return hinted;
+    // From here it may be some way, and damage on it is none of the record's.
+    if (marked !== undefined) return this.#walkTo(seq, Math.max(marked, hinted ?? 0));
     if (seq <= this.segment.baseSeq) return FILE_HEADER_BYTES;
     await this.rebuildIndex();
     const rebuilt = this.#hintedStart(seq);
-    return rebuilt === undefined ? this.#walkTo(seq) : rebuilt.position;
+    return rebuilt === undefined ? this.#walkTo(seq, FILE_HEADER_BYTES) : rebuilt.position;
   }
 
-  async #walkTo(seq: number): Promise<number> {
-    let found = FILE_HEADER_BYTES;
-    await walkSegment(this.dat, this.segment, FILE_HEADER_BYTES, {
+  /** The position of the last unit whose base is at or below `seq`, from a unit's edge on. */
+  async #walkTo(seq: number, start: number): Promise<number> {
+    let found = start;
+    await walkSegment(this.dat, this.segment, start, {
       records: (_view, _at, unit) => {
         if (unit.baseSeq <= seq && unit.recordCount > 0) found = unit.position;
         return unit.baseSeq <= seq;
@@ -192,11 +198,14 @@ export class OpenSegment {
 
   /** The seq of the first readable record at or after `time`, or the segment's next seq. */
   async seqAt(time: Nanos): Promise<number> {
+    this.index.refresh();
+    const marked = this.segment.marks?.before(time) ?? FILE_HEADER_BYTES;
     let start = this.#hintedBefore(time);
     if (start === undefined) {
       await this.rebuildIndex();
       start = this.#hintedBefore(time) ?? FILE_HEADER_BYTES;
     }
+    start = Math.max(start, marked);
     let found: number | undefined;
     await walkSegment(this.dat, this.segment, start, {
       records: (view, at, unit) => {
@@ -215,7 +224,8 @@ export class OpenSegment {
    */
   #hintedBefore(time: Nanos): number | undefined {
     const { count } = this.index;
-    if (count !== this.segment.recordCount) return undefined;
+    // Beside another process that writes, the files may have the entries of the first records only.
+    if (count !== this.segment.recordCount && !this.#owner.readOnly) return undefined;
     let low = -1;
     let high = count;
     while (high - low > 1) {
@@ -230,6 +240,25 @@ export class OpenSegment {
     if (unit === undefined) return undefined;
     const first: Nanos = { hi: unit.timestampHi, lo: unit.timestampLo };
     return compareNanos(first, time) < 0 ? unit.position : undefined;
+  }
+
+  /**
+   * Where a window of about `count` records that ends before `to` begins: by the index when it can
+   * say, else by distance.
+   */
+  windowStart(to: number, count: number): number {
+    const { index } = this;
+    const { baseSeq, marks } = this.segment;
+    index.refresh();
+    const ordinal = index.ordinalAtOrBelow(to - 1);
+    if (ordinal === undefined) return Math.max(baseSeq, to - count);
+    const entry = ordinal < count ? undefined : index.entry(ordinal - count + 1);
+    const start = entry === undefined ? baseSeq : baseSeq + entry.seqDelta;
+    // Behind the end of an index that lags a window would be as long as the lag.
+    const lags = marks !== undefined && ordinal === index.count - 1 && !index.isComplete;
+    const marked = lags ? (marks.atOrBelow(to - 1)?.seq ?? baseSeq) : baseSeq;
+    // A hint that points forward would lead nowhere.
+    return start < to ? Math.max(start, marked) : baseSeq;
   }
 
   close(): void {

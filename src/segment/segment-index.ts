@@ -51,9 +51,16 @@ export class SegmentIndex {
   readonly #segment: Segment;
   readonly #idx: DerivedFile;
   readonly #ts: DerivedFile;
+  readonly #readOnly: boolean;
+  /** The state of the segment that the files were last looked at for. */
+  #seenCount: number;
+  #seenSealed: boolean;
 
   constructor(owner: IndexOwner, segment: Segment) {
     this.#segment = segment;
+    this.#readOnly = owner.readOnly;
+    this.#seenCount = segment.recordCount;
+    this.#seenSealed = segment.sealed;
     this.#idx = new DerivedFile({
       fs: owner.fs,
       path: segmentPath(segment, 'idx'),
@@ -87,6 +94,20 @@ export class SegmentIndex {
   giveUp(): void {
     this.#idx.unusable = true;
     this.#ts.unusable = true;
+  }
+
+  /**
+   * Beside another process that writes, takes up what it has added to the files; once for each
+   * state of the segment.
+   */
+  refresh(): void {
+    const { recordCount, sealed } = this.#segment;
+    if (!this.#readOnly || (recordCount === this.#seenCount && sealed === this.#seenSealed)) return;
+    this.#seenCount = recordCount;
+    this.#seenSealed = sealed;
+    if (recordCount === 0) return;
+    this.#idx.lookAgain(this.#segment, recordCount);
+    this.#ts.lookAgain(this.#segment, recordCount);
   }
 
   /** Whether both files have an entry for every record. */
@@ -176,6 +197,11 @@ export class SegmentIndex {
       else high = middle;
     }
     return low;
+  }
+
+  /** Whether idx goes as far as `seq`, so that what it leads to is the last unit at or below it. */
+  covers(seq: number): boolean {
+    return this.isComplete || (this.ordinalAtOrBelow(seq) ?? Infinity) < this.#idx.count - 1;
   }
 
   /** The derived files are being rebuilt up to `count` records; later ones wait in memory. */

@@ -3,6 +3,7 @@
  * up, and what anything in the file states about what was synced. It changes nothing on disk but,
  * when asked, the derived files, which it rebuilds on the way.
  */
+import { assert } from '../core/assert.js';
 import type { FailedCheck } from '../core/errors.js';
 import { ZERO_NANOS, type Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
@@ -77,6 +78,7 @@ export function segmentFromHeader(directory: string, header: FileHeader): Segmen
     lastChecksum: header.checksum,
     sealed: false,
     damage: undefined,
+    marks: undefined,
   };
 }
 
@@ -127,6 +129,37 @@ async function surveyed(
   };
 }
 
+export interface SegmentExtension {
+  readonly fileLength: number;
+  readonly failure: ScanFailure | undefined;
+  /** The highest `durableSeq` that the new frames state. */
+  readonly witness: number;
+  /** Where the last whole frame or seal begins; undefined when nothing was found. */
+  readonly lastUnitAt: number | undefined;
+  /** When the segment was found to be sealed, what was known of it without the seal. */
+  readonly beforeSeal:
+    { readonly segment: Segment; readonly lastUnitAt: number | undefined } | undefined;
+}
+
+/**
+ * Takes up what stands behind the last frame that is known of a segment, for a reader beside the
+ * writer: `segment` is moved on to the end of the last whole frame. Nothing on disk is changed.
+ */
+export async function extendSegment(
+  file: FileHandle,
+  segment: Segment,
+  owner: IndexOwner,
+): Promise<SegmentExtension> {
+  assert(owner.readOnly, 'only who may not write looks at a part of a segment');
+  segment.marks?.trim(segment.datLength);
+  const scanner = new Scanner(file, segment, owner);
+  const failure = await scanner.run();
+  segment.marks?.trim(segment.datLength);
+  const { fileLength, witness, lastUnitAt, beforeSeal } = scanner;
+  return { fileLength, failure, witness, lastUnitAt, beforeSeal };
+}
+
+/** Goes on from the end of what is known of the segment, which may be its header. */
 class Scanner {
   readonly segment: Segment;
   readonly fileLength: number;
@@ -134,6 +167,8 @@ class Scanner {
   readonly frameEnds: number[] = [];
   readonly frameNextSeqs: number[] = [];
   witness = 0;
+  lastUnitAt: number | undefined;
+  beforeSeal: SegmentExtension['beforeSeal'];
   readonly #file: FileHandle;
   #recordsInFrame = 0;
   #lastTimestamp: Nanos = ZERO_NANOS;
@@ -150,19 +185,19 @@ class Scanner {
 
   async run(): Promise<ScanFailure | undefined> {
     const { segment, fileLength: end } = this;
-    const chunks = new ChunkReader(this.#file, end, { ownBytes: false });
+    const chunks = new ChunkReader({ ownBytes: false });
     const parser = new UnitParser({
       nonce: segment.nonce,
-      position: FILE_HEADER_BYTES,
+      position: segment.datLength,
       end,
-      link: segment.headerChecksum,
-      nextSeq: segment.baseSeq,
+      link: segment.lastChecksum,
+      nextSeq: segment.nextSeq,
     });
-    let chunk = await chunks.read(parser.position, parser.needed);
+    let chunk = await chunks.read(this.#file, parser.position, parser.needed, end);
     for (;;) {
       const step = parser.step(chunk);
       if (step === 'more') {
-        chunk = await chunks.read(parser.position, parser.needed);
+        chunk = await chunks.read(this.#file, parser.position, parser.needed, end);
         continue;
       }
       if (step === 'end') return undefined;
@@ -185,6 +220,7 @@ class Scanner {
       return;
     }
     if (step === 'seal') {
+      this.beforeSeal = { segment: { ...segment }, lastUnitAt: this.lastUnitAt };
       segment.sealed = true;
       segment.nextSeq = unit.baseSeq;
       this.#endFrame(parser.position, unit.checksum);
@@ -192,6 +228,7 @@ class Scanner {
       return;
     }
     this.index?.add(chunk.view, at, unit);
+    segment.marks?.add(unit);
     this.#recordsInFrame += unit.recordCount;
     this.#lastTimestamp = lastTimestampOf(chunk.view, at, unit);
     this.witness = Math.max(this.witness, unit.durableSeq);
@@ -205,6 +242,7 @@ class Scanner {
   #endFrame(position: number, checksum: Checksum): void {
     const { segment } = this;
     segment.recordCount += this.#recordsInFrame;
+    this.lastUnitAt = segment.datLength;
     segment.datLength = position;
     segment.lastTimestamp = this.#lastTimestamp;
     segment.lastChecksum = checksum;

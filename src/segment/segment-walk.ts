@@ -29,7 +29,7 @@ export async function walkSegment(
   visitor: SegmentVisitor,
 ): Promise<void> {
   const { nonce, datLength: end } = segment;
-  const chunks = new ChunkReader(file, end, { ownBytes: false });
+  const chunks = new ChunkReader({ ownBytes: false });
   let parser = new UnitParser({
     nonce,
     position: start,
@@ -37,12 +37,12 @@ export async function walkSegment(
     link: start === FILE_HEADER_BYTES ? segment.headerChecksum : undefined,
     nextSeq: segment.baseSeq,
   });
-  let chunk = await chunks.read(parser.position, parser.needed);
+  let chunk = await chunks.read(file, parser.position, parser.needed, end);
   for (;;) {
     const step = parser.step(chunk);
     if (step === 'end' || step === 'seal') return;
     if (step === 'more') {
-      chunk = await chunks.read(parser.position, parser.needed);
+      chunk = await chunks.read(file, parser.position, parser.needed, end);
     } else if (step === 'records' && parser.unit !== undefined) {
       if (!visitor.records(chunk.view, parser.at, parser.unit)) return;
     } else if (step === 'failed') {
@@ -52,7 +52,7 @@ export async function walkSegment(
       const { position } = next;
       const nextSeq = Math.max(parser.nextSeq, next.baseSeq);
       parser = new UnitParser({ nonce, position, end, link: undefined, nextSeq });
-      chunk = await chunks.read(position, parser.needed);
+      chunk = await chunks.read(file, position, parser.needed, end);
     }
   }
 }

@@ -7,6 +7,7 @@ import { redexError, type RedexErrorOf } from '../core/errors.js';
 import type { Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
 import { segmentFileName, type SegmentFileKind } from '../format/file-name.js';
+import type { SeqMarks } from './seq-marks.js';
 
 /** Damage found when a segment was opened; reads that touch it fail with it. */
 interface SegmentDamage {
@@ -36,6 +37,8 @@ export interface Segment {
   lastChecksum: Checksum;
   sealed: boolean;
   damage: SegmentDamage | undefined;
+  /** Places in dat, kept by who looks at a segment that another process still writes. */
+  marks: SeqMarks | undefined;
 }
 
 export function segmentPath(segment: Segment, kind: SegmentFileKind): string {

@@ -45,6 +45,11 @@ export class ChannelDirectories {
     return `${this.#channels}/${encodeChannelName(name)}`;
   }
 
+  /** Whether anything has the place of this channel. */
+  isThere(name: string): boolean {
+    return this.#settings.fs.statSync(this.pathOf(name)) !== undefined;
+  }
+
   /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */
   has(name: string): boolean {
     const path = this.pathOf(name);
@@ -55,6 +60,18 @@ export class ChannelDirectories {
     if (present.kind === 'directory') return true;
     const message = `${path} is not a directory`;
     throw redexError('EXISTS', message, { kind: present.kind, resource: path });
+  }
+
+  /** The name of a channel that was listed. Throws CORRUPT, FORMAT_VERSION, IO. */
+  nameOf(found: ChannelDirectory): string {
+    if (found.name !== undefined) return found.name;
+    try {
+      const name = readNameOf(this.#settings.fs, found.path);
+      if (this.pathOf(name) !== found.path) throw corruption(found.path, 0, 'identity');
+      return name;
+    } catch (error) {
+      throw ioError('read', found.path, error, 'absent');
+    }
   }
 
   /** All of them, in no particular order. What no channel name leads to is left out. */
@@ -107,7 +124,7 @@ export class ChannelDirectories {
     const staging = `${this.#channels}/${NEW_NAME}/${drawName(this.#settings.runtime)}`;
     const directory = this.pathOf(name);
     try {
-      createChannel(this.#settings, { directory, staging, name, stored, firstSeq });
+      await createChannel(this.#settings, { directory, staging, name, stored, firstSeq });
     } catch (error) {
       this.#reclaimLeftOver(staging);
       throw ioError('create a channel', directory, error, 'absent');

@@ -2,12 +2,15 @@
  * The channels of a store that are open, each once. What is done to a channel as a whole - opening,
  * creating, deleting, renaming - happens one after the other for each name.
  */
-import { redexError, type RedexError } from '../core/errors.js';
+import { RedexError, redexError } from '../core/errors.js';
+import { settleAll } from '../core/settle-all.js';
+import { AppendSide } from '../channel/append-side.js';
 import type { SharedResources } from '../channel/channel-context.js';
+import type { ChannelCore } from '../channel/channel-core.js';
 import type { ChannelParts } from '../channel/channel-parts.js';
 import { Channel } from '../channel/channel.js';
 import { openingError } from '../channel/io-error.js';
-import { openChannel, refuseConflict } from '../channel/open-channel.js';
+import { followChannel, openChannel, refuseConflict } from '../channel/open-channel.js';
 import { storedWith, type ChannelOptions, type StoredChannelOptions } from '../channel/options.js';
 import type { ChannelSettings } from '../channel/settings.js';
 import type { ChannelDirectories } from './channel-directories.js';
@@ -20,7 +23,9 @@ const OPENING_AT_ONCE = 8;
 
 interface OpenEntry {
   readonly channel: Channel;
-  readonly parts: ChannelParts;
+  readonly core: ChannelCore;
+  /** Absent when the store is only looked at. */
+  readonly parts: ChannelParts | undefined;
 }
 
 export interface RegistryParts {
@@ -29,6 +34,7 @@ export interface RegistryParts {
   readonly defaults: StoredChannelOptions;
   readonly directories: ChannelDirectories;
   readonly health: StoreHealth;
+  readonly readOnly: boolean;
 }
 
 export class ChannelRegistry {
@@ -41,53 +47,99 @@ export class ChannelRegistry {
     this.#parts = parts;
   }
 
-  /** The parts of all channels that are open. */
-  get all(): ChannelParts[] {
-    return [...this.#open.values()].map(({ parts }) => parts);
+  /** Channels that are open. */
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** The parts of all channels that are open for writing. */
+  get writing(): ChannelParts[] {
+    return [...this.#open.values()].flatMap(({ parts }) => parts ?? []);
   }
 
   /** The open channel of this name, unless it is being closed. */
   find(name: string): OpenEntry | undefined {
     const entry = this.#open.get(name);
-    return entry === undefined || entry.parts.isClosing ? undefined : entry;
+    return entry === undefined || entry.core.isClosing ? undefined : entry;
   }
 
   /** See Redex.channel. */
   async channel(name: string, options: ChannelOptions): Promise<Channel> {
-    const present = this.find(name);
+    const { health, readOnly } = this.#parts;
+    const present = readOnly ? undefined : this.find(name);
     if (present !== undefined) {
-      refuseConflict(name, present.parts.context.stored, options);
+      refuseConflict(name, present.core.context.stored, options);
       return present.channel;
     }
     return this.#locks.run([name], async () => {
-      this.#parts.health.requireWritable();
+      health.requireOpen();
+      if (!readOnly) health.requireWritable();
+      else await this.#dropIfGone(name);
       const opened = this.find(name);
       if (opened === undefined) return this.#openOrCreate(name, options);
-      refuseConflict(name, opened.parts.context.stored, options);
+      refuseConflict(name, opened.core.context.stored, options);
       return opened.channel;
     });
   }
 
-  async #openOrCreate(name: string, options: ChannelOptions): Promise<Channel> {
-    const { directories, defaults, settings, shared } = this.#parts;
-    await this.#closed(name);
-    const directory = directories.pathOf(name);
-    if (!this.#has(name)) {
-      if (options.createIfMissing === false) throw notFound(name);
-      await directories.create(name, storedWith(options, defaults), options.firstSeq ?? 0);
+  /** Another process may have deleted a channel, and made a new one of the same name. */
+  async #dropIfGone(name: string): Promise<void> {
+    const entry = this.find(name);
+    try {
+      await entry?.core.look();
+    } catch (error) {
+      if (!RedexError.is(error, 'NOT_FOUND')) throw error;
+      await entry?.core.close();
     }
-    const place = { directory, name, isNameSynced: true };
-    const onClosed = (): void => this.#forget(name, parts);
-    const parts = await this.#opening.run(() =>
-      openChannel(place, options, settings, shared, onClosed),
-    );
-    const channel = new Channel(parts);
-    this.#open.set(name, { channel, parts });
-    return channel;
   }
 
-  #forget(name: string, parts: ChannelParts): void {
-    if (this.#open.get(name)?.parts === parts) this.#open.delete(name);
+  /**
+   * Runs `work` on a channel that is there, opened for it if it is not open. Nobody deletes or
+   * renames it meanwhile.
+   */
+  use<T>(name: string, work: (parts: ChannelParts) => Promise<T>): Promise<T> {
+    return this.#locks.run([name], async () => {
+      const present = this.find(name)?.parts;
+      if (present !== undefined) return work(present);
+      await this.#openOrCreate(name, { createIfMissing: false });
+      const opened = this.find(name)?.parts;
+      if (opened === undefined) throw notFound(name);
+      try {
+        return await work(opened);
+      } finally {
+        await opened.close();
+      }
+    });
+  }
+
+  async #openOrCreate(name: string, options: ChannelOptions): Promise<Channel> {
+    const { directories, defaults, readOnly } = this.#parts;
+    await this.#closed(name);
+    if (!this.#has(name)) {
+      if (readOnly || options.createIfMissing === false) throw notFound(name);
+      await directories.create(name, storedWith(options, defaults), options.firstSeq ?? 0);
+    }
+    const entry = await this.#opening.run(() => this.#openEntry(name, options));
+    this.#open.set(name, entry);
+    return entry.channel;
+  }
+
+  async #openEntry(name: string, options: ChannelOptions): Promise<OpenEntry> {
+    const { directories, settings, shared, readOnly } = this.#parts;
+    const place = { directory: directories.pathOf(name), name, isNameSynced: true };
+    const onClosed = (): void => this.#forget(name, core);
+    let core: ChannelCore;
+    if (readOnly) {
+      core = await followChannel(place, options, settings, shared, onClosed);
+      return { channel: new Channel(core), core, parts: undefined };
+    }
+    const parts = await openChannel(place, options, settings, shared, onClosed);
+    core = parts;
+    return { channel: new Channel(core, new AppendSide(parts)), core, parts };
+  }
+
+  #forget(name: string, core: ChannelCore): void {
+    if (this.#open.get(name)?.core === core) this.#open.delete(name);
   }
 
   #has(name: string): boolean {
@@ -102,7 +154,7 @@ export class ChannelRegistry {
   /** Waits until a channel that is being closed is closed. */
   async #closed(name: string): Promise<void> {
     try {
-      await this.#open.get(name)?.parts.close();
+      await this.#open.get(name)?.core.close();
     } catch {
       // Whoever closed it was told.
     }
@@ -146,21 +198,14 @@ export class ChannelRegistry {
 
   /** No channel of the store takes work any more. */
   poison(path: string, cause: unknown): void {
-    for (const { worker } of this.all) worker.poison(path, cause);
+    for (const { worker } of this.writing) worker.poison(path, cause);
   }
 
   /** Closes all channels. Rejects with the first error, after all are closed. */
   async close(): Promise<void> {
     await this.#locks.idle();
-    await settleAll(this.all.map((parts) => parts.close()));
+    await settleAll([...this.#open.values()].map(({ core }) => core.close()));
   }
-}
-
-/** Waits for all of them, then rejects with the first error if there is any. */
-export async function settleAll(work: readonly Promise<unknown>[]): Promise<void> {
-  const results = await Promise.allSettled(work);
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
 }
 
 function notFound(name: string): RedexError {

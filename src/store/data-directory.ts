@@ -25,7 +25,7 @@ import {
 } from '../format/store-manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
-import { parentOf, readWholeFile, writeWholeFile } from '../fs/whole-file.js';
+import { parentOf, readWholeFile, writeWholeFileSync } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
 import { drawName } from './drawn-name.js';
 import { StoreLock } from './store-lock.js';
@@ -67,7 +67,7 @@ export function takeDataDirectory(
   const path = existingDirectory(fs, directory);
   const isNew = path === undefined || isUnfinished(fs, path);
   if (isNew && !createIfMissing) throw notFound(directory);
-  const place = path ?? createDirectories(fs, absolute(directory));
+  const place = path ?? createDirectories(fs, absolutePath(directory));
   const lock = StoreLock.take(fs, place);
   try {
     const manifest = isUnfinished(fs, place)
@@ -81,14 +81,14 @@ export function takeDataDirectory(
   }
 }
 
-function absolute(directory: string): string {
+export function absolutePath(directory: string): string {
   // The working directory may change while the store is open.
   return resolve(directory).replaceAll(sep, '/');
 }
 
 /** The real path of a directory; undefined when there is nothing. Throws EXISTS for a file. */
 function existingDirectory(fs: FileSystem, directory: string): string | undefined {
-  const path = absolute(directory);
+  const path = absolutePath(directory);
   const present = fs.statSync(path);
   if (present === undefined) return undefined;
   const real = fs.realpathSync(path).replaceAll(sep, '/');
@@ -135,21 +135,37 @@ function isEmptyWork(fs: FileSystem, directory: string, name: string): boolean {
   });
 }
 
-/** Makes a store of an empty directory; redex.json comes last and makes it one. */
+/** Makes a store of an empty directory. */
 function createStore(settings: ChannelSettings, directory: string): StoreManifest {
   const { fs, runtime } = settings;
   const manifest: StoreManifest = { storeId: drawName(runtime), created: runtime.now() };
+  makeChannelsDirectory(fs, directory);
+  finishStore(fs, directory, manifest);
+  return manifest;
+}
+
+function makeChannelsDirectory(fs: FileSystem, directory: string): string {
   const channels = `${directory}/${CHANNELS_NAME}`;
   if (fs.statSync(channels) === undefined) fs.mkdirSync(channels);
   makeWorkDirectories(fs, channels);
+  return channels;
+}
+
+/** A directory that will be a store, for somebody else to fill. Returns where channels go. */
+export function makeStoreDirectories(fs: FileSystem, directory: string): string {
+  return makeChannelsDirectory(fs, createDirectories(fs, directory));
+}
+
+/** Syncs what is there and adds the redex.json that makes a store of it. */
+export function finishStore(fs: FileSystem, directory: string, manifest: StoreManifest): void {
+  fs.syncDirectorySync(`${directory}/${CHANNELS_NAME}`);
   fs.syncDirectorySync(directory);
   const temporary = `${directory}/${STORE_MANIFEST_TEMPORARY_NAME}`;
   if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
-  writeWholeFile(fs, temporary, encodeStoreManifest(manifest));
+  writeWholeFileSync(fs, temporary, encodeStoreManifest(manifest));
   fs.renameSync(temporary, `${directory}/${STORE_MANIFEST_NAME}`);
   fs.syncDirectorySync(directory);
   syncParent(fs, directory);
-  return manifest;
 }
 
 /**

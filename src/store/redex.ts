@@ -2,10 +2,17 @@
  * Redex: a data directory that is open. Holds the lock, knows which channels are open, and does
  * what concerns channels as a whole. Users open it once in a process and pass it on.
  */
+import { settleAll } from '../core/settle-all.js';
 import type { Channel } from '../channel/channel.js';
 import { checkChannelOptions, checkName, type ChannelOptions } from '../channel/options.js';
-import { settleAll } from './channel-registry.js';
-import type { RedexOptions } from './store-options.js';
+import { backUpStore, type BackupReport } from './backup.js';
+import {
+  checkListOptions,
+  listChannels,
+  type ChannelInfo,
+  type ChannelListOptions,
+} from './channel-list.js';
+import { checkDirectory, type RedexOptions } from './store-options.js';
 import { openStore, type StoreParts } from './store-parts.js';
 
 export interface RedexStats {
@@ -61,6 +68,16 @@ export class Redex {
     return this.#parts.registry.channel(name, options);
   }
 
+  /**
+   * Iterates over the channels that are there when it starts, sorted by name, as JavaScript
+   * compares strings. Those that are deleted meanwhile are left out.
+   */
+  channels(options: ChannelListOptions = {}): AsyncIterableIterator<ChannelInfo> {
+    checkListOptions(options);
+    this.#parts.health.requireOpen();
+    return listChannels(this.#parts, options.prefix ?? '');
+  }
+
   /** Whether there is a channel of this name. */
   async hasChannel(name: string): Promise<boolean> {
     checkName(name);
@@ -92,7 +109,18 @@ export class Redex {
   /** Resolves when everything appended to any channel before the call is synced. */
   async sync(): Promise<void> {
     this.#parts.health.requireWritable();
-    await settleAll(this.#parts.registry.all.map((parts) => parts.syncAll()));
+    await settleAll(this.#parts.registry.writing.map((parts) => parts.syncAll()));
+  }
+
+  /**
+   * Copies the store into a directory that is missing or empty, while everything goes on. Each
+   * channel is copied as it was synced at some moment of the call; finished segments get a second
+   * name where the file system allows it, and then cost no space. The copy is a store of its own.
+   */
+  async backup(directory: string): Promise<BackupReport> {
+    checkDirectory(directory);
+    this.#parts.health.requireWritable();
+    return backUpStore(this.#parts, directory);
   }
 
   /** What the store is made of, as it is now. */
@@ -106,7 +134,7 @@ export class Redex {
       created: manifest.created,
       readOnly: lock === undefined,
       channels: directories.list().length,
-      openChannels: registry.all.length,
+      openChannels: registry.openCount,
       openFiles: shared.files.count,
       maxOpenFiles: shared.files.limit,
     };

@@ -32,11 +32,15 @@ const KNOWN: ReadonlySet<string> = new Set([
   'createIfMissing',
 ]);
 
+export function checkDirectory(directory: unknown): asserts directory is string {
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
+    throw new TypeError('a directory must be a non-empty string without NUL');
+  }
+}
+
 /** Throws TypeError or RangeError for what cannot be meant. */
 export function checkRedexOptions(directory: unknown, options: RedexOptions): void {
-  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
-    throw new TypeError('a data directory must be a non-empty string without NUL');
-  }
+  checkDirectory(directory);
   checkKnown(options, KNOWN);
   checkStored(options);
   checkSettings(options);

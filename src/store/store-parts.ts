@@ -45,7 +45,14 @@ function assemble(
   const health = new StoreHealth(path, lock === undefined, settings.logger);
   const directories = new ChannelDirectories(settings, health, path);
   const defaults = channelDefaults(options);
-  const registry = new ChannelRegistry({ settings, shared, defaults, directories, health });
+  const registry = new ChannelRegistry({
+    settings,
+    shared,
+    defaults,
+    directories,
+    health,
+    readOnly: lock === undefined,
+  });
   health.onPoisoned = (at, cause) => registry.poison(at, cause);
   if (lock !== undefined) directories.takeUp();
   return { place, settings, shared, health, directories, registry };

@@ -9,7 +9,6 @@ import { describe, expect, test } from 'vitest';
 import { RedexError } from '../../src/core/errors.js';
 import type { FileSystem } from '../../src/fs/file-system.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
-import { writeWholeFile } from '../../src/fs/whole-file.js';
 import { Redex, type RedexOptions } from '../../src/index.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import { rejection } from '../support/channel-kit.js';
@@ -19,8 +18,12 @@ import { treeOf } from '../support/tree.js';
 const DATA = '/data';
 const text = readFileSync(join(repository, 'docs/store.md'), 'utf8');
 
-const put = (fs: FileSystem, path: string, content = 'x'): void =>
-  writeWholeFile(fs, path, new TextEncoder().encode(content));
+function put(fs: FileSystem, path: string, content = 'x'): void {
+  const bytes = new TextEncoder().encode(content);
+  const file = fs.openSync(path, 'create');
+  file.writeSync(bytes, 0, bytes.byteLength, 0);
+  file.closeSync();
+}
 
 /** A data directory with one channel, closed. */
 async function storeOn(fs: FileSystem): Promise<void> {

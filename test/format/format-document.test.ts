@@ -1,14 +1,16 @@
 /**
  * Goal: FORMAT.md and the code say the same.
- * Method: every example of the document has an input as JSON and its bytes as a hex dump. The
- * input is encoded and compared with the dump, the dump is decoded and compared with the input,
- * and the examples that make up one file are read as one file. Of the tables, each constant is
- * compared with the code's, and each list of fields is checked for gaps.
+ * Method: every example of the document has an input as JSON and its bytes as a hex dump, or as
+ * text where they are that. The input is encoded and compared with the dump, the dump is decoded
+ * and compared with the input, and the examples that make up one file are read as one file. Of the
+ * tables, each constant is compared with the code's, each name of a channel is encoded, and each
+ * list of fields is checked for gaps.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { nanosFromBigint, type Nanos } from '../../src/core/nanos.js';
 import { UNSAFE, viewOf } from '../../src/format/bytes.js';
+import { decodeChannelEntry, encodeChannelName } from '../../src/format/channel-name.js';
 import {
   CLEAN_FILE_BYTES,
   cleanSlotPosition,
@@ -27,6 +29,7 @@ import {
   writeIndexEntry,
 } from '../../src/format/index-entry.js';
 import { decodeManifest, encodeManifest } from '../../src/format/manifest.js';
+import { decodeStoreManifest, encodeStoreManifest } from '../../src/format/store-manifest.js';
 import { BLOCK_HEADER_BYTES, decodeUnitHeader } from '../../src/format/unit.js';
 import {
   contentOf,
@@ -230,6 +233,30 @@ describe('the examples', () => {
   });
 });
 
+describe('the examples that are text', () => {
+  const textOf = (name: string): string => (examples.get(`text ${name}`) ?? []).join('\n');
+
+  test('are these', () => {
+    const names = [...examples.keys()].filter((key) => key.startsWith('text '));
+    expect(names).toEqual(['text entry-hashed', 'text store-manifest']);
+  });
+
+  test('store-manifest is encoded to the text of the document, and decoded to its input', () => {
+    const input = inputOf('store-manifest');
+    const manifest = { storeId: input['storeId'] as string, ...numbers(input, 'created') };
+    const text = `${textOf('store-manifest')}\n`;
+    expect(Buffer.from(encodeStoreManifest(manifest)).toString()).toBe(text);
+    const bytes = new TextEncoder().encode(text);
+    expect(valueOf(decodeStoreManifest(bytes))).toEqual(manifest);
+  });
+
+  test('entry-hashed is that of its name', () => {
+    const entry = textOf('entry-hashed');
+    expect(encodeChannelName(inputOf('entry-hashed')['name'] as string)).toBe(entry);
+    expect(decodeChannelEntry(entry)).toEqual({ kind: 'hashed' });
+  });
+});
+
 describe('the file that the examples make up', () => {
   const blocks = encodeExample('frame-blocks');
   blocks.set(bytesOf('frame-blocks'));
@@ -294,6 +321,17 @@ function tables(title: string): string[][][] {
 }
 
 describe('the tables', () => {
+  test('of names and their entries is so, in both directions', () => {
+    const rows = tables('JSON of the name').flat();
+    expect(rows.length).toBeGreaterThan(10);
+    for (const row of rows) {
+      const [json = '', entry = ''] = row.map((cell) => cell.replaceAll('`', ''));
+      const name = JSON.parse(json) as string;
+      expect([json, encodeChannelName(name)]).toEqual([json, entry]);
+      expect(decodeChannelEntry(entry)).toEqual({ kind: 'name', name });
+    }
+  });
+
   test('of constants names all of the code, with their values', async () => {
     const inCode = new Map<string, unknown>();
     for (const name of readdirSync(SOURCES).filter((file) => file.endsWith('.ts'))) {

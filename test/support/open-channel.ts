@@ -3,6 +3,7 @@
  * does. It is created when there is nothing of that name.
  */
 import { openChannel } from '../../src/channel/open-channel.js';
+import { AppendSide } from '../../src/channel/append-side.js';
 import { Channel } from '../../src/channel/channel.js';
 import { SharedResources } from '../../src/channel/channel-context.js';
 import { createChannel } from '../../src/channel/create-channel.js';
@@ -35,20 +36,21 @@ export async function openChannelIn(
   checkSettings(rest);
   const settings = settingsOf(options);
   try {
-    ensureChannel(directory, options, settings);
+    await ensureChannel(directory, options, settings);
   } catch (error) {
     throw openingError(directory, error);
   }
   const place = { directory, name: options.name, isNameSynced: false };
   const shared = new SharedResources(settings.maxOpenFiles);
-  return new Channel(await openChannel(place, stored, settings, shared));
+  const parts = await openChannel(place, stored, settings, shared);
+  return new Channel(parts, new AppendSide(parts));
 }
 
-function ensureChannel(
+async function ensureChannel(
   directory: string,
   options: OpenChannelOptions,
   settings: ChannelSettings,
-): void {
+): Promise<void> {
   const { fs } = settings;
   const parent = directory.slice(0, directory.lastIndexOf('/'));
   if (fs.statSync(directory) === undefined) {
@@ -56,13 +58,14 @@ function ensureChannel(
     const staging = `${directory}.new`;
     if (fs.statSync(staging) !== undefined) removeTree(fs, staging);
     const name = options.name ?? directory.slice(parent.length + 1);
-    createChannel(settings, {
+    await createChannel(settings, {
       directory,
       staging,
       name,
       stored: storedWith(options, DEFAULT_STORED),
       firstSeq: options.firstSeq ?? 0,
     });
+    fs.syncDirectorySync(parent === '' ? '/' : parent);
   }
 }
 

@@ -1,0 +1,87 @@
+/**
+ * A copy of a channel while it goes on being written to. Finished segments get a second name where
+ * the file system allows it, because nobody ever writes to them again; everything else is copied
+ * (RULES G3). What is copied is a state that was synced here, and is synced there.
+ */
+import { CLEAN_FILE_BYTES, encodeCleanMark, cleanSlotPosition } from '../format/clean-mark.js';
+import { encodeConfig } from '../format/config.js';
+import {
+  CLEAN_MARK_NAME,
+  CONFIG_NAME,
+  generationName,
+  MANIFEST_NAME,
+  segmentFileName,
+  type SegmentFileKind,
+} from '../format/file-name.js';
+import { encodeManifest } from '../format/manifest.js';
+import { copyFile, linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
+import { writeWholeFileSync } from '../fs/whole-file.js';
+import type { Segment } from '../segment/segment.js';
+import { cleanMarkOf, configBody } from './channel-files.js';
+import type { ChannelParts } from './channel-parts.js';
+
+/** Makes `directory` a channel like this one as it is after a sync. Its parent exists. */
+export async function backUpChannel(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
+  await parts.syncAll();
+  const { context, manifest, unsynced } = parts;
+  const { fs, channelId, name, created, stored } = context;
+  // From here to the first await nothing is appended: this is the state that is copied.
+  const unfinished = new Set<Segment>(unsynced.sealed.map(({ segment }) => segment));
+  const segments = parts.chain.all.map((segment) => ({ live: segment, state: { ...segment } }));
+  const generation = `${directory}/${generationName(manifest.generation)}`;
+  fs.mkdirSync(directory);
+  fs.mkdirSync(generation);
+  let copied: CopiedBytes = { linkedBytes: 0, copiedBytes: 0 };
+  for (const [i, { live, state }] of segments.entries()) {
+    const isFinished = i < segments.length - 1 && state.sealed && !unfinished.has(live);
+    const more = await copySegment(parts, state, generation, isFinished);
+    copied = sum(copied, more);
+  }
+  fs.syncDirectorySync(generation);
+  const body = configBody(name, created, stored);
+  writeWholeFileSync(fs, `${directory}/${CONFIG_NAME}`, encodeConfig({ channelId, body }));
+  const last = segments.at(-1)?.state;
+  const marks = new Uint8Array(CLEAN_FILE_BYTES);
+  if (last !== undefined) {
+    const mark = cleanMarkOf(last, channelId, manifest.generation, 1);
+    marks.set(encodeCleanMark(mark), cleanSlotPosition(mark.counter));
+  }
+  writeWholeFileSync(fs, `${directory}/${CLEAN_MARK_NAME}`, marks);
+  writeWholeFileSync(fs, `${directory}/${MANIFEST_NAME}`, encodeManifest(manifest));
+  fs.syncDirectorySync(directory);
+  return copied;
+}
+
+async function copySegment(
+  parts: ChannelParts,
+  segment: Segment,
+  generation: string,
+  isFinished: boolean,
+): Promise<CopiedBytes> {
+  const { fs } = parts.context;
+  const place = (kind: SegmentFileKind): [from: string, to: string] => {
+    const file = segmentFileName(segment.baseSeq, kind);
+    return [`${segment.directory}/${file}`, `${generation}/${file}`];
+  };
+  const [from, to] = place('dat');
+  if (!isFinished) {
+    const copiedBytes = await copyFile(fs, from, to, segment.datLength);
+    return { linkedBytes: 0, copiedBytes };
+  }
+  let copied = await linkOrCopy(fs, from, to);
+  for (const kind of ['idx', 'ts'] as const) {
+    const [derived, target] = place(kind);
+    // A missing one is rebuilt from dat when it is needed.
+    if (fs.statSync(derived) !== undefined) {
+      copied = sum(copied, await linkOrCopy(fs, derived, target));
+    }
+  }
+  return copied;
+}
+
+function sum(a: CopiedBytes, b: CopiedBytes): CopiedBytes {
+  return {
+    linkedBytes: a.linkedBytes + b.linkedBytes,
+    copiedBytes: a.copiedBytes + b.copiedBytes,
+  };
+}

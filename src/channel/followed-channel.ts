@@ -1,0 +1,160 @@
+/**
+ * A channel that another process may be writing to. Every read looks again before it begins; while
+ * tails wait, it looks by a timer, less often the longer nothing comes.
+ */
+import { RedexError } from '../core/errors.js';
+import type { Cancel } from '../core/runtime.js';
+import type { Manifest } from '../format/manifest.js';
+import type { ChannelContext } from './channel-context.js';
+import type { ChannelCore } from './channel-core.js';
+import { ChannelFollower } from './channel-follower.js';
+import type { Health } from './health.js';
+import { ioError } from './io-error.js';
+import type { RecordReader } from './record-reader.js';
+import type { SegmentChain } from './segment-chain.js';
+import { TailHub, type TailSource } from './tail-hub.js';
+
+/** Between two looks for tails that wait, while records come and when none do. */
+const SHORTEST_DELAY_MS = 10;
+const LONGEST_DELAY_MS = 200;
+
+export class FollowedChannel implements ChannelCore {
+  readonly context: ChannelContext;
+  readonly tails: TailHub;
+  readonly #follower: ChannelFollower;
+  readonly #onClosed: () => void;
+  #closing: Promise<void> | undefined;
+  #isAwaited = false;
+  #delayMs = SHORTEST_DELAY_MS;
+  #cancelTimer: Cancel | undefined;
+  /** Why the last look of the timer failed. */
+  #failure: RedexError | undefined;
+  /** What the tails know of. */
+  #shownSeq: number;
+  #shownManifest: Manifest;
+
+  private constructor(context: ChannelContext, follower: ChannelFollower, onClosed: () => void) {
+    this.context = context;
+    this.#follower = follower;
+    this.#onClosed = onClosed;
+    this.#shownSeq = follower.visibleSeq;
+    this.#shownManifest = follower.manifest;
+    follower.reader.beforeRead = (): Promise<void> => this.look();
+    this.tails = new TailHub(follower.reader, this.#tailSource(), context.settings.runtime);
+  }
+
+  /** Rejects with NOT_FOUND, CORRUPT, FORMAT_VERSION, IO. */
+  static async open(context: ChannelContext, onClosed: () => void): Promise<FollowedChannel> {
+    return new FollowedChannel(context, await ChannelFollower.open(context), onClosed);
+  }
+
+  get manifest(): Manifest {
+    return this.#follower.manifest;
+  }
+
+  get health(): Health {
+    return this.#follower.health;
+  }
+
+  get chain(): SegmentChain {
+    return this.#follower.chain;
+  }
+
+  get reader(): RecordReader {
+    return this.#follower.reader;
+  }
+
+  get visibleSeq(): number {
+    return this.#follower.visibleSeq;
+  }
+
+  get durableSeq(): number {
+    return this.#follower.durableSeq;
+  }
+
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  async look(): Promise<void> {
+    await this.#follower.look();
+    this.#tellTails();
+  }
+
+  #tellTails(): void {
+    const { manifest, visibleSeq } = this.#follower;
+    const before = this.#shownManifest;
+    const isOther =
+      manifest.generation !== before.generation ||
+      manifest.recoveryEpoch !== before.recoveryEpoch ||
+      visibleSeq < this.#shownSeq;
+    const isMore = visibleSeq > this.#shownSeq;
+    this.#shownManifest = manifest;
+    this.#shownSeq = visibleSeq;
+    if (isOther) this.tails.reset();
+    else if (isMore) this.tails.onProgress();
+  }
+
+  #tailSource(): TailSource {
+    const manifest = (): Manifest => this.manifest;
+    const visibleSeq = (): number => this.visibleSeq;
+    const failure = (): RedexError | undefined => this.#failure;
+    return {
+      get firstSeq() {
+        return manifest().firstSeq;
+      },
+      get visibleSeq() {
+        return visibleSeq();
+      },
+      get failure() {
+        return failure();
+      },
+      look: () => this.look(),
+      onWaiting: () => {
+        this.#isAwaited = true;
+        this.#failure = undefined;
+        if (this.#cancelTimer === undefined) this.#lookLater(SHORTEST_DELAY_MS);
+      },
+      onIdle: () => {
+        this.#isAwaited = false;
+      },
+    };
+  }
+
+  #lookLater(delayMs: number): void {
+    if (!this.#isAwaited || this.isClosing) return;
+    this.#delayMs = delayMs;
+    const { runtime } = this.context.settings;
+    this.#cancelTimer = runtime.schedule(() => void this.#onTimer(), delayMs);
+  }
+
+  async #onTimer(): Promise<void> {
+    const before = this.visibleSeq;
+    let delayMs = Math.min(2 * this.#delayMs, LONGEST_DELAY_MS);
+    if (this.#isAwaited) {
+      try {
+        await this.look();
+        if (this.visibleSeq !== before) delayMs = SHORTEST_DELAY_MS;
+      } catch (error) {
+        const { directory } = this.context;
+        this.#failure = RedexError.is(error) ? error : ioError('read', directory, error, 'absent');
+        this.tails.onProgress();
+      }
+    }
+    this.#cancelTimer = undefined;
+    this.#lookLater(delayMs);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#follower.close();
+    this.tails.onProgress();
+    this.#onClosed();
+  }
+}

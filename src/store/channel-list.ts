@@ -1,0 +1,142 @@
+/**
+ * The list of channels. One that is not open is only looked at: nothing is recovered, nothing is
+ * changed, and no descriptor stays open. One that is damaged does not hide the others.
+ */
+import { RedexError } from '../core/errors.js';
+import type { ChannelCore } from '../channel/channel-core.js';
+import { followChannel } from '../channel/open-channel.js';
+import type { StoredChannelOptions } from '../channel/options.js';
+import { checkKnown } from '../channel/option-checks.js';
+import type { ChannelDirectory } from './channel-directories.js';
+import type { StoreParts } from './store-parts.js';
+
+export interface ChannelListOptions {
+  /** Only channels whose names begin with it. Default: all. */
+  readonly prefix?: string | undefined;
+}
+
+/** A channel that can be read. */
+interface ReadableChannelInfo {
+  readonly name: string;
+  readonly firstSeq: number;
+  /** End of what readers see. */
+  readonly nextSeq: number;
+  readonly count: number;
+  /** Bytes of the dat files. */
+  readonly sizeBytes: number;
+  readonly options: StoredChannelOptions;
+  /** Unix milliseconds of its creation. */
+  readonly created: number;
+  /** This process has it open. */
+  readonly isOpen: boolean;
+  readonly error?: undefined;
+}
+
+/** A channel of which nothing more can be said. */
+interface DamagedChannelInfo {
+  /** Its name; the path of its directory when not even the name can be read. */
+  readonly name: string;
+  readonly firstSeq?: undefined;
+  readonly nextSeq?: undefined;
+  readonly count?: undefined;
+  readonly sizeBytes?: undefined;
+  readonly options?: undefined;
+  readonly created?: undefined;
+  readonly isOpen: false;
+  /** CORRUPT, FORMAT_VERSION or IO: what opening it would reject with. */
+  readonly error: RedexError;
+}
+
+export type ChannelInfo = ReadableChannelInfo | DamagedChannelInfo;
+
+const KNOWN: ReadonlySet<string> = new Set(['prefix']);
+
+export function checkListOptions(options: ChannelListOptions): void {
+  checkKnown(options, KNOWN);
+  if (options.prefix !== undefined && typeof options.prefix !== 'string') {
+    throw new TypeError('prefix must be a string');
+  }
+}
+
+/** See Redex.channels. */
+export async function* listChannels(
+  parts: StoreParts,
+  prefix: string,
+): AsyncGenerator<ChannelInfo, undefined> {
+  for (const found of sortedChannels(parts, prefix)) {
+    parts.health.requireOpen();
+    const info = 'error' in found ? found : await lookAt(parts, found.name);
+    if (info !== undefined) yield info;
+  }
+}
+
+interface NamedChannel {
+  readonly name: string;
+}
+
+function sortedChannels(
+  { directories }: StoreParts,
+  prefix: string,
+): (NamedChannel | DamagedChannelInfo)[] {
+  const found: (NamedChannel | DamagedChannelInfo)[] = [];
+  for (const directory of directories.list()) {
+    const named = nameOf(directory, (from) => directories.nameOf(from));
+    if (named !== undefined && (named.name.startsWith(prefix) || 'error' in named)) {
+      found.push(named);
+    }
+  }
+  return found.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+}
+
+/** Undefined for one that is gone. */
+function nameOf(
+  directory: ChannelDirectory,
+  read: (directory: ChannelDirectory) => string,
+): NamedChannel | DamagedChannelInfo | undefined {
+  try {
+    return { name: read(directory) };
+  } catch (error) {
+    if (!RedexError.is(error)) throw error;
+    return { name: directory.path, isOpen: false, error };
+  }
+}
+
+/** Undefined for one that was deleted since the list began. */
+async function lookAt(parts: StoreParts, name: string): Promise<ChannelInfo | undefined> {
+  const { registry, directories } = parts;
+  const open = registry.find(name);
+  try {
+    if (open === undefined) return await registry.exclusively(name, () => peek(parts, name));
+    await open.core.look();
+    return infoOf(open.core, true);
+  } catch (error) {
+    if (!RedexError.is(error)) throw error;
+    const isGone = RedexError.is(error, 'NOT_FOUND') || !directories.isThere(name);
+    return isGone ? undefined : { name, isOpen: false, error };
+  }
+}
+
+async function peek(parts: StoreParts, name: string): Promise<ChannelInfo> {
+  const { directories, settings, shared } = parts;
+  const place = { directory: directories.pathOf(name), name, isNameSynced: true };
+  const core = await followChannel(place, {}, settings, shared, () => undefined);
+  try {
+    return infoOf(core, false);
+  } finally {
+    await core.close();
+  }
+}
+
+function infoOf(core: ChannelCore, isOpen: boolean): ChannelInfo {
+  const { context, manifest, visibleSeq, chain } = core;
+  return {
+    name: context.name,
+    firstSeq: manifest.firstSeq,
+    nextSeq: visibleSeq,
+    count: chain.recordCount,
+    sizeBytes: chain.byteCount,
+    options: context.stored,
+    created: context.created,
+    isOpen,
+  };
+}
