@@ -193,22 +193,12 @@ export async function createChannelDirectory(fs: FileSystem, birth: ChannelBirth
   const generation = `${staging}/${generationName(manifest.generation)}`;
   fs.mkdirSync(staging);
   fs.mkdirSync(generation);
-  createCleanFile(fs, staging);
   await settleAll([
     fs.syncDirectory(generation),
     writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config)),
+    writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES)),
     writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest)),
   ]);
   await fs.syncDirectory(staging);
   fs.renameSync(staging, directory);
-}
-
-/** Room for clean marks. Not synced: a file without a mark says as little as no file. */
-function createCleanFile(fs: FileSystem, directory: string): void {
-  const file = fs.openSync(`${directory}/${CLEAN_MARK_NAME}`, 'create');
-  try {
-    writeAllSync(file, new Uint8Array(CLEAN_FILE_BYTES), CLEAN_FILE_BYTES, 0);
-  } finally {
-    file.closeSync();
-  }
 }

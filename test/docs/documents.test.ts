@@ -199,6 +199,11 @@ describe('docs/options.md', () => {
   });
 });
 
+test('docs/reading.md lists what tails take', () => {
+  const rows = table('docs/reading.md', 'option');
+  expect(column(rows, 'option')).toEqual(interfaceOf('src/channel/tail-options.ts', 'TailOptions'));
+});
+
 describe('docs/recovery.md', () => {
   const path = 'src/channel/recovery-report.ts';
   const doc = 'docs/recovery.md';
