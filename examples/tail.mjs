@@ -1,6 +1,7 @@
-import { openChannel } from 'redexlog';
+import { Redex } from 'redexlog';
 
-const channel = await openChannel('./data/chat');
+const redex = await Redex.open('./data');
+const channel = await redex.channel('chat');
 await channel.append('hello');
 
 const reading = (async () => {
@@ -12,5 +13,5 @@ const reading = (async () => {
 
 await channel.append('anybody there?');
 await channel.append('bye');
-await channel.close(); // what was appended before is still delivered to a tail that keeps up
+await redex.close(); // what was appended before is still delivered to a tail that keeps up
 await reading;

@@ -214,7 +214,7 @@ export class ChannelRegistry {
   }
 }
 
-export function notFound(name: string): RedexError {
+function notFound(name: string): RedexError {
   return redexError('NOT_FOUND', `there is no channel ${name}`, {
     kind: 'channel',
     resource: name,
