@@ -16,7 +16,6 @@ import {
   encodeCleanMark,
   type CleanMark,
 } from '../format/clean-mark.js';
-import { settleAll } from '../core/settle-all.js';
 import { decodeConfig, encodeConfig, MAX_CONFIG_BYTES, type Config } from '../format/config.js';
 import type { DecodeFailure } from '../format/decoded.js';
 import { FORMAT_VERSION } from '../format/envelope.js';
@@ -194,12 +193,10 @@ export async function createChannelDirectory(fs: FileSystem, birth: ChannelBirth
   const generation = `${staging}/${generationName(manifest.generation)}`;
   fs.mkdirSync(staging);
   fs.mkdirSync(generation);
-  await settleAll([
-    fs.syncDirectory(generation),
-    writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config)),
-    writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES)),
-    writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest)),
-  ]);
+  await fs.syncDirectory(generation);
+  await writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config));
+  await writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES));
+  await writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest));
   await fs.syncDirectory(staging);
   fs.renameSync(staging, directory);
 }

@@ -18,8 +18,11 @@ import { NamedLocks } from './named-locks.js';
 import { Slots } from './slots.js';
 import type { StoreHealth } from './store-health.js';
 
-/** Channels that are opened at once: each of them may read through a descriptor of its own. */
-const OPENING_AT_ONCE = 8;
+/**
+ * Channels that are created or opened at once. Each of them has a descriptor of its own for as long,
+ * and there are no more threads than these for their syncs.
+ */
+const OPENING_AT_ONCE = 4;
 
 interface OpenEntry {
   readonly channel: Channel;
@@ -120,7 +123,9 @@ export class ChannelRegistry {
     await this.#closed(name);
     if (!this.#has(name)) {
       if (readOnly || options.createIfMissing === false) throw notFound(name);
-      await directories.create(name, storedWith(options, defaults), options.firstSeq ?? 0);
+      const stored = storedWith(options, defaults);
+      const { firstSeq = 0 } = options;
+      await this.#opening.run(() => directories.create(name, stored, firstSeq));
     }
     const entry = await this.#opening.run(() => this.#openEntry(name, options));
     this.#open.set(name, entry);
