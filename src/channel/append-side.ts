@@ -163,6 +163,22 @@ export class AppendSide {
     await this.#parts.syncAll();
   }
 
+  /** See Channel.trim. */
+  async trim(beforeSeq: number): Promise<void> {
+    this.#refuseUnlessWritable();
+    const { appender, trimming } = this.#parts;
+    if (beforeSeq > appender.nextSeq) {
+      throw new RangeError(`beforeSeq ${beforeSeq} is above the next seq ${appender.nextSeq}`);
+    }
+    await trimming.trim(beforeSeq);
+  }
+
+  /** See Channel.applyRetention. */
+  async applyRetention(): Promise<void> {
+    this.#refuseUnlessWritable();
+    await this.#parts.trimming.applyRetention();
+  }
+
   /** See Channel.configure. */
   async configure(options: ConfigureOptions): Promise<void> {
     this.#refuseUnlessWritable();

@@ -15,12 +15,14 @@ import type { OpenSegment } from '../segment/open-segment.js';
 import { findNextUnit } from '../segment/resync.js';
 import { corruption, segmentPath, type Segment } from '../segment/segment.js';
 import { UnitParser } from '../segment/unit-parser.js';
-import type { SegmentChain } from './segment-chain.js';
+import { indexIn, type ChainSnapshot, type SegmentChain } from './segment-chain.js';
 
 export interface CursorOptions {
   readonly from: number;
   /** Exclusive, for steps that name no other end. Never above what is visible. */
   readonly to: number;
+  /** The segments of a read that is under way; otherwise those of the chain at each step. */
+  readonly snapshot?: ChainSnapshot | undefined;
   /** What reads the chunks of a segment; asked when a segment is entered. */
   readonly chunks: () => ChunkSource;
 }
@@ -64,6 +66,11 @@ export class BatchCursor {
   /** Everything below it has been returned or does not exist. */
   get nextSeq(): number {
     return this.#next;
+  }
+
+  /** It reads what the channel has now, and not what it had when a read began. */
+  get isLive(): boolean {
+    return this.#options.snapshot === undefined;
   }
 
   /** After an error: the next step looks for the segment again. Returns the seq it goes on with. */
@@ -118,8 +125,8 @@ export class BatchCursor {
   }
 
   async #enter(): Promise<Walk> {
-    const index = this.#chain.indexOf(this.#next);
-    const segment = this.#chain.all[index];
+    const segments = this.#segments;
+    const segment = segments[indexIn(segments, this.#next)];
     if (segment === undefined) throw this.#missingHead();
     const position = await this.#borrow(segment).locate(this.#next);
     const { nonce, datLength: end, headerChecksum, baseSeq, sealed } = segment;
@@ -139,8 +146,12 @@ export class BatchCursor {
     return this.#walk;
   }
 
+  get #segments(): readonly Segment[] {
+    return this.#options.snapshot?.segments ?? this.#chain.all;
+  }
+
   #missingHead(): RedexError {
-    const first = this.#chain.all[0];
+    const [first] = this.#segments;
     const path = first === undefined ? '' : segmentPath(first, 'dat');
     return corruption(path, 0, 'missing', {
       firstSeq: this.#next,
@@ -190,7 +201,7 @@ export class BatchCursor {
   /** The walk is over all of its segment: the next one goes on where it ended. */
   #leave(walk: Walk, ended: 'end' | 'seal', to: number): void {
     const { segment } = walk;
-    const isLast = this.#chain.last === segment;
+    const isLast = this.#segments.at(-1) === segment;
     const wanted = isLast ? to : Math.min(segment.nextSeq, to);
     if (!isLast || ended === 'seal') {
       this.#walk = undefined;

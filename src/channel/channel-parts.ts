@@ -9,9 +9,11 @@ import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
 import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
+import { FileReclaim } from './file-reclaim.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
 import { ioError } from './io-error.js';
+import { ManifestKeeper } from './manifest-keeper.js';
 import { storedWith, type ConfigureOptions } from './options.js';
 import { RecordReader } from './record-reader.js';
 import type { RecoveredChannel } from './recovery.js';
@@ -19,11 +21,14 @@ import { SegmentChain, type WritingSide } from './segment-chain.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker } from './sync-worker.js';
 import { TailHub, type TailSource } from './tail-hub.js';
+import { Trimming } from './trimming.js';
 import { Unsynced } from './unsynced.js';
 
 export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
-  readonly manifest: Manifest;
+  readonly keeper: ManifestKeeper;
+  readonly trimming: Trimming;
+  readonly reclaim: FileReclaim;
   readonly health: Health;
   readonly chain: SegmentChain;
   readonly unsynced: Unsynced;
@@ -51,7 +56,6 @@ export class ChannelParts implements ChannelCore {
     const readOnly = damage !== undefined;
     const context = { ...given, owner: { ...given.owner, readOnly } };
     this.context = context;
-    this.manifest = manifest;
     this.#cleanCounter = recovered.cleanCounter;
     const last = segments.at(-1);
     if (recovered.clean && last !== undefined) this.#marked = { ...last };
@@ -73,7 +77,22 @@ export class ChannelParts implements ChannelCore {
         context.shared.files.onMayClose();
         this.#wakeProgress();
       },
-      onSegmentSynced: (writer) => this.chain.endWriter(writer),
+      onSegmentSynced: (writer) => {
+        this.chain.endWriter(writer);
+        this.trimming.applyRetentionSoon();
+      },
+    });
+    const poison = (path: string, cause: unknown): void => this.worker.poison(path, cause);
+    const keeper = new ManifestKeeper(context, this.health, manifest, poison);
+    this.keeper = keeper;
+    this.reclaim = new FileReclaim(context, this.chain);
+    this.trimming = new Trimming({
+      context,
+      chain: this.chain,
+      unsynced: this.unsynced,
+      manifest: keeper,
+      reclaim: this.reclaim,
+      syncAll: () => this.syncAll(),
     });
     this.schedule = new SyncSchedule(context, this.unsynced, {
       requestSync: () => this.worker.request('all'),
@@ -93,9 +112,10 @@ export class ChannelParts implements ChannelCore {
       schedule,
       onProgress,
     });
-    const { firstSeq } = manifest;
     this.#tailSource = {
-      firstSeq,
+      get firstSeq() {
+        return keeper.current.firstSeq;
+      },
       get visibleSeq() {
         return worker.visibleSeq;
       },
@@ -128,6 +148,20 @@ export class ChannelParts implements ChannelCore {
       this.chain.park(last, attempt);
     }
     if (!recovered.clean && stored.sync === 'always') this.#markClean();
+    this.#sweep(recovered);
+    this.trimming.applyRetentionSoon();
+  }
+
+  /** Removes what was let go before. The manifest that says so may not be durable yet. */
+  #sweep({ leftovers }: RecoveredChannel): void {
+    if (leftovers.paths.length + leftovers.directories.length === 0) return;
+    const { settings, name } = this.context;
+    this.keeper.confirm().then(
+      () => this.reclaim.add(leftovers.paths, leftovers.directories),
+      (error: unknown) => {
+        settings.logger.warn('leftovers could not be swept', { channel: name, error });
+      },
+    );
   }
 
   /** When the descriptors of the active segment may be closed, and what makes it possible. */
@@ -208,6 +242,10 @@ export class ChannelParts implements ChannelCore {
     this.#marked = { baseSeq, datLength };
   }
 
+  get manifest(): Manifest {
+    return this.keeper.current;
+  }
+
   get visibleSeq(): number {
     return this.worker.visibleSeq;
   }
@@ -254,6 +292,7 @@ export class ChannelParts implements ChannelCore {
     }
     context.stored = stored;
     schedule.onPolicyChanged();
+    this.trimming.applyRetentionSoon();
   }
 
   async #close(): Promise<void> {
@@ -261,6 +300,7 @@ export class ChannelParts implements ChannelCore {
     try {
       if (health.isPoisoned) throw health.poisonedError();
       await appender.idle();
+      await this.trimming.idle();
       schedule.stop();
       await worker.syncAll();
       await worker.idle();
@@ -271,10 +311,13 @@ export class ChannelParts implements ChannelCore {
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
       await appender.idle();
+      await this.trimming.idle();
       await worker.idle();
       throw ioError('close', this.context.directory, error, 'unknown');
     } finally {
       schedule.stop();
+      await this.keeper.idle();
+      await this.reclaim.stop();
       health.close();
       chain.close();
       this.#wakeProgress();

@@ -253,6 +253,22 @@ export class Channel {
   }
 
   /**
+   * Lets go of all records below `beforeSeq`. Durable when it resolves; the space comes back in the
+   * background, segment by segment, once no read is left in it. Seqs are never given again.
+   * Rejects with RangeError above `nextSeq`, IO, POISONED, CLOSED, CORRUPT, READ_ONLY.
+   */
+  async trim(options: { readonly beforeSeq: number }): Promise<void> {
+    const { beforeSeq } = options;
+    checkSeq('beforeSeq', beforeSeq);
+    await this.#writer.trim(beforeSeq);
+  }
+
+  /** Lets go at once of what the channel's `retention` does not keep; rejects as `trim` does. */
+  async applyRetention(): Promise<void> {
+    await this.#writer.applyRetention();
+  }
+
+  /**
    * Waits for appends in flight, syncs, and marks the log clean, so that the next open needs no
    * scan. Later calls return the same promise; every other use rejects with CLOSED.
    */

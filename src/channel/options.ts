@@ -3,6 +3,7 @@
  * opened. Checked once, with messages that name the option.
  */
 import { checkInteger, checkKnown, checkType } from './option-checks.js';
+import type { RetentionPolicy } from './retention.js';
 
 /** When a background sync starts: at the first of the given arms that is reached. */
 export interface SyncArms {
@@ -28,6 +29,8 @@ export interface StoredChannelOptions {
   readonly segmentBytes: number;
   /** Milliseconds after which a segment is sealed at the next append; 0 for no age limit. */
   readonly segmentMs: number;
+  /** What is kept; undefined for everything. */
+  readonly retention: RetentionPolicy | undefined;
 }
 
 /** The options that are stored with a channel and can be changed by configure(). */
@@ -38,6 +41,8 @@ export interface ConfigureOptions {
   readonly segmentBytes?: number | undefined;
   /** Default: 0, no limit. */
   readonly segmentMs?: number | undefined;
+  /** Default: everything is kept, which can also be said with `null`. */
+  readonly retention?: RetentionPolicy | null | undefined;
 }
 
 /** Stored when the channel is created; later, what is given has to be what is stored. */
@@ -52,12 +57,13 @@ const MIB = 1024 * 1024;
 /** The seq after it is still a safe integer. */
 export const MAX_SEQ: number = Number.MAX_SAFE_INTEGER - 1;
 /** What a config may hold under `options`. */
-const STORED: ReadonlySet<string> = new Set(['sync', 'segmentBytes', 'segmentMs']);
+const STORED: ReadonlySet<string> = new Set(['sync', 'segmentBytes', 'segmentMs', 'retention']);
 
 export const DEFAULT_STORED: StoredChannelOptions = {
   sync: 'always',
   segmentBytes: 64 * MIB,
   segmentMs: 0,
+  retention: undefined,
 };
 
 const KNOWN: ReadonlySet<string> = new Set([...STORED, 'createIfMissing', 'firstSeq']);
@@ -79,6 +85,9 @@ export function checkStored(options: ConfigureOptions): void {
   if (options.sync !== undefined) checkSyncPolicy(options.sync);
   checkInteger('segmentBytes', options.segmentBytes, 4096, 2 ** 31);
   checkInteger('segmentMs', options.segmentMs, 0, Number.MAX_SAFE_INTEGER);
+  if (options.retention !== undefined && options.retention !== null) {
+    checkRetention(options.retention);
+  }
 }
 
 /** What is stored when these are given: the defaults where they say nothing. */
@@ -86,12 +95,13 @@ export function storedWith(
   given: ConfigureOptions,
   defaults: StoredChannelOptions,
 ): StoredChannelOptions {
-  const { sync, segmentBytes, segmentMs } = given;
+  const { sync, segmentBytes, segmentMs, retention } = given;
   return {
     // The caller may change its object afterwards.
     sync: structuredClone(sync ?? defaults.sync),
     segmentBytes: segmentBytes ?? defaults.segmentBytes,
     segmentMs: segmentMs ?? defaults.segmentMs,
+    retention: retention === undefined ? defaults.retention : cleanRetention(retention),
   };
 }
 
@@ -125,6 +135,33 @@ function checkSyncPolicy(sync: unknown): asserts sync is SyncPolicy {
   if (arms.length === 0) throw new RangeError("sync without an arm: say 'never' if that is meant");
 }
 
+const RETENTION: ReadonlySet<string> = new Set(['maxAgeMs', 'maxBytes', 'maxRecords']);
+
+function checkRetention(retention: RetentionPolicy): void {
+  if (typeof retention !== 'object' || Array.isArray(retention)) {
+    throw new TypeError('retention must be { maxAgeMs, maxBytes, maxRecords } or null');
+  }
+  checkKnown(retention, RETENTION);
+  const { maxAgeMs, maxBytes, maxRecords } = retention;
+  checkInteger('retention.maxAgeMs', maxAgeMs, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger('retention.maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER);
+  checkInteger('retention.maxRecords', maxRecords, 1, Number.MAX_SAFE_INTEGER);
+  if (maxAgeMs === undefined && maxBytes === undefined && maxRecords === undefined) {
+    throw new RangeError('retention without a limit: say null if everything is to be kept');
+  }
+}
+
+/** Without limits that are undefined: what is stored is JSON. */
+function cleanRetention(retention: RetentionPolicy | null): RetentionPolicy | undefined {
+  if (retention === null) return undefined;
+  const { maxAgeMs, maxBytes, maxRecords } = retention;
+  return {
+    ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+    ...(maxRecords === undefined ? {} : { maxRecords }),
+  };
+}
+
 /** Stored options as they stand in the config, or undefined for what cannot be one. */
 export function storedOptionsFrom(
   body: Readonly<Record<string, unknown>>,
@@ -149,13 +186,15 @@ export function conflictingOption(
   stored: StoredChannelOptions,
   given: ConfigureOptions,
 ): keyof StoredChannelOptions | undefined {
-  const names = ['sync', 'segmentBytes', 'segmentMs'] as const;
+  const names = ['sync', 'segmentBytes', 'segmentMs', 'retention'] as const;
   return names.find(
     (name) => given[name] !== undefined && canonical(given[name]) !== canonical(stored[name]),
   );
 }
 
-function canonical(value: SyncPolicy | number): string {
+function canonical(value: SyncPolicy | RetentionPolicy | number | null | undefined): string {
+  if (value === undefined || value === null) return 'none';
   if (typeof value !== 'object') return String(value);
-  return JSON.stringify([value.everyN ?? 0, value.maxBytes ?? 0, value.intervalMs ?? 0]);
+  const arms: [string, unknown][] = Object.entries(value);
+  return JSON.stringify(arms.filter(([, arm]) => arm !== undefined).toSorted());
 }

@@ -6,6 +6,7 @@ import type { LogRecord } from '../core/record.js';
 import type { BatchCursor } from './batch-cursor.js';
 import type { ReadOptions } from './read-options.js';
 import type { ReadRange, RecordReader } from './record-reader.js';
+import type { ChainSnapshot } from './segment-chain.js';
 
 /** Records that a reverse read fetches at once: more while they are small, fewer when large. */
 const FIRST_WINDOW = 16;
@@ -17,6 +18,7 @@ class BatchSource {
   readonly #reader: RecordReader;
   readonly #options: ReadOptions;
   #range: ReadRange | undefined;
+  #snapshot: ChainSnapshot | undefined;
   #cursor: BatchCursor | undefined;
   #recordsLeft: number;
   #bytesLeft: number;
@@ -62,8 +64,18 @@ class BatchSource {
   async #read(range: ReadRange): Promise<LogRecord[] | undefined> {
     const limited = this.#poisonedRange(range);
     if (this.#options.reverse === true) return this.#readBackward(limited);
-    this.#cursor ??= this.#reader.cursor(limited, this.#options.copy === true);
-    return this.#reader.step(this.#cursor, this.#recordsLeft, limited.to);
+    const snapshot = this.#held(limited);
+    this.#cursor ??= this.#reader.cursor(limited, this.#options.copy === true, snapshot);
+    const batch = await this.#reader.step(this.#cursor, this.#recordsLeft, limited.to);
+    // The records of a batch are in memory: only what comes after it is still needed.
+    if (!this.#done) snapshot.from = this.#cursor.nextSeq;
+    return batch;
+  }
+
+  /** The segments that this read goes on in, whatever is let go meanwhile. */
+  #held(range: ReadRange): ChainSnapshot {
+    this.#snapshot ??= this.#reader.chain.hold(range.from);
+    return this.#snapshot;
   }
 
   /** A channel that is poisoned meanwhile vouches only for what is durable. */
@@ -78,7 +90,7 @@ class BatchSource {
     let { to } = range;
     while (to > range.from) {
       const count = Math.min(this.#window, this.#recordsLeft);
-      const from = Math.max(range.from, this.#reader.windowStart(to, count));
+      const from = Math.max(range.from, this.#reader.windowStart(to, count, this.#held(range)));
       const window = { ...range, from, to };
       const batch = await this.#collect(window);
       this.#resizeWindow(batch);
@@ -98,7 +110,7 @@ class BatchSource {
   }
 
   async #collect(range: ReadRange): Promise<LogRecord[]> {
-    const cursor = this.#reader.cursor(range, true);
+    const cursor = this.#reader.cursor(range, true, this.#held(range));
     const records: LogRecord[] = [];
     for (;;) {
       const batch = await this.#reader.step(cursor, Infinity);
@@ -129,6 +141,7 @@ class BatchSource {
   end(): void {
     this.#done = true;
     this.#cursor = undefined;
+    if (this.#snapshot !== undefined) this.#reader.chain.letGo(this.#snapshot);
   }
 }
 

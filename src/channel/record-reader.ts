@@ -2,7 +2,7 @@
  * All reads of a channel: what is visible, where it stands, and the errors for what cannot be
  * read. Nothing here syncs or waits for a sync.
  */
-import { redexError, type RedexError } from '../core/errors.js';
+import type { RedexError } from '../core/errors.js';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
 import type { ChunkSource } from '../segment/chunk.js';
@@ -12,8 +12,9 @@ import { BatchCursor, chunksFor } from './batch-cursor.js';
 import type { ChannelContext } from './channel-context.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
+import { outOfRange } from './out-of-range.js';
 import { nanosOfTime, type ReadOptions } from './read-options.js';
-import type { SegmentChain } from './segment-chain.js';
+import { indexIn, type ChainSnapshot, type SegmentChain } from './segment-chain.js';
 
 export interface Visibility {
   readonly firstSeq: number;
@@ -91,10 +92,7 @@ export class RecordReader {
   #refusal(seq: number): RedexError | undefined {
     if (this.health.isClosed) return this.health.closedError();
     const { firstSeq, visibleSeq: nextSeq } = this.#visibility;
-    if (seq < firstSeq) {
-      const message = `seq ${seq} is below the first record ${firstSeq}`;
-      return redexError('OUT_OF_RANGE', message, { seq, firstSeq, nextSeq });
-    }
+    if (seq < firstSeq) return outOfRange(seq, firstSeq, nextSeq);
     const poisoned = this.health.isPoisoned && seq >= nextSeq;
     return poisoned ? this.health.poisonedError() : undefined;
   }
@@ -116,9 +114,11 @@ export class RecordReader {
     return { from, to, endsPoisoned };
   }
 
-  cursor(range: ReadRange, ownBytes: boolean): BatchCursor {
+  cursor(range: ReadRange, ownBytes: boolean, snapshot?: ChainSnapshot): BatchCursor {
     const { from, to } = range;
-    return new BatchCursor(this.chain, { from, to, chunks: chunksFor(ownBytes) });
+    // What another process lets go is gone, whoever still reads it: then the read looks again.
+    const kept = this.#recheck === undefined ? snapshot : undefined;
+    return new BatchCursor(this.chain, { from, to, snapshot: kept, chunks: chunksFor(ownBytes) });
   }
 
   /** A cursor whose steps say how far they may go. */
@@ -138,11 +138,19 @@ export class RecordReader {
       try {
         return await (to === undefined ? cursor.next(limit) : cursor.next(limit, to));
       } catch (error) {
+        this.#refuseOvertaken(cursor);
         await this.#checkAgain(error, attempt);
         const refusal = this.#refusal(cursor.restart());
         if (refusal !== undefined) throw refusal;
       }
     }
+  }
+
+  /** What a read failed with is of no interest when the records are gone that it is to read. */
+  #refuseOvertaken(cursor: BatchCursor): void {
+    const { firstSeq, visibleSeq } = this.#visibility;
+    const { nextSeq, isLive } = cursor;
+    if (isLive && nextSeq < firstSeq) throw outOfRange(nextSeq, firstSeq, visibleSeq);
   }
 
   /** Throws what a read failed with, unless it is to be tried again. */
@@ -212,8 +220,8 @@ export class RecordReader {
    * Where a window of about `count` records that ends before `to` begins: by the index when it can
    * say, else by distance.
    */
-  windowStart(to: number, count: number): number {
-    const segment = this.chain.all[this.chain.indexOf(to - 1)];
+  windowStart(to: number, count: number, { segments }: ChainSnapshot): number {
+    const segment = segments[indexIn(segments, to - 1)];
     if (segment === undefined) return Math.max(0, to - count);
     if (segment.damage !== undefined) return Math.max(segment.baseSeq, to - count);
     let open: OpenSegment;

@@ -18,6 +18,7 @@ import { readCleanMark } from './channel-files.js';
 import { listSegments, openClean } from './clean-open.js';
 import { openFinished, readOwnHeader, unreadable } from './finished-segment.js';
 import { rewriteInherited, type InheritedRange } from './inherited.js';
+import { findLeftovers, keptBases, NO_LEFTOVERS, type Leftovers } from './leftovers.js';
 import { applyCut, type CutTarget } from './recovery-cut.js';
 import {
   coveredEnd,
@@ -43,6 +44,8 @@ export interface RecoveredChannel {
   /** The clean mark on disk describes exactly what is there. */
   readonly clean: boolean;
   readonly damage: SuffixDamage | undefined;
+  /** What can be removed. */
+  readonly leftovers: Leftovers;
 }
 
 interface Suffix {
@@ -57,7 +60,20 @@ export async function recoverChannel(
 ): Promise<RecoveredChannel> {
   const { fs, directory, channelId } = context;
   const mark = readCleanMark(fs, directory, channelId);
-  const bases = listSegments(context);
+  // What lies wholly below firstSeq is gone, whichever of its files are still there.
+  const bases = keptBases(listSegments(context), manifest.firstSeq);
+  const recovered = await recoverSegments(context, manifest, bases, mark);
+  if (recovered.damage !== undefined) return recovered;
+  const kept = recovered.segments.map(({ baseSeq }) => baseSeq);
+  return { ...recovered, leftovers: findLeftovers(context, manifest, kept) };
+}
+
+async function recoverSegments(
+  context: ChannelContext,
+  manifest: Manifest,
+  bases: readonly number[],
+  mark: CleanMark | undefined,
+): Promise<RecoveredChannel> {
   const finishedUpTo = bases.slice(0, -1);
   if (mark !== undefined && mark.generation === manifest.generation) {
     const last = openClean(context, mark, bases);
@@ -86,6 +102,7 @@ function settled(manifest: Manifest, segments: Segment[], cleanCounter: number):
     cleanCounter,
     clean: true,
     damage: undefined,
+    leftovers: NO_LEFTOVERS,
   };
 }
 
@@ -237,6 +254,7 @@ function reportDamage(
     cleanCounter,
     clean: false,
     damage,
+    leftovers: NO_LEFTOVERS,
   };
 }
 
@@ -274,6 +292,7 @@ async function settleSuffix(
     cleanCounter,
     clean: false,
     damage: undefined,
+    leftovers: NO_LEFTOVERS,
   };
   if (context.stored.sync !== 'always') return recovered;
   for (const range of inherited) await rewriteInherited(fs, range);

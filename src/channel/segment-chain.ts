@@ -61,7 +61,19 @@ class OpenHolder implements FileHolder {
   }
 }
 
+/**
+ * The segments of a read that is under way: it goes on in them, whatever the channel lets go
+ * meanwhile.
+ */
+export interface ChainSnapshot {
+  readonly segments: readonly Segment[];
+  /** The read will not come back to what is below. */
+  from: number;
+}
+
 export class SegmentChain {
+  /** Told when a read is over: what it held may go now. */
+  onLetGo: () => void = () => undefined;
   /** Absent for a channel that is only read. */
   writingSide: WritingSide | undefined;
   readonly #context: ChannelContext;
@@ -69,6 +81,8 @@ export class SegmentChain {
   readonly #open = new Map<Segment, OpenHolder>();
   /** The active segment while no descriptor is open on it, and the last attempt number used. */
   #parked: { readonly segment: Segment; readonly attempt: number } | undefined;
+  /** Weak, because nobody has to end a read. */
+  readonly #snapshots = new Set<WeakRef<ChainSnapshot>>();
   /** Of segments that are no longer in the chain, and still used. */
   readonly #retired = new Map<OpenSegment, OpenHolder>();
 
@@ -97,6 +111,56 @@ export class SegmentChain {
   /** The active segment, when it has to be opened before it can be written to. */
   get parked(): Segment | undefined {
     return this.#parked?.segment;
+  }
+
+  /** For a read that begins now at `from`; `letGo` when it is over. */
+  hold(from: number): ChainSnapshot {
+    const snapshot = { segments: this.#segments, from };
+    this.#snapshots.add(new WeakRef(snapshot));
+    return snapshot;
+  }
+
+  letGo(snapshot: ChainSnapshot): void {
+    snapshot.from = Infinity;
+    this.onLetGo();
+  }
+
+  /** Whether a read that is under way has still to come to this segment. */
+  isHeld(segment: Segment): boolean {
+    for (const reference of this.#snapshots) {
+      const snapshot = reference.deref();
+      if (snapshot === undefined || snapshot.from === Infinity) this.#snapshots.delete(reference);
+      else if (snapshot.from < segment.nextSeq && snapshot.segments.includes(segment)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Takes the segments off the head whose records all lie below `firstSeq`, the last one never.
+   * Returns them: their files can go once no read holds them.
+   */
+  dropBelow(firstSeq: number): Segment[] {
+    const last = this.#segments.length - 1;
+    const kept = this.#segments.findIndex(
+      (segment, i) => i === last || segment.nextSeq > firstSeq || this.#isWritten(segment),
+    );
+    if (kept <= 0) return [];
+    const dropped = this.#segments.slice(0, kept);
+    this.#segments = this.#segments.slice(kept);
+    return dropped;
+  }
+
+  #isWritten(segment: Segment): boolean {
+    return this.#open.get(segment)?.writer !== undefined;
+  }
+
+  /** Closes a segment that is not in the chain any more. Its files are about to go. */
+  forget(segment: Segment): void {
+    const holder = this.#open.get(segment);
+    if (holder === undefined) return;
+    this.#open.delete(segment);
+    if (holder.open.users > 0) this.#retired.set(holder.open, holder);
+    else this.#closeHolder(holder);
   }
 
   /** The chain consists of these segments from now on; who reads others goes on to read them. */
@@ -177,14 +241,7 @@ export class SegmentChain {
 
   /** Index of the segment that holds or would hold `seq`; -1 when all begin above it. */
   indexOf(seq: number): number {
-    let low = -1;
-    let high = this.#segments.length;
-    while (high - low > 1) {
-      const middle = Math.floor((low + high) / 2);
-      if ((this.#segments[middle]?.baseSeq ?? Infinity) <= seq) low = middle;
-      else high = middle;
-    }
-    return low;
+    return indexIn(this.#segments, seq);
   }
 
   /**
@@ -256,4 +313,16 @@ export class SegmentChain {
     this.#parked = undefined;
     this.#context.shared.files.onMayClose();
   }
+}
+
+/** Index of the segment that holds or would hold `seq`; -1 when all begin above it. */
+export function indexIn(segments: readonly Segment[], seq: number): number {
+  let low = -1;
+  let high = segments.length;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if ((segments[middle]?.baseSeq ?? Infinity) <= seq) low = middle;
+    else high = middle;
+  }
+  return low;
 }

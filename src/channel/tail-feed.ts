@@ -3,11 +3,11 @@
  * by the hub when it waits at the end, or by a cursor of its own. Every batch begins exactly where
  * the last one ended, in seqs, so that no way of getting there loses or doubles a record.
  */
-import { redexError } from '../core/errors.js';
 import { bigintFromNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
 import { ChunkReader, newBuffer } from '../segment/chunk.js';
 import { bytesFrom, type BatchCursor } from './batch-cursor.js';
+import { outOfRange } from './out-of-range.js';
 import { nanosOfTime } from './read-options.js';
 import type { TailHub, WaitingTail } from './tail-hub.js';
 import type { TailOptions } from './tail-options.js';
@@ -153,9 +153,7 @@ export class TailFeed implements WaitingTail {
     } else if (health.isClosed) {
       this.#end(undefined);
     } else if (this.#next < firstSeq) {
-      const fields = { seq: this.#next, firstSeq, nextSeq: visibleSeq };
-      const message = `seq ${this.#next} is below the first record ${firstSeq}`;
-      this.#end({ error: redexError('OUT_OF_RANGE', message, fields) });
+      this.#end({ error: outOfRange(this.#next, firstSeq, visibleSeq) });
     } else if (isAtEnd && source.failure !== undefined) {
       this.#end({ error: source.failure });
     } else if (isAtEnd && health.damage !== undefined) {

@@ -10,7 +10,7 @@ import { checkKnown, checkType } from '../channel/option-checks.js';
 import { checkSettings, SETTING_NAMES, type SettingsOptions } from '../channel/settings.js';
 
 /**
- * `sync`, `segmentBytes` and `segmentMs` are the defaults of channels that are created: they
+ * `sync`, `segmentBytes`, `segmentMs` and `retention` are the defaults of channels that are created: they
  * change nothing for those that exist.
  */
 export interface RedexOptions extends ConfigureOptions, SettingsOptions {
@@ -28,6 +28,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'sync',
   'segmentBytes',
   'segmentMs',
+  'retention',
   'readOnly',
   'createIfMissing',
 ]);

@@ -1,0 +1,43 @@
+/**
+ * What a process before has left behind in a channel's directory although the manifest does not
+ * name it any more. Only what redex itself has named, and only under a valid manifest.
+ */
+import type { Manifest } from '../format/manifest.js';
+import { parseGenerationName, parseSegmentFileName } from '../format/file-name.js';
+import type { ChannelContext } from './channel-context.js';
+
+export interface Leftovers {
+  readonly paths: readonly string[];
+  /** Generations that are not live. */
+  readonly directories: readonly string[];
+}
+
+export const NO_LEFTOVERS: Leftovers = { paths: [], directories: [] };
+
+/** The base seqs of segments that are not wholly below `firstSeq`. Ascending. */
+export function keptBases(bases: readonly number[], firstSeq: number): number[] {
+  return bases.filter((_base, i) => (bases[i + 1] ?? Infinity) > firstSeq);
+}
+
+/** `bases` are those of the segments that the channel consists of. */
+export function findLeftovers(
+  context: ChannelContext,
+  manifest: Manifest,
+  bases: readonly number[],
+): Leftovers {
+  const { fs, directory, generationDirectory } = context;
+  const kept = new Set(bases);
+  const paths = fs
+    .readDirectorySync(generationDirectory)
+    .map(({ name }) => ({ name, parsed: parseSegmentFileName(name) }))
+    .filter(({ parsed }) => parsed !== undefined && !kept.has(parsed.baseSeq))
+    .map(({ name }) => `${generationDirectory}/${name}`);
+  const directories = fs
+    .readDirectorySync(directory)
+    .filter(({ name, kind }) => {
+      const generation = kind === 'directory' ? parseGenerationName(name) : undefined;
+      return generation !== undefined && generation !== manifest.generation;
+    })
+    .map(({ name }) => `${directory}/${name}`);
+  return { paths, directories };
+}

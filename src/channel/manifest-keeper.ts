@@ -1,0 +1,81 @@
+/**
+ * The manifest of an open channel, and its changes: one after the other, each made from what the
+ * one before has left, so that none takes back what another has changed (RULES G2, G5).
+ */
+import { encodeManifest, type Manifest } from '../format/manifest.js';
+import { MANIFEST_NAME, MANIFEST_TEMPORARY_NAME } from '../format/file-name.js';
+import { writeWholeFile } from '../fs/whole-file.js';
+import type { ChannelContext } from './channel-context.js';
+import type { Health } from './health.js';
+import { ioError } from './io-error.js';
+
+export class ManifestKeeper {
+  readonly #context: ChannelContext;
+  readonly #health: Health;
+  readonly #poison: (path: string, cause: unknown) => void;
+  #current: Manifest;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    context: ChannelContext,
+    health: Health,
+    manifest: Manifest,
+    poison: (path: string, cause: unknown) => void,
+  ) {
+    this.#context = context;
+    this.#health = health;
+    this.#current = manifest;
+    this.#poison = poison;
+  }
+
+  /** As it is on disk, durably. */
+  get current(): Manifest {
+    return this.#current;
+  }
+
+  /**
+   * Replaces the manifest by what `change` makes of it and resolves when that is durable. Rejects
+   * with IO when nothing has changed, with POISONED when nobody can say which one is on the disk.
+   */
+  update(change: (manifest: Manifest) => Manifest): Promise<Manifest> {
+    const update = this.#last.then(() => this.#update(change));
+    this.#last = update.catch(() => undefined);
+    return update;
+  }
+
+  /** Replaces it by itself: then it is durable, whoever has written it (RULES S4). */
+  async confirm(): Promise<void> {
+    await this.update((manifest) => ({ ...manifest }));
+  }
+
+  /** Resolves when no change is being made any more. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
+
+  async #update(change: (manifest: Manifest) => Manifest): Promise<Manifest> {
+    const refusal = this.#health.writeError();
+    if (refusal !== undefined) throw refusal;
+    const before = this.#current;
+    const next = change(before);
+    if (next === before) return before;
+    const { fs, directory } = this.#context;
+    const temporary = `${directory}/${MANIFEST_TEMPORARY_NAME}`;
+    try {
+      if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
+      await writeWholeFile(fs, temporary, encodeManifest(next));
+      fs.renameSync(temporary, `${directory}/${MANIFEST_NAME}`);
+    } catch (error) {
+      throw ioError('replace the manifest', directory, error, 'absent');
+    }
+    try {
+      await fs.syncDirectory(directory);
+    } catch (error) {
+      this.#poison(directory, error);
+      throw this.#health.poisonedError();
+    }
+    // A sync that failed meanwhile elsewhere says nothing about this one.
+    this.#current = next;
+    return next;
+  }
+}

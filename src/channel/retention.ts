@@ -1,0 +1,50 @@
+/**
+ * What retention lets go: whole segments at the head, never the active one, and never a record that
+ * is not known to be synced. A pure decision.
+ */
+import { compareNanos, nanosFromMs, type Nanos } from '../core/nanos.js';
+import type { Segment } from '../segment/segment.js';
+
+/** What a channel keeps; what exceeds any of it goes. Whole segments go, so somewhat more stays. */
+export interface RetentionPolicy {
+  /** Milliseconds: a segment goes when its newest record is older. */
+  readonly maxAgeMs?: number | undefined;
+  /** Bytes of dat files that stay at least; the oldest segments beyond them go. */
+  readonly maxBytes?: number | undefined;
+  /** Records that stay at least; the oldest segments beyond them go. */
+  readonly maxRecords?: number | undefined;
+}
+
+export interface RetentionState {
+  readonly segments: readonly Segment[];
+  readonly firstSeq: number;
+  readonly durableSeq: number;
+  /** Unix milliseconds. */
+  readonly nowMs: number;
+}
+
+/** The first seq that is kept. */
+export function retainedFrom(policy: RetentionPolicy, state: RetentionState): number {
+  const { segments, durableSeq } = state;
+  const { maxAgeMs, maxBytes = Infinity, maxRecords = Infinity } = policy;
+  const oldest = cutoff(maxAgeMs, state.nowMs);
+  let bytes = segments.reduce((sum, segment) => sum + segment.datLength, 0);
+  let records = segments.reduce((sum, segment) => sum + segment.recordCount, 0);
+  let { firstSeq } = state;
+  for (const [i, segment] of segments.entries()) {
+    const isActive = i === segments.length - 1;
+    bytes -= segment.datLength;
+    records -= segment.recordCount;
+    const isOld = oldest !== undefined && compareNanos(segment.lastTimestamp, oldest) < 0;
+    // The active segment keeps its file; when all its records are too old, they are hidden.
+    const isSpare = !isActive && (bytes >= maxBytes || records >= maxRecords);
+    if (!isOld && !isSpare) break;
+    if (segment.nextSeq > durableSeq) break;
+    firstSeq = Math.max(firstSeq, segment.nextSeq);
+  }
+  return firstSeq;
+}
+
+function cutoff(maxAgeMs: number | undefined, nowMs: number): Nanos | undefined {
+  return maxAgeMs === undefined || nowMs <= maxAgeMs ? undefined : nanosFromMs(nowMs - maxAgeMs);
+}

@@ -1,0 +1,92 @@
+/**
+ * Lets go of the beginning of a channel: by hand (trim) or by policy (retention). Records are gone
+ * for readers, and for good, once the manifest says so; files follow in the background (RULES G1,
+ * G2, G6).
+ */
+import { ioError } from './io-error.js';
+import type { ChannelContext } from './channel-context.js';
+import type { FileReclaim } from './file-reclaim.js';
+import type { ManifestKeeper } from './manifest-keeper.js';
+import { retainedFrom } from './retention.js';
+import type { SegmentChain } from './segment-chain.js';
+import type { Unsynced } from './unsynced.js';
+
+export interface TrimmingParts {
+  readonly context: ChannelContext;
+  readonly chain: SegmentChain;
+  readonly unsynced: Unsynced;
+  readonly manifest: ManifestKeeper;
+  readonly reclaim: FileReclaim;
+  /** Writes what is queued and syncs everything. */
+  readonly syncAll: () => Promise<void>;
+}
+
+export class Trimming {
+  readonly #parts: TrimmingParts;
+  #running: Promise<void> | undefined;
+  #isWanted = false;
+
+  constructor(parts: TrimmingParts) {
+    this.#parts = parts;
+  }
+
+  /** No record below `beforeSeq` is in the channel any more when this resolves. */
+  async trim(beforeSeq: number): Promise<void> {
+    const { unsynced, syncAll } = this.#parts;
+    // What is not durable may not push out what is: a power cut would lose both.
+    if (unsynced.durableSeq < beforeSeq) await syncAll();
+    await this.#raise(beforeSeq);
+  }
+
+  /** Applies the channel's retention policy. */
+  async applyRetention(): Promise<void> {
+    const { context, chain, unsynced, manifest } = this.#parts;
+    const { retention } = context.stored;
+    if (retention === undefined) return;
+    const firstSeq = retainedFrom(retention, {
+      segments: chain.all,
+      firstSeq: manifest.current.firstSeq,
+      durableSeq: unsynced.durableSeq,
+      nowMs: context.settings.runtime.now(),
+    });
+    await this.#raise(firstSeq);
+  }
+
+  /** The same in the background: what fails is reported, and tried again at the next occasion. */
+  applyRetentionSoon(): void {
+    if (this.#parts.context.stored.retention === undefined) return;
+    this.#isWanted = true;
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const { name, directory, settings } = this.#parts.context;
+    while (this.#isWanted) {
+      this.#isWanted = false;
+      try {
+        await this.applyRetention();
+      } catch (cause) {
+        const error = ioError('apply retention', directory, cause, 'absent');
+        settings.logger.warn('retention failed', { channel: name, error });
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #raise(firstSeq: number): Promise<void> {
+    const { unsynced, chain, manifest, reclaim } = this.#parts;
+    if (firstSeq > manifest.current.firstSeq) {
+      await manifest.update((current) => {
+        const raised = Math.min(firstSeq, unsynced.durableSeq);
+        return raised <= current.firstSeq ? current : { ...current, firstSeq: raised };
+      });
+    }
+    reclaim.addSegments(chain.dropBelow(manifest.current.firstSeq));
+  }
+
+  /** Resolves when nothing is being done in the background any more. */
+  async idle(): Promise<void> {
+    this.#isWanted = false;
+    await this.#running;
+  }
+}
