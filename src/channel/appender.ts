@@ -313,15 +313,17 @@ export class Appender {
     this.#pump(true);
   }
 
-  /** Writes a witness if nothing else is going on. Returns whether it did. */
-  writeWitness(): boolean {
-    if (!this.isIdle) return false;
+  /** Writes a witness if nothing else is going on, and there are descriptors for it. */
+  writeWitness(): 'written' | 'later' | 'failed' {
+    const { unsynced, context } = this.#parts;
+    const hasFiles = unsynced.active !== undefined || context.shared.files.makeRoom(WRITER_FILES);
+    if (!this.isIdle || !hasFiles) return 'later';
     try {
       this.#parts.frames.writeWitness();
-      return true;
+      return 'written';
     } catch (error) {
       this.#onWriteFailure(error);
-      return false;
+      return 'failed';
     }
   }
 

@@ -15,7 +15,7 @@ import {
 } from '../format/file-name.js';
 import { encodeManifest } from '../format/manifest.js';
 import { copyFile, linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
-import { writeWholeFile } from '../fs/whole-file.js';
+import { writeWholeFileSync } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
 import { cleanMarkOf, configBody } from './channel-files.js';
 import type { ChannelParts } from './channel-parts.js';
@@ -39,15 +39,15 @@ export async function backUpChannel(parts: ChannelParts, directory: string): Pro
   }
   fs.syncDirectorySync(generation);
   const body = configBody(name, created, stored);
-  writeWholeFile(fs, `${directory}/${CONFIG_NAME}`, encodeConfig({ channelId, body }));
+  writeWholeFileSync(fs, `${directory}/${CONFIG_NAME}`, encodeConfig({ channelId, body }));
   const last = segments.at(-1)?.state;
   const marks = new Uint8Array(CLEAN_FILE_BYTES);
   if (last !== undefined) {
     const mark = cleanMarkOf(last, channelId, manifest.generation, 1);
     marks.set(encodeCleanMark(mark), cleanSlotPosition(mark.counter));
   }
-  writeWholeFile(fs, `${directory}/${CLEAN_MARK_NAME}`, marks);
-  writeWholeFile(fs, `${directory}/${MANIFEST_NAME}`, encodeManifest(manifest));
+  writeWholeFileSync(fs, `${directory}/${CLEAN_MARK_NAME}`, marks);
+  writeWholeFileSync(fs, `${directory}/${MANIFEST_NAME}`, encodeManifest(manifest));
   fs.syncDirectorySync(directory);
   return copied;
 }

@@ -2,7 +2,12 @@
  * The small files of a channel's directory: config, manifest, clean mark. Reading them ends in a
  * value or a typed error and never in "as if it were not there"; only ENOENT is absence.
  */
-import { parentOf, readWholeFile, writeAllSync, writeWholeFile } from '../fs/whole-file.js';
+import {
+  readWholeFile,
+  writeAllSync,
+  writeWholeFile,
+  writeWholeFileSync,
+} from '../fs/whole-file.js';
 import { redexError, type RedexErrorOf } from '../core/errors.js';
 import {
   CLEAN_FILE_BYTES,
@@ -11,6 +16,7 @@ import {
   encodeCleanMark,
   type CleanMark,
 } from '../format/clean-mark.js';
+import { settleAll } from '../core/settle-all.js';
 import { decodeConfig, encodeConfig, MAX_CONFIG_BYTES, type Config } from '../format/config.js';
 import type { DecodeFailure } from '../format/decoded.js';
 import { FORMAT_VERSION } from '../format/envelope.js';
@@ -140,7 +146,7 @@ export function writeCleanMark(fs: FileSystem, directory: string, mark: CleanMar
 export function replaceManifest(fs: FileSystem, directory: string, manifest: Manifest): void {
   const temporary = `${directory}/${MANIFEST_TEMPORARY_NAME}`;
   if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
-  writeWholeFile(fs, temporary, encodeManifest(manifest));
+  writeWholeFileSync(fs, temporary, encodeManifest(manifest));
   fs.renameSync(temporary, `${directory}/${MANIFEST_NAME}`);
   fs.syncDirectorySync(directory);
 }
@@ -158,7 +164,7 @@ export function configBody(
 export function writeNextConfig(fs: FileSystem, directory: string, config: Config): void {
   const path = `${directory}/${NEXT_CONFIG_NAME}`;
   if (fs.statSync(path) !== undefined) fs.unlinkSync(path);
-  writeWholeFile(fs, path, encodeConfig(config));
+  writeWholeFileSync(fs, path, encodeConfig(config));
 }
 
 export interface ChannelBirth {
@@ -172,10 +178,10 @@ export interface ChannelBirth {
 
 /**
  * Creates a channel's directory whole or not at all: it is built under another name, synced, and
- * renamed into place. Durable when this returns, but for the parent's own name.
+ * renamed into place. The caller syncs the directory that holds it.
  */
-export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Manifest {
-  const { staging, config, firstSeq } = birth;
+export async function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Promise<void> {
+  const { staging, config, firstSeq, directory } = birth;
   const manifest: Manifest = {
     channelId: config.channelId,
     generation: 1,
@@ -187,12 +193,12 @@ export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Man
   const generation = `${staging}/${generationName(manifest.generation)}`;
   fs.mkdirSync(staging);
   fs.mkdirSync(generation);
-  fs.syncDirectorySync(generation);
-  writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config));
-  writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES));
-  writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest));
-  fs.syncDirectorySync(staging);
-  fs.renameSync(staging, birth.directory);
-  fs.syncDirectorySync(parentOf(birth.directory));
-  return manifest;
+  await settleAll([
+    fs.syncDirectory(generation),
+    writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config)),
+    writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES)),
+    writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest)),
+  ]);
+  await fs.syncDirectory(staging);
+  fs.renameSync(staging, directory);
 }

@@ -17,12 +17,15 @@ export interface ChannelCreation {
   readonly firstSeq: number;
 }
 
-/** Durable when this returns, but for the name of the directory that holds it. */
-export function createChannel(settings: ChannelSettings, creation: ChannelCreation): void {
+/** Durable when this resolves, but for its name: the caller syncs the directory that holds it. */
+export async function createChannel(
+  settings: ChannelSettings,
+  creation: ChannelCreation,
+): Promise<void> {
   const { fs, runtime } = settings;
   const { directory, staging, name, stored, firstSeq } = creation;
   const channelId = runtime.random(new Uint8Array(CHANNEL_ID_BYTES));
-  createChannelDirectory(fs, {
+  await createChannelDirectory(fs, {
     directory,
     staging,
     config: { channelId, body: configBody(name, runtime.now(), stored) },

@@ -21,6 +21,12 @@ const FIRST_PAYLOAD_BYTES = 16 * 1024;
 const KEPT_PAYLOAD_BYTES = 4 * 1024 * 1024;
 const KEPT_RECORDS = 64 * 1024;
 
+// What an idle channel has: there may be a hundred thousand of them.
+const NO_WORDS = new Uint32Array(0);
+const NO_TYPES = new Uint16Array(0);
+const NO_SEQS = new Float64Array(0);
+const NO_BYTES = new Uint8Array(0);
+
 /** Where a frame of the group starts. */
 interface FrameStart {
   readonly record: number;
@@ -32,12 +38,11 @@ export class Gather {
   recordCount = 0;
   payloadBytes = 0;
   readonly #frames: FrameStart[] = [];
-  // Nothing before the first append: there may be a hundred thousand idle channels.
-  #lengths: Uint32Array = new Uint32Array(0);
-  #stamps: Uint32Array = new Uint32Array(0);
-  #types: Uint16Array = new Uint16Array(0);
-  #seqs: Float64Array = new Float64Array(0);
-  #payloads: Uint8Array = new Uint8Array(0);
+  #lengths: Uint32Array = NO_WORDS;
+  #stamps: Uint32Array = NO_WORDS;
+  #types: Uint16Array = NO_TYPES;
+  #seqs: Float64Array = NO_SEQS;
+  #payloads: Uint8Array = NO_BYTES;
   #firstSeq = 0;
   #firstTime: Nanos = ZERO_NANOS;
   #hasTypes = false;
@@ -202,8 +207,11 @@ export class Gather {
 
   /** Gives all memory back. Nothing may be gathered. */
   release(): void {
-    this.#payloads = new Uint8Array(0);
-    this.#resizeColumns(0);
+    this.#lengths = NO_WORDS;
+    this.#stamps = NO_WORDS;
+    this.#types = NO_TYPES;
+    this.#seqs = NO_SEQS;
+    this.#payloads = NO_BYTES;
   }
 
   #reserve(records: number, payloadBytes: number): void {

@@ -24,6 +24,8 @@ import { planRecovery, type RecoveryPlan, type ScannedSegment } from './recovery
 
 /** A last unit of up to this size is read as a whole, and with it whether something follows. */
 const PROBE_BYTES = 16 * 1024;
+/** Shared by all: what is in it is used before anything else runs. */
+const PROBE: Uint8Array = new Uint8Array(PROBE_BYTES + 1);
 
 /** A segment up to the last whole unit. */
 interface UnitPlace {
@@ -64,8 +66,9 @@ export class SegmentTracker {
   /** By base seq. */
   #tracked = new Map<number, TrackedSegment>();
   #bases: readonly number[] = [];
-  /** Bases of segments of which nothing is taken for granted in the next pass. */
-  readonly #distrusted = new Set<number>();
+  /** Bases of segments of which nothing is taken for granted in the next pass, and in this one. */
+  #distrusted = new Set<number>();
+  #doubted = new Set<number>();
   #tail: { readonly baseSeq: number; readonly file: FileHandle } | undefined;
   /** Where was looked behind a bad place, by base seq: once for each place and size. */
   readonly #surveys = new Map<number, ResyncRequest>();
@@ -74,7 +77,6 @@ export class SegmentTracker {
   /** The last pass found what is no whole log. */
   #irregular = false;
   #mustList = true;
-  readonly #probe: Uint8Array = new Uint8Array(PROBE_BYTES + 1);
 
   constructor(context: ChannelContext) {
     this.#context = context;
@@ -120,30 +122,31 @@ export class SegmentTracker {
     if (lastUnitAt === undefined || length > PROBE_BYTES) {
       return file.sizeSync() === segment.datLength && this.#isThere(place, file);
     }
-    const count = file.readSync(this.#probe, 0, length + 1, lastUnitAt);
+    const count = file.readSync(PROBE, 0, length + 1, lastUnitAt);
     return count === length && this.#hasRead(segment);
   }
 
   /** Whether the last unit that is known is still in the file. */
   #isThere({ segment, lastUnitAt }: UnitPlace, file: FileHandle): boolean {
     if (lastUnitAt === undefined) return true;
-    return file.readSync(this.#probe, 0, 8, lastUnitAt) === 8 && this.#hasRead(segment);
+    return file.readSync(PROBE, 0, 8, lastUnitAt) === 8 && this.#hasRead(segment);
   }
 
   #hasRead({ lastChecksum }: Segment): boolean {
-    return sameChecksum(readChecksum(viewOf(this.#probe), 0), lastChecksum);
+    return sameChecksum(readChecksum(viewOf(PROBE), 0), lastChecksum);
   }
 
   /** Takes up what is on disk. The manifest was read before, and has to be read again after it. */
   async pass(manifest: Manifest): Promise<SegmentsView> {
+    // What is asked for while this pass runs is for the next one.
     const list = this.#mustList || this.#irregular;
+    this.#mustList = false;
+    this.#doubted = this.#distrusted;
+    this.#distrusted = new Set();
     this.#settled = false;
     this.#raise(manifest.redoSeq);
     let ends = this.#tracked.size === 0 ? this.#openClean(manifest) : undefined;
-    if (ends === undefined) {
-      if (this.#mustList) this.#readMark();
-      ends = await this.#ends(list);
-    }
+    ends ??= await this.#ends(list);
     if (ends.some((end) => end.check !== undefined && !end.sealed)) {
       // Below what the mark states the bytes are read again.
       this.#readMark();
@@ -153,8 +156,6 @@ export class SegmentTracker {
     const floor = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
     const evidence = { proven: this.witness, floor };
     const plan = planRecovery(ends, finished.at(-1)?.segment.nextSeq, evidence);
-    this.#mustList = false;
-    this.#distrusted.clear();
     this.#irregular = plan.kind !== 'keep';
     this.#settled = !this.#irregular && ends.every((end) => end.fileLength === end.position);
     return { finished, ends, plan };
@@ -239,8 +240,8 @@ export class SegmentTracker {
 
   /** What is known of the segment in a file, as far as the file still holds it. */
   #trackedIn(file: FileHandle, baseSeq: number, isHeld: boolean): TrackedSegment | FailedCheck {
-    const distrusted = this.#distrusted.delete(baseSeq);
-    const tracked = distrusted ? undefined : this.#tracked.get(baseSeq);
+    const doubted = this.#doubted.delete(baseSeq);
+    const tracked = doubted ? undefined : this.#tracked.get(baseSeq);
     if (tracked !== undefined && isHeld && this.#isWhole(tracked, file)) return tracked;
     const header = readOwnHeader(this.#context, file, baseSeq);
     if (typeof header === 'string') {
@@ -252,6 +253,8 @@ export class SegmentTracker {
       tracked !== undefined && sameChecksum(header.checksum, tracked.segment.headerChecksum);
     if (isSame && (this.#isWhole(tracked, file) || this.#isUnsealed(tracked, file))) return tracked;
     this.#raise(header.durableSeq);
+    // What has been seen before is gone: what is known to have been synced must still be there.
+    if (this.#tracked.has(baseSeq)) this.#readMark();
     return this.#track(segmentFromHeader(directory, header));
   }
 
@@ -324,7 +327,7 @@ export class SegmentTracker {
       const known = this.#tracked.get(baseSeq);
       const { sealed, nextSeq, marks } = known?.segment ?? {};
       if (known !== undefined && sealed === true && nextSeq === next) {
-        if (!this.#distrusted.has(baseSeq)) {
+        if (!this.#doubted.has(baseSeq)) {
           // From its seal on the index is complete.
           if (marks !== undefined) known.segment = { ...known.segment, marks: undefined };
           return known;

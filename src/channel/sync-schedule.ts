@@ -31,8 +31,8 @@ function syncDelayMs(policy: SyncPolicy, maxSyncDelayMs: number): number | undef
 
 export interface ScheduleActions {
   requestSync(): void;
-  /** Writes a witness, if the channel is still idle. Returns whether it did. */
-  writeWitness(): boolean;
+  /** Writes a witness, if the channel is still idle. */
+  writeWitness(): 'written' | 'later' | 'failed';
   /** Everything is synced, and what is on disk says so. */
   onQuiet(): void;
 }
@@ -78,6 +78,11 @@ export class SyncSchedule {
       this.#actions.onQuiet();
       return;
     }
+    this.#watch();
+  }
+
+  /** Looks again when it has been quiet for a while. */
+  #watch(): void {
     this.#writtenAtLastLook = this.#unsynced.writtenSeq;
     this.#cancelWitness = this.#context.settings.runtime.schedule(
       () => this.#lookAgain(),
@@ -93,7 +98,9 @@ export class SyncSchedule {
       if (durableSeq === writtenSeq) this.onSynced();
       return;
     }
-    if (!this.#actions.writeWitness()) return;
+    const outcome = this.#actions.writeWitness();
+    if (outcome === 'later') this.#watch();
+    if (outcome !== 'written') return;
     this.#witnessedSeq = durableSeq;
     this.#actions.requestSync();
   }

@@ -17,7 +17,7 @@ export async function copyFile(
   fs: FileSystem,
   from: string,
   to: string,
-  limit = Infinity,
+  limit: number = Infinity,
 ): Promise<number> {
   const source = fs.openSync(from, 'read');
   try {

@@ -22,7 +22,22 @@ export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint
 }
 
 /** Creates a file with these bytes and syncs it; its name is synced by the caller. */
-export function writeWholeFile(fs: FileSystem, path: string, bytes: Uint8Array): void {
+export async function writeWholeFile(
+  fs: FileSystem,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const file = fs.openSync(path, 'create');
+  try {
+    writeAllSync(file, bytes, bytes.byteLength, 0);
+    await file.datasync();
+  } finally {
+    file.closeSync();
+  }
+}
+
+/** The same before it returns. */
+export function writeWholeFileSync(fs: FileSystem, path: string, bytes: Uint8Array): void {
   const file = fs.openSync(path, 'create');
   try {
     writeAllSync(file, bytes, bytes.byteLength, 0);

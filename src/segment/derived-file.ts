@@ -80,7 +80,7 @@ export class DerivedFile {
 
   /**
    * Takes the entries that another process has written since; at most `limit`. A file that was
-   * missing, or is short although its segment is complete and so has been replaced, is opened again.
+   * missing, or is short although its segment is complete, and so was replaced, is opened again.
    */
   lookAgain(segment: Segment, limit: number): void {
     const { entryBytes, pages } = this.#options;

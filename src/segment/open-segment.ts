@@ -142,18 +142,21 @@ export class OpenSegment {
    */
   async locate(seq: number): Promise<number> {
     this.index.refresh();
+    const hinted = this.#hintedStart(seq)?.position;
     const marked = this.segment.marks?.atOrBelow(seq)?.position;
-    const hinted = this.#hintedStart(seq)?.position ?? marked;
-    if (hinted !== undefined) return Math.max(hinted, marked ?? 0);
+    if (hinted !== undefined && (marked === undefined || this.index.covers(seq))) return hinted;
+    // From here it may be some way, and damage on it is none of the record's.
+    if (marked !== undefined) return this.#walkTo(seq, Math.max(marked, hinted ?? 0));
     if (seq <= this.segment.baseSeq) return FILE_HEADER_BYTES;
     await this.rebuildIndex();
     const rebuilt = this.#hintedStart(seq);
-    return rebuilt === undefined ? this.#walkTo(seq) : rebuilt.position;
+    return rebuilt === undefined ? this.#walkTo(seq, FILE_HEADER_BYTES) : rebuilt.position;
   }
 
-  async #walkTo(seq: number): Promise<number> {
-    let found = FILE_HEADER_BYTES;
-    await walkSegment(this.dat, this.segment, FILE_HEADER_BYTES, {
+  /** The position of the last unit whose base is at or below `seq`, from a unit's edge on. */
+  async #walkTo(seq: number, start: number): Promise<number> {
+    let found = start;
+    await walkSegment(this.dat, this.segment, start, {
       records: (_view, _at, unit) => {
         if (unit.baseSeq <= seq && unit.recordCount > 0) found = unit.position;
         return unit.baseSeq <= seq;

@@ -199,6 +199,11 @@ export class SegmentIndex {
     return low;
   }
 
+  /** Whether idx goes as far as `seq`, so that what it leads to is the last unit at or below it. */
+  covers(seq: number): boolean {
+    return this.isComplete || (this.ordinalAtOrBelow(seq) ?? Infinity) < this.#idx.count - 1;
+  }
+
   /** The derived files are being rebuilt up to `count` records; later ones wait in memory. */
   hold(count: number): void {
     this.#idx.holdFrom(count);

@@ -6,7 +6,7 @@
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { UnitHeader } from '../format/unit.js';
 
-export const MARK_BYTES: number = 64 * 1024;
+const MARK_BYTES = 64 * 1024;
 
 interface Mark {
   readonly seq: number;

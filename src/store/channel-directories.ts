@@ -124,7 +124,7 @@ export class ChannelDirectories {
     const staging = `${this.#channels}/${NEW_NAME}/${drawName(this.#settings.runtime)}`;
     const directory = this.pathOf(name);
     try {
-      createChannel(this.#settings, { directory, staging, name, stored, firstSeq });
+      await createChannel(this.#settings, { directory, staging, name, stored, firstSeq });
     } catch (error) {
       this.#reclaimLeftOver(staging);
       throw ioError('create a channel', directory, error, 'absent');

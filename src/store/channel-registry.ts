@@ -3,6 +3,7 @@
  * creating, deleting, renaming - happens one after the other for each name.
  */
 import { RedexError, redexError } from '../core/errors.js';
+import { settleAll } from '../core/settle-all.js';
 import { AppendSide } from '../channel/append-side.js';
 import type { SharedResources } from '../channel/channel-context.js';
 import type { ChannelCore } from '../channel/channel-core.js';
@@ -205,13 +206,6 @@ export class ChannelRegistry {
     await this.#locks.idle();
     await settleAll([...this.#open.values()].map(({ core }) => core.close()));
   }
-}
-
-/** Waits for all of them, then rejects with the first error if there is any. */
-export async function settleAll(work: readonly Promise<unknown>[]): Promise<void> {
-  const results = await Promise.allSettled(work);
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
 }
 
 export function notFound(name: string): RedexError {

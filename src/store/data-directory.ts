@@ -25,7 +25,7 @@ import {
 } from '../format/store-manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
-import { parentOf, readWholeFile, writeWholeFile } from '../fs/whole-file.js';
+import { parentOf, readWholeFile, writeWholeFileSync } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
 import { drawName } from './drawn-name.js';
 import { StoreLock } from './store-lock.js';
@@ -162,7 +162,7 @@ export function finishStore(fs: FileSystem, directory: string, manifest: StoreMa
   fs.syncDirectorySync(directory);
   const temporary = `${directory}/${STORE_MANIFEST_TEMPORARY_NAME}`;
   if (fs.statSync(temporary) !== undefined) fs.unlinkSync(temporary);
-  writeWholeFile(fs, temporary, encodeStoreManifest(manifest));
+  writeWholeFileSync(fs, temporary, encodeStoreManifest(manifest));
   fs.renameSync(temporary, `${directory}/${STORE_MANIFEST_NAME}`);
   fs.syncDirectorySync(directory);
   syncParent(fs, directory);

@@ -2,6 +2,7 @@
  * Redex: a data directory that is open. Holds the lock, knows which channels are open, and does
  * what concerns channels as a whole. Users open it once in a process and pass it on.
  */
+import { settleAll } from '../core/settle-all.js';
 import type { Channel } from '../channel/channel.js';
 import { checkChannelOptions, checkName, type ChannelOptions } from '../channel/options.js';
 import { backUpStore, type BackupReport } from './backup.js';
@@ -11,7 +12,6 @@ import {
   type ChannelInfo,
   type ChannelListOptions,
 } from './channel-list.js';
-import { settleAll } from './channel-registry.js';
 import { checkDirectory, type RedexOptions } from './store-options.js';
 import { openStore, type StoreParts } from './store-parts.js';
 

@@ -16,6 +16,11 @@ import { putFile, readFile } from '../support/recovery-lab.js';
 const seqsFrom = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i);
 
+async function nextSeq(iterator: RecordIterator): Promise<number | undefined> {
+  const result = await iterator.next();
+  return result.done === true ? undefined : result.value.seq;
+}
+
 /** A channel with one record for each segment, cleanly closed unless it is still written. */
 async function segments(lab: FollowerLab, count: number, close = true): Promise<void> {
   const writer = await lab.openWriter({ segmentMs: 10 });
@@ -137,6 +142,31 @@ test('a record of the growing segment is found without walking it', async () => 
   lab.expectOnlyReads();
 });
 
+test('seqs that are skipped are no records, and nothing is missing for it', async () => {
+  const lab = new FollowerLab();
+  const writer = await lab.openWriter({ sync: 'never', segmentBytes: 60_000 });
+  const follower = await lab.follow();
+  const seqs: number[] = [];
+  for (let seq = 0, step = 0; seqs.length < 250; step += 1, seq += 1 + (step % 4)) {
+    lab.runtime.advance(1);
+    await writer.append(payload(seq, 700), { seq });
+    seqs.push(seq);
+    if (step % 40 === 0) await lab.done(follower.look());
+  }
+  await lab.done(follower.look());
+  expect([follower.visibleSeq, countOf(follower)]).toEqual([writer.nextSeq, 250]);
+  expect((await lab.done(batchesOf(follower))).map(({ seq }) => seq)).toEqual(seqs);
+  const last = await lab.done(recordsOf(follower, { reverse: true, limit: 100 }));
+  expect(last.map(({ seq }) => seq)).toEqual(seqs.slice(-100).toReversed());
+  const start = lab.runtime.now() - 249;
+  for (let i = 0; i < 250; i += 7) {
+    const [seq = 0, next = 0] = [seqs[i], seqs[i + 1]];
+    expect((await lab.done(follower.reader.get(seq)))?.seq).toBe(seq);
+    expect(await lab.done(follower.reader.seqAt(nanosFromMs(start + i)))).toBe(seq);
+    if (next > seq + 1) expect(await lab.done(follower.reader.get(seq + 1))).toBe(undefined);
+  }
+});
+
 test('seqAt finds the first of many records of one time', async () => {
   const lab = new FollowerLab();
   const writer = await lab.openWriter({ sync: 'never' });
@@ -232,7 +262,7 @@ test('a generation that replaces the one that is read is read instead', async ()
   const follower = await lab.follow();
   await follower.look();
   const iterator = new RecordIterator(follower.reader, {});
-  expect((await iterator.next()).value?.seq).toBe(0);
+  expect(await nextSeq(iterator)).toBe(0);
   const { disk, directory } = lab;
   const manifest = readManifest(disk, directory, lab.contextOf(lab.reads).channelId);
   const other = `${directory}/${generationName(2)}`;
@@ -247,7 +277,7 @@ test('a generation that replaces the one that is read is read instead', async ()
   }
   disk.rmdirSync(lab.generation);
   // What is read goes on in what is there now, and tells what is missing there.
-  expect((await iterator.next()).value?.seq).toBe(1);
+  expect(await nextSeq(iterator)).toBe(1);
   const missing = await rejection(lab.done(batchesOf(follower)), 'CORRUPT');
   expect(missing).toMatchObject({ seqRange: { firstSeq: 2, nextSeq: 4 } });
   expect([follower.manifest.generation, follower.visibleSeq]).toEqual([2, 6]);
@@ -256,17 +286,45 @@ test('a generation that replaces the one that is read is read instead', async ()
   expect(lab.reads.openPaths.every((path) => path.startsWith(other))).toBe(true);
 });
 
+test('a read that is under way ends in the files that it has begun in', async () => {
+  const lab = new FollowerLab();
+  const writer = await lab.openWriter({ sync: 'never' });
+  for (let id = 0; id < 300; id += 1) await writer.append(payload(id, 1000));
+  await lab.done(writer.close());
+  const follower = await lab.follow();
+  const iterator = new RecordIterator(follower.reader, { copy: true });
+  expect(await nextSeq(iterator)).toBe(0);
+  const { disk, directory } = lab;
+  const manifest = readManifest(disk, directory, lab.contextOf(lab.reads).channelId);
+  const other = `${directory}/${generationName(2)}`;
+  disk.mkdirSync(other);
+  const name = segmentFileName(0, 'dat');
+  putFile(disk, `${other}/${name}`, readFile(disk, `${lab.generation}/${name}`));
+  replaceManifest(disk, directory, { ...manifest, generation: 2 });
+  disk.unlinkSync(`${lab.generation}/${name}`);
+  await follower.look();
+  expect(lab.reads.openPaths).toContain(`${lab.generation}/${name}`);
+  for (let seq = 1; seq < 300; seq += 1) expect(await nextSeq(iterator)).toBe(seq);
+  expect(await nextSeq(iterator)).toBe(undefined);
+  expect((await follower.reader.get(299))?.seq).toBe(299);
+  // And then gives them back.
+  expect(lab.reads.openPaths.every((path) => path.startsWith(other))).toBe(true);
+});
+
 test('segments that are removed at the head are dropped', async () => {
   const lab = new FollowerLab();
   await segments(lab, 6, false);
+  const looking = await lab.follow();
   const follower = await lab.follow();
   const iterator = new RecordIterator(follower.reader, {});
-  expect((await iterator.next()).value?.seq).toBe(0);
+  expect(await nextSeq(iterator)).toBe(0);
   const { disk, directory } = lab;
   const manifest = readManifest(disk, directory, lab.contextOf(lab.reads).channelId);
   replaceManifest(disk, directory, { ...manifest, firstSeq: 3, nextSeqFloor: 3 });
   for (const base of [0, 1, 2])
     disk.unlinkSync(`${lab.generation}/${segmentFileName(base, 'dat')}`);
+  await looking.look();
+  expect(looking.chain.all.map(({ baseSeq }) => baseSeq)).toEqual([3, 4, 5]);
   // The iterator was at 1, which has gone meanwhile.
   expect(await rejection(iterator.next(), 'OUT_OF_RANGE')).toMatchObject({ seq: 1, firstSeq: 3 });
   await follower.look();

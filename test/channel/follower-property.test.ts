@@ -9,6 +9,7 @@ import { expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import type { ChannelFollower } from '../../src/channel/channel-follower.js';
 import type { ChannelOptions } from '../../src/channel/options.js';
+import { RecordIterator } from '../../src/channel/read-iterator.js';
 import { nanosFromMs } from '../../src/core/nanos.js';
 import type { LogRecord } from '../../src/core/record.js';
 import { Random } from '../../src/testing/choices.js';
@@ -41,6 +42,7 @@ const reached = {
   inFlight: 0,
   closes: 0,
   reads: 0,
+  steps: 0,
 };
 
 class History {
@@ -52,6 +54,8 @@ class History {
   readonly trail: string[] = [];
   writer: Channel | undefined;
   follower: ChannelFollower | undefined;
+  /** A read that goes on while the channel does, and the seq that it is at. */
+  #walk: { readonly records: RecordIterator; at: number; readonly to: number } | undefined;
   #ids = 0;
 
   constructor(seed: number) {
@@ -93,7 +97,7 @@ class History {
     else if (kind === 9) this.#fault();
     else if (kind === 10 && random.below(2) === 0) await this.#restart();
     else if (kind < 14) for (let i = random.below(6); i > 0; i -= 1) lab.runtime.runIo();
-    else await this.observe(random.below(8));
+    else await this.observe(random.below(9));
     await lab.runtime.settle();
   }
 
@@ -134,6 +138,7 @@ class History {
     if (random.below(6) === 0) {
       this.follower?.close();
       this.follower = undefined;
+      this.#walk = undefined;
     }
     this.follower ??= await lab.follow({ maxOpenFiles: 16 + random.below(20) });
     const { follower, writer } = this;
@@ -147,6 +152,8 @@ class History {
     const end = follower.visibleSeq;
     expect(end, 'a look sees what was written before it').toBeGreaterThanOrEqual(written);
     expect(countOf(follower), 'every record is counted').toBe(end);
+    const durable = this.writer?.durableSeq ?? 0;
+    expect(follower.durableSeq, 'a witness is true').toBeLessThanOrEqual(durable);
     reached.rolls = Math.max(reached.rolls, follower.chain.all.length);
     await this.#read(follower, kind, end);
   }
@@ -170,14 +177,28 @@ class History {
       const time = lab.runtime.now() - random.below(4000);
       const seq = await lab.done(follower.reader.seqAt(nanosFromMs(time)));
       this.times.push({ time, visible: end, seq });
+    } else if (kind === 5) {
+      await this.#walkOn(follower, from, end);
     } else {
-      for (let i = 0; i < 4 && end > 0; i += 1) {
-        const seq = i === 0 ? end - 1 : random.below(end);
+      const seqs = end === 0 ? [] : [end - 1, random.below(end), random.below(end)];
+      for (const seq of seqs) {
         const record = await lab.done(follower.reader.get(seq));
         this.#saw('get', seq, seq + 1, record === undefined ? [] : [record]);
       }
       expect(await lab.done(follower.reader.get(end)), 'nothing at the end').toBe(undefined);
     }
+  }
+
+  async #walkOn(follower: ChannelFollower, from: number, to: number): Promise<void> {
+    this.#walk ??= { records: new RecordIterator(follower.reader, { from, to }), at: from, to };
+    const walk = this.#walk;
+    for (let left = this.random.below(30); left > 0 && walk.at < walk.to; left -= 1) {
+      const step = await this.lab.done(walk.records.next());
+      this.#saw('walk', walk.at, walk.at + 1, step.done === true ? [] : [step.value]);
+      walk.at += 1;
+      reached.steps += 1;
+    }
+    if (walk.at >= walk.to) this.#walk = undefined;
   }
 
   #saw(how: string, from: number, to: number, records: readonly LogRecord[]): void {

@@ -87,13 +87,13 @@ export class FollowerLab {
     };
     promise.then(settle, settle);
     // A read over many segments takes many turns, even when nothing is held.
-    for (let idle = 0; !settled;) {
+    let idle = 0;
+    for (;;) {
       await this.runtime.settle();
-      if (settled) break;
+      if (settled) return promise;
       idle = this.runtime.runIo() ? 0 : idle + 1;
       if (idle > 1000) throw new Error('it waits for something that will never happen');
     }
-    return promise;
   }
 
   /** The reader has only ever read. */

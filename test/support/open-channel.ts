@@ -36,7 +36,7 @@ export async function openChannelIn(
   checkSettings(rest);
   const settings = settingsOf(options);
   try {
-    ensureChannel(directory, options, settings);
+    await ensureChannel(directory, options, settings);
   } catch (error) {
     throw openingError(directory, error);
   }
@@ -46,11 +46,11 @@ export async function openChannelIn(
   return new Channel(parts, new AppendSide(parts));
 }
 
-function ensureChannel(
+async function ensureChannel(
   directory: string,
   options: OpenChannelOptions,
   settings: ChannelSettings,
-): void {
+): Promise<void> {
   const { fs } = settings;
   const parent = directory.slice(0, directory.lastIndexOf('/'));
   if (fs.statSync(directory) === undefined) {
@@ -58,13 +58,14 @@ function ensureChannel(
     const staging = `${directory}.new`;
     if (fs.statSync(staging) !== undefined) removeTree(fs, staging);
     const name = options.name ?? directory.slice(parent.length + 1);
-    createChannel(settings, {
+    await createChannel(settings, {
       directory,
       staging,
       name,
       stored: storedWith(options, DEFAULT_STORED),
       firstSeq: options.firstSeq ?? 0,
     });
+    fs.syncDirectorySync(parent === '' ? '/' : parent);
   }
 }
 
