@@ -22,6 +22,7 @@ import { FollowLedger } from '../support/follow-ledger.js';
 import { FollowReader, type FollowRun } from '../support/follow-reader.js';
 import { FollowTail } from '../support/follow-tail.js';
 import { FOLLOWED_NAMES } from '../support/process-follow-records.js';
+import type { WriterMoment } from '../support/process-follow-writer.js';
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 
 const SECONDS = Number(process.env['REDEX_FOLLOW_SECONDS'] ?? '20');
@@ -58,7 +59,7 @@ class Writer {
     const { stdin, stdout } = child;
     stdin.on('error', () => undefined);
     const lines = createInterface({ input: stdout });
-    const said = (what: string): Promise<void> =>
+    const said = (what: WriterMoment): Promise<void> =>
       new Promise((resolve) => lines.on('line', (line) => line === what && resolve()));
     this.#child = child;
     this.#started = said('start');
@@ -70,7 +71,7 @@ class Writer {
   }
 
   /** Resolves at the moment, unless it ends before. */
-  async reached(moment: 'start' | 'open'): Promise<void> {
+  async reached(moment: WriterMoment): Promise<void> {
     await Promise.race([moment === 'start' ? this.#started : this.#opened, this.#ended]);
   }
 

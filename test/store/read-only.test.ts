@@ -218,8 +218,8 @@ const NAMES = ['a', 'a'.repeat(500)];
 /** What happens to a channel that has two records: by renames, as a writer does it. */
 interface Change {
   readonly what: string;
-  prepare(name: string): Promise<void>;
-  apply(name: string): void;
+  readonly prepare: (name: string) => Promise<void>;
+  readonly apply: (name: string) => void;
 }
 
 const GRAVE = `${DATA}/channels/.trash/grave`;
@@ -231,11 +231,11 @@ const CHANGES: readonly Change[] = [
   },
   {
     what: 'deleted and created again',
-    async prepare(name) {
+    prepare: async (name) => {
       await lab.make(name, 5, 6, 7);
       lab.disk.renameSync(pathOf(name), '/replacement');
     },
-    apply(name) {
+    apply: (name) => {
       lab.disk.renameSync(pathOf(name), GRAVE);
       lab.disk.renameSync('/replacement', pathOf(name));
     },

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 
 /** Lanes run at the same time; the names of a lane are given to its channels by turns. */
 export const LANES = 3;
-export const NAMES_OF_LANE = 3;
+const NAMES_OF_LANE = 3;
 export const FOLLOWED_NAMES: readonly string[] = Array.from(
   { length: LANES * NAMES_OF_LANE },
   (_, i) => `lane ${i % LANES}/é${Math.floor(i / LANES)}`,

@@ -42,7 +42,7 @@ const SEGMENT_BYTES = [4096, 16_384, 100_000, 1_000_000];
 const [directory = '', ledgerPath = '', seed = '0'] = process.argv.slice(2);
 const ledger = openSync(ledgerPath, 'a');
 const random = new Random(Number(seed));
-let isStopping = false;
+const state = { isStopping: false };
 
 function say(...entry: LedgerEntry): void {
   writeSync(ledger, ledgerLine(entry));
@@ -56,6 +56,14 @@ function pick<T>(values: readonly T[]): T {
 
 function pickDurability(): Durability | undefined {
   return (['written', 'synced'] as const)[random.below(3)];
+}
+
+/** What it tells its parent that it is about to do, or has done. */
+export type WriterMoment = 'start' | 'open';
+
+function reach(moment: WriterMoment): void {
+  say('event', moment);
+  process.stdout.write(`${moment}\n`);
 }
 
 interface Held {
@@ -95,7 +103,7 @@ class Lane {
   }
 
   async run(): Promise<void> {
-    for (let i = 0; i < STEPS_OF_ROUND && !isStopping; i++) {
+    for (let i = 0; i < STEPS_OF_ROUND && !state.isStopping; i++) {
       await this.#step();
       if (random.below(4) === 0) await setTimeout(random.below(12));
       else await setImmediate();
@@ -200,7 +208,8 @@ async function appendIn(
 }
 
 function newToken(firstSeq: number): string {
-  return tokenFrom(() => random.fill(new Uint8Array(8)), firstSeq);
+  const bytes = new Uint8Array(8);
+  return tokenFrom(() => random.fill(bytes), firstSeq);
 }
 
 /** Small frames, so that a batch may be several of them and merging ends often. */
@@ -210,19 +219,17 @@ function open(): Promise<Redex> {
 
 async function main(): Promise<void> {
   process.stdin.on('end', () => {
-    isStopping = true;
+    state.isStopping = true;
   });
   process.stdin.resume();
   subscribe('redexlog:roll', () => say('event', 'roll'));
-  say('event', 'start');
-  process.stdout.write('start\n');
+  reach('start');
   let redex = await open();
   const lanes = Array.from({ length: LANES }, (_, i) => new Lane(i, redex));
   for (;;) {
     for (const lane of lanes) await lane.takeUp(redex);
-    say('event', 'open');
-    process.stdout.write('open\n');
-    if (isStopping) break;
+    reach('open');
+    if (state.isStopping) break;
     await Promise.all(lanes.map((lane) => lane.run()));
     await redex.close();
     redex = await open();
