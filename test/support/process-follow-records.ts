@@ -25,9 +25,9 @@ export interface FollowRecord {
 }
 
 /** A token for the incarnation of a channel that begins with this seq. */
-export function tokenFrom(draw: () => Uint8Array, firstSeq: number): string {
+export function tokenFrom(uint32: () => number, firstSeq: number): string {
   for (;;) {
-    const token = Buffer.from(draw()).toString('hex').slice(0, TOKEN_LENGTH);
+    const token = [uint32(), uint32()].map((half) => half.toString(16).padStart(8, '0')).join('');
     if (firstSeqOf(token) === firstSeq) return token;
   }
 }

@@ -208,8 +208,7 @@ async function appendIn(
 }
 
 function newToken(firstSeq: number): string {
-  const bytes = new Uint8Array(8);
-  return tokenFrom(() => random.fill(bytes), firstSeq);
+  return tokenFrom(() => random.uint32(), firstSeq);
 }
 
 /** Small frames, so that a batch may be several of them and merging ends often. */
