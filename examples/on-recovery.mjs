@@ -1,11 +1,12 @@
-import { openChannel } from 'redexlog';
+import { Redex } from 'redexlog';
 
-const channel = await openChannel('./data/orders', {
-  onRecovery({ channel: name, tornTail, damage }) {
-    if (tornTail !== undefined) console.warn(`${name}: a torn tail was cut`, tornTail);
-    if (damage !== undefined) console.error(`${name}: takes no appends`, damage);
+const redex = await Redex.open('./data', {
+  onRecovery({ channel, tornTail, damage }) {
+    if (tornTail !== undefined) console.warn(`${channel}: a torn tail was cut`, tornTail);
+    if (damage !== undefined) console.error(`${channel}: takes no appends`, damage);
   },
 });
 
-console.log(`open, next seq ${channel.nextSeq}`);
-await channel.close();
+const orders = await redex.channel('orders');
+console.log(`open, next seq ${orders.nextSeq}`);
+await redex.close();

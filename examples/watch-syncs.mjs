@@ -1,10 +1,11 @@
 import { subscribe } from 'node:diagnostics_channel';
-import { openChannel } from 'redexlog';
+import { Redex } from 'redexlog';
 
 subscribe('redexlog:sync', (message) => {
   console.log(`${message.channel} is synced up to ${message.nextSeq}`);
 });
 
-const channel = await openChannel('./data/events');
-await channel.append('started');
-await channel.close();
+const redex = await Redex.open('./data');
+const events = await redex.channel('events');
+await events.append('started');
+await redex.close();

@@ -1,14 +1,12 @@
 /** redexlog itself, through its public entry. */
-import { openChannel } from 'redexlog';
+import { Redex } from 'redexlog';
 
 /** @typedef {import('../lib/types.js').Store} Store */
 
 /** @param {string} directory @param {import('../lib/types.js').OpenOptions} options */
 export async function open(directory, options) {
-  // A channel creates its own directory.
-  const channel = await openChannel(`${directory}/log`, {
-    sync: options.synced ? 'always' : 'never',
-  });
+  const redex = await Redex.open(`${directory}/data`);
+  const channel = await redex.channel('log', { sync: options.synced ? 'always' : 'never' });
   /** @type {Store} */
   const store = {
     append: (payload) => channel.append(payload),
@@ -19,7 +17,7 @@ export async function open(directory, options) {
     getAll: (indices, visit) => getAll(channel, indices, visit),
     count: () => channel.nextSeq,
     settings: () => ({ sync: channel.options?.sync ?? 'not reported' }),
-    close: () => channel.close(),
+    close: () => redex.close(),
   };
   return store;
 }

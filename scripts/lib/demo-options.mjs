@@ -11,12 +11,15 @@ source, byte for byte.
 
   FILE        a file; - is standard input, of which a copy is kept for the comparison
   DIRECTORY   all text files below it, by name; default: node_modules
-  --keep DIR  leave the log in DIR, which must be empty or not there
+  --keep DIR  leave the data directory in DIR, which must be empty or not there
 
 A record is one line, or 64 KiB of a longer one. The kill comes after 100,000 acknowledgements; in
 a smaller source, when all but the last few records are acknowledged.
 
 Exit code: 0 all there; 1 a record is missing or wrong, or something failed; 2 wrong usage.`;
+
+/** The channel that the demo appends to. */
+export const CHANNEL = 'lines';
 
 export class UsageError extends Error {}
 

@@ -1,6 +1,6 @@
 /**
- * Opens a log of the demo and compares its records, byte for byte, with a source that it reads
- * itself. Usage: node demo-verify.mjs --acknowledged N LOG SOURCE
+ * Opens a data directory of the demo and compares its records, byte for byte, with a source that
+ * it reads itself. Usage: node demo-verify.mjs --acknowledged N DATA SOURCE
  *
  * Exit code: 0 when every one of the first N records of the source is in the log and right, and
  * every record beyond them is right too; 1 when one is missing or wrong; 2 for wrong usage.
@@ -8,7 +8,8 @@
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { openChannel, RedexError } from 'redexlog';
+import { Redex, RedexError } from 'redexlog';
+import { CHANNEL } from './demo-options.mjs';
 import { recordsOf } from './demo-source.mjs';
 import { grouped, megabytes } from './demo-text.mjs';
 
@@ -22,10 +23,10 @@ function readOptions(args) {
   });
   const acknowledged = Number(values.acknowledged);
   if (!Number.isSafeInteger(acknowledged) || acknowledged < 0 || positionals.length !== 2) {
-    throw new TypeError('usage: demo-verify.mjs --acknowledged N LOG SOURCE');
+    throw new TypeError('usage: demo-verify.mjs --acknowledged N DATA SOURCE');
   }
-  const [log, source] = positionals;
-  return { acknowledged, log, source };
+  const [data, source] = positionals;
+  return { acknowledged, data, source };
 }
 
 /** Walks the source record by record; `at(seq)` has to be asked in rising order. */
@@ -120,14 +121,15 @@ async function main(args) {
     console.error(error.message);
     return 2;
   }
-  const { acknowledged, log } = options;
+  const { acknowledged, data } = options;
   let report;
   const onRecovery = (found) => {
     report = found;
   };
-  const channel = await openChannel(log, { createIfMissing: false, onRecovery });
+  const redex = await Redex.open(data, { createIfMissing: false, onRecovery });
+  const channel = await redex.channel(CHANNEL, { createIfMissing: false });
   const verdict = await compare(channel, options);
-  await channel.close();
+  await redex.close();
   const { recovered, right, wrong, bytes, problems } = verdict;
   const beyond = Math.max(0, recovered - right - wrong);
   const missing = acknowledged - right;

@@ -1,7 +1,7 @@
 /**
  * The demo's writer: appends the records of a source, many in flight, and tells its parent through
  * descriptor 3 how many are acknowledged and submitted (`5000 9096`). It never ends by itself: its
- * parent kills it. Usage: node demo-writer.mjs LOG SOURCE HELD
+ * parent kills it. Usage: node demo-writer.mjs DATA SOURCE HELD
  *
  * Records are reported as acknowledged only when the promises of their appends have resolved, and
  * only while others are in flight. So whenever the parent kills, it knows of submitted records
@@ -9,7 +9,8 @@
  */
 import { readSync, writeSync } from 'node:fs';
 import process from 'node:process';
-import { openChannel } from 'redexlog';
+import { Redex } from 'redexlog';
+import { CHANNEL } from './demo-options.mjs';
 import { recordsOf } from './demo-source.mjs';
 
 const WINDOW_RECORDS = 4096;
@@ -75,8 +76,9 @@ function fail(error) {
   process.exit(1);
 }
 
-async function main([log, source, held]) {
-  const channel = await openChannel(log, { sync: 'always', segmentBytes: SEGMENT_BYTES });
+async function main([data, source, held]) {
+  const redex = await Redex.open(data);
+  const channel = await redex.channel(CHANNEL, { sync: 'always', segmentBytes: SEGMENT_BYTES });
   const writer = new Writer(channel);
   writeSync(REPORTS, 'ready\n');
   const last = [];

@@ -50,9 +50,9 @@ async function settleSource(source, directory) {
 }
 
 /** Lets the writer append until `target` records are acknowledged, and kills it. */
-async function ingestAndKill(log, source, { target, held }) {
+async function ingestAndKill(data, source, { target, held }) {
   const stdio = ['ignore', 'inherit', 'inherit', 'pipe', 'pipe'];
-  const writer = start('demo-writer.mjs', [log, source, String(held)], stdio);
+  const writer = start('demo-writer.mjs', [data, source, String(held)], stdio);
   const ended = closed(writer);
   let acknowledged = 0;
   let submitted = 0;
@@ -72,11 +72,11 @@ async function ingestAndKill(log, source, { target, held }) {
   return { acknowledged, submitted, milliseconds };
 }
 
-function printFiles(log) {
+function printFiles(data) {
   console.log('files');
-  const names = readdirSync(log, { recursive: true }).toSorted();
+  const names = readdirSync(data, { recursive: true }).toSorted();
   for (const name of names) {
-    const stats = statSync(path.join(log, name));
+    const stats = statSync(path.join(data, name));
     if (stats.isFile()) console.log(`${grouped(stats.size).padStart(14)}  ${name}`);
   }
 }
@@ -87,8 +87,8 @@ async function run(directory, options) {
   if (count === 0) throw new UsageError(`${options.source} has no records`);
   const held = Math.min(MAX_HELD, Math.ceil(count / 4));
   const target = Math.min(KILL_AFTER, count - held);
-  const log = path.join(directory, 'log');
-  const { acknowledged, submitted, milliseconds } = await ingestAndKill(log, source, {
+  const data = path.join(directory, 'data');
+  const { acknowledged, submitted, milliseconds } = await ingestAndKill(data, source, {
     target,
     held,
   });
@@ -97,9 +97,9 @@ async function run(directory, options) {
   console.log(`source          ${options.source}`);
   console.log(`killed          the writer, with SIGKILL, ${unacknowledged} appends in flight`);
   console.log(`acknowledged    ${grouped(acknowledged)} records, ${rate} records/s, each synced`);
-  const args = ['--acknowledged', String(acknowledged), log, source];
+  const args = ['--acknowledged', String(acknowledged), data, source];
   const { code } = await closed(start('demo-verify.mjs', args, 'inherit'));
-  printFiles(log);
+  printFiles(data);
   return code === 0 ? 0 : 1;
 }
 

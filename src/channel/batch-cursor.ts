@@ -72,15 +72,13 @@ export class BatchCursor {
     return this.#next;
   }
 
-  /** Bytes of dat between here and the end; counting stops above `limit`. Infinity: not known. */
+  /** Bytes of dat between here and the end, or somewhat more; counting stops above `limit`. */
   lagBytes(limit: number): number {
     const walk = this.#walk;
-    if (walk === undefined) return Infinity;
-    const { all } = this.#chain;
-    let bytes = walk.segment.datLength - walk.parser.position;
-    let index = this.#chain.indexOf(walk.segment.baseSeq) + 1;
-    for (; index < all.length && bytes <= limit; index++) bytes += all[index]?.datLength ?? 0;
-    return bytes;
+    if (walk === undefined) return bytesFrom(this.#chain, this.#chain.indexOf(this.#next), limit);
+    const { segment, parser } = walk;
+    const index = this.#chain.indexOf(segment.baseSeq);
+    return bytesFrom(this.#chain, index, limit + parser.position) - parser.position;
   }
 
   /**
@@ -238,4 +236,14 @@ function extend(walk: Walk): boolean {
   walk.sealed = segment.sealed;
   walk.ended = undefined;
   return true;
+}
+
+/** Bytes of dat from a segment on; counting stops above `limit`. */
+export function bytesFrom(chain: SegmentChain, index: number, limit: number): number {
+  const { all } = chain;
+  let bytes = 0;
+  for (let i = Math.max(0, index); i < all.length && bytes <= limit; i++) {
+    bytes += all[i]?.datLength ?? 0;
+  }
+  return bytes;
 }

@@ -178,7 +178,8 @@ export interface ChannelBirth {
 
 /**
  * Creates a channel's directory whole or not at all: it is built under another name, synced, and
- * renamed into place. The caller syncs the directory that holds it.
+ * renamed into place. What throws has left no channel. The new name is not synced: when that
+ * fails, the channel is there and nobody can say for how long, which is the caller's to tell.
  */
 export async function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Promise<void> {
   const { staging, config, firstSeq, directory } = birth;

@@ -17,7 +17,7 @@ export interface ChannelCreation {
   readonly firstSeq: number;
 }
 
-/** Durable when this resolves, but for its name: the caller syncs the directory that holds it. */
+/** What rejects has left no channel. Durable once the directory that holds it is synced. */
 export async function createChannel(
   settings: ChannelSettings,
   creation: ChannelCreation,

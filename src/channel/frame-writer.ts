@@ -163,6 +163,9 @@ export class FrameWriter {
       this.#segmentBornMs = settings.runtime.now();
       return writer;
     } catch (error) {
+      // Its name may be on the disk although it is gone here: nothing is acknowledged before a
+      // sync has made sure that a power cut does not bring it back.
+      this.#unsynced.addName(generationDirectory);
       const leftover = !(error instanceof DatWriteError) || error.partial;
       const cause: unknown = error instanceof DatWriteError ? error.cause : error;
       const outcome = ioError('create a segment', generationDirectory, cause, 'absent');

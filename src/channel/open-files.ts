@@ -68,7 +68,10 @@ export class OpenFiles {
   /** The same for a caller that cannot wait: syncs, before it returns, what has to be synced. */
   makeRoomNow(fileCount: number): void {
     if (this.makeRoom(fileCount)) return;
-    for (const holder of this.#holders) {
+    // A copy: what a sync leads to puts holders in another order, and they would come again.
+    const holders = Array.from(this.#holders);
+    for (const holder of holders) {
+      if (!this.#holders.has(holder)) continue;
       holder.settleNow();
       if (holder.tryClose() && this.#hasRoom(fileCount)) return;
     }
@@ -82,6 +85,8 @@ export class OpenFiles {
 
   /** Something that could not be closed may be closable now. */
   onMayClose(): void {
+    // What readers took beyond the limit is given back as soon as that is possible.
+    if (this.#count > this.limit) this.makeRoom(0);
     for (;;) {
       const [waiter] = this.#waiters;
       if (waiter === undefined) return;

@@ -113,6 +113,8 @@ export class SyncWorker {
       }
     } finally {
       this.#running = undefined;
+      // Only now a poisoned channel gives its descriptors back.
+      if (this.#health.isPoisoned) this.#context.shared.files.onMayClose();
     }
   }
 

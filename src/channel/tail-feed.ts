@@ -7,7 +7,7 @@ import { redexError } from '../core/errors.js';
 import { bigintFromNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
 import { ChunkReader, newBuffer } from '../segment/chunk.js';
-import type { BatchCursor } from './batch-cursor.js';
+import { bytesFrom, type BatchCursor } from './batch-cursor.js';
 import { nanosOfTime } from './read-options.js';
 import type { TailHub, WaitingTail } from './tail-hub.js';
 import type { TailOptions } from './tail-options.js';
@@ -171,12 +171,22 @@ export class TailFeed implements WaitingTail {
     }
   }
 
-  readonly #lagBytes = (limit: number): number => this.#cursor?.lagBytes(limit) ?? Infinity;
+  readonly #lagBytes = (limit: number): number => {
+    if (this.#cursor !== undefined) return this.#cursor.lagBytes(limit);
+    const { chain } = this.#hub.reader;
+    return bytesFrom(chain, chain.indexOf(this.#next), limit);
+  };
+
+  readAlone(): void {
+    const { visibleSeq } = this.#hub.source;
+    if (this.#next < visibleSeq) void this.#readBehind(visibleSeq);
+    else this.wake();
+  }
 
   offer(batch: TailBatch): boolean {
     if (batch.to <= this.#next) return false;
     if (batch.from > this.#next) {
-      void this.#readBehind(this.#hub.source.visibleSeq);
+      this.readAlone();
       return true;
     }
     const from = this.#next;

@@ -40,8 +40,10 @@ export interface WaitingTail {
   readonly nextSeq: number;
   /** Offers what was read; true when the tail does not wait for more of it. */
   offer(batch: TailBatch): boolean;
-  /** It may be over, or the hub cannot read on: the tail has to look for itself. */
+  /** The tail no longer waits, because all may be over: it has to look. */
   wake(): void;
+  /** The tail no longer waits, because the hub cannot read on: its next records are up to it. */
+  readAlone(): void;
 }
 
 export class TailHub {
@@ -162,7 +164,7 @@ export class TailHub {
 
   readonly #onTurn = (): void => {
     this.#isScheduled = false;
-    if (this.#isOver) this.#wakeAll();
+    if (this.#isOver) this.#dismiss(false);
     else this.#readOn();
   };
 
@@ -196,7 +198,7 @@ export class TailHub {
       this.#window.clear();
     }
     this.#isReading = false;
-    if (failed || this.#isOver) this.#wakeAll();
+    if (failed || this.#isOver) this.#dismiss(failed);
   }
 
   #share(from: number, to: number, records: readonly LogRecord[]): void {
@@ -209,10 +211,13 @@ export class TailHub {
     this.#announce();
   }
 
-  #wakeAll(): void {
+  #dismiss(failed: boolean): void {
     const waiting = this.#waiting;
     this.#waiting = new Set();
-    for (const tail of waiting) tail.wake();
+    for (const tail of waiting) {
+      if (failed) tail.readAlone();
+      else tail.wake();
+    }
     this.#announce();
   }
 

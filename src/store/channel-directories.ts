@@ -102,8 +102,7 @@ export class ChannelDirectories {
         this.#settings.logger.error('a channel cannot be renamed to the end', { path, error });
       }
     }
-    this.#reclaim.addAllIn(`${this.#channels}/${NEW_NAME}`);
-    this.#reclaim.addAllIn(`${this.#channels}/${TRASH_NAME}`);
+    this.#reclaim.addAllIn(`${this.#channels}/${NEW_NAME}`, `${this.#channels}/${TRASH_NAME}`);
   }
 
   #finishRename(path: string, entry: string): void {
@@ -200,6 +199,7 @@ export class ChannelDirectories {
   }
 
   async #sync(directory: string): Promise<void> {
+    this.#health.requireUnpoisoned();
     let sync = this.#syncs.get(directory);
     if (sync === undefined) {
       sync = new DirectorySync(this.#settings.fs, directory);
@@ -210,6 +210,8 @@ export class ChannelDirectories {
     } catch (error) {
       throw this.#health.poison(directory, error);
     }
+    // Another directory's sync may have failed meanwhile.
+    this.#health.requireUnpoisoned();
   }
 
   /** Resolves when nothing is being removed any more. */

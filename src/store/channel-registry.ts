@@ -67,16 +67,19 @@ export class ChannelRegistry {
   async channel(name: string, options: ChannelOptions): Promise<Channel> {
     const { health, readOnly } = this.#parts;
     const present = readOnly ? undefined : this.find(name);
-    if (present !== undefined) {
+    // Behind a deletion or a renaming that has still to begin, it is not there any more.
+    if (present !== undefined && !this.#locks.isBusy(name)) {
       refuseConflict(name, present.core.context.stored, options);
       return present.channel;
     }
     return this.#locks.run([name], async () => {
       health.requireOpen();
-      if (!readOnly) health.requireWritable();
-      else await this.#dropIfGone(name);
+      if (readOnly) await this.#dropIfGone(name);
       const opened = this.find(name);
-      if (opened === undefined) return this.#openOrCreate(name, options);
+      if (opened === undefined) {
+        if (!readOnly) health.requireWritable();
+        return this.#openOrCreate(name, options);
+      }
       refuseConflict(name, opened.core.context.stored, options);
       return opened.channel;
     });
@@ -121,6 +124,9 @@ export class ChannelRegistry {
     }
     const entry = await this.#opening.run(() => this.#openEntry(name, options));
     this.#open.set(name, entry);
+    // The store may have been poisoned while the channel was being opened.
+    const { failedSync } = this.#parts.health;
+    if (failedSync !== undefined) entry.parts?.worker.poison(failedSync.path, failedSync.cause);
     return entry.channel;
   }
 
@@ -208,7 +214,7 @@ export class ChannelRegistry {
   }
 }
 
-export function notFound(name: string): RedexError {
+function notFound(name: string): RedexError {
   return redexError('NOT_FOUND', `there is no channel ${name}`, {
     kind: 'channel',
     resource: name,

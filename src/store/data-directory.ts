@@ -67,7 +67,7 @@ export function takeDataDirectory(
   const path = existingDirectory(fs, directory);
   const isNew = path === undefined || isUnfinished(fs, path);
   if (isNew && !createIfMissing) throw notFound(directory);
-  const place = path ?? createDirectories(fs, absolutePath(directory));
+  const place = path ?? realPath(fs, createDirectories(fs, absolutePath(directory)));
   const lock = StoreLock.take(fs, place);
   try {
     const manifest = isUnfinished(fs, place)
@@ -86,12 +86,16 @@ export function absolutePath(directory: string): string {
   return resolve(directory).replaceAll(sep, '/');
 }
 
+function realPath(fs: FileSystem, path: string): string {
+  return fs.realpathSync(path).replaceAll(sep, '/');
+}
+
 /** The real path of a directory; undefined when there is nothing. Throws EXISTS for a file. */
 function existingDirectory(fs: FileSystem, directory: string): string | undefined {
   const path = absolutePath(directory);
   const present = fs.statSync(path);
   if (present === undefined) return undefined;
-  const real = fs.realpathSync(path).replaceAll(sep, '/');
+  const real = realPath(fs, path);
   const kind = fs.statSync(real)?.kind ?? 'other';
   if (kind === 'directory') return real;
   throw redexError('EXISTS', `${path} is not a directory`, { kind, resource: path });

@@ -16,12 +16,16 @@ export class Reclaim {
     this.#settings = settings;
   }
 
-  /** Everything of a drawn name in `directory`. */
-  addAllIn(directory: string): void {
-    for (const { name, kind } of this.#settings.fs.readDirectorySync(directory)) {
-      // Only what was drawn for it is removed, whatever else somebody has put there.
-      if (kind === 'directory' && isDrawnName(name)) this.add(`${directory}/${name}`);
-    }
+  /** Everything of a drawn name in `directories`. Nothing is begun when one cannot be listed. */
+  addAllIn(...directories: readonly string[]): void {
+    const found = directories.flatMap((directory) =>
+      this.#settings.fs
+        .readDirectorySync(directory)
+        // Only what was drawn for it is removed, whatever else somebody has put there.
+        .filter(({ name, kind }) => kind === 'directory' && isDrawnName(name))
+        .map(({ name }) => `${directory}/${name}`),
+    );
+    for (const path of found) this.add(path);
   }
 
   /** A directory that is no channel any more. */

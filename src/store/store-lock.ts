@@ -15,7 +15,7 @@ import { readWholeFile, writeAllSync } from '../fs/whole-file.js';
 /** LOCK.info that is longer is not believed. */
 const MAX_INFO_BYTES = 4096;
 
-export interface LockHolder {
+interface LockHolder {
   readonly pid: number;
   readonly host: string;
 }
@@ -96,7 +96,7 @@ function openLockFile(fs: FileSystem, path: string): FileHandle {
   }
 }
 
-/** What LOCK.info says; undefined when it cannot be read. Says nothing of whether it still holds. */
+/** What LOCK.info says; undefined when it cannot be read. It cannot say that its holder lives. */
 function readLockHolder(fs: FileSystem, directory: string): LockHolder | undefined {
   try {
     const bytes = readWholeFile(fs, `${directory}/${LOCK_INFO_NAME}`, MAX_INFO_BYTES);

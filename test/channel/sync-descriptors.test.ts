@@ -226,11 +226,12 @@ test.each([
 
 test('S6: a segment is not closed while a write or a sync of it is in flight', async () => {
   const lab = new Lab({ io: 'oldest' });
-  const channel = await lab.open({ segmentBytes: 1024 * 1024, maxOpenFiles: 4 });
+  const channel = await lab.open({ segmentBytes: 1024 * 1024, maxOpenFiles: 16 });
   await lab.done(channel.append(payload(1)));
   outcomeOf(channel.append(payload(2, LARGE)));
   await lab.runtime.settle();
-  for (let id = 3; id <= 6; id += 1) channel.appendSync(payload(id, LARGE));
+  // More segments than there are descriptors for.
+  for (let id = 3; id <= 10; id += 1) channel.appendSync(payload(id, LARGE));
   expect(lab.watch.violations).toEqual([]);
   await lab.drain();
   await lab.done(channel.close());

@@ -160,12 +160,13 @@ test('an idle channel writes one witness after a second, and is quiet from then 
   expect(lab.watch.datCalls(length)).toEqual([]);
   await lab.runtime.elapse(1);
   const calls = lab.watch.datCalls(length).map(({ call }) => call);
-  expect(calls).toEqual(['write', 'sync']);
+  expect(calls).toEqual(['write', 'sync', 'close', 'close']);
+  expect(lab.faults.openPaths).toEqual([]);
   const witness = parseDat(readFile(lab.disk, lab.datPaths[0] ?? '')).units.at(-1);
   expect(witness).toMatchObject({ recordCount: 0, baseSeq: 2, durableSeq: 2 });
   expect(lab.runtime.pending).toEqual([]);
   await lab.runtime.elapse(100_000);
-  expect(lab.watch.datCalls(length)).toHaveLength(2);
+  expect(lab.watch.datCalls(length)).toHaveLength(4);
   const cut = lab.cut(worst);
   expect(await idsOf(cut, await cut.open())).toEqual([1, 2]);
 });

@@ -18,7 +18,7 @@ interface LiveTail {
   ended: 'aborted' | 'returned' | undefined;
 }
 
-const STEPS = 220;
+const STEPS = 350;
 const SIZES = [0, 10, 60, 200, 900, 2500];
 
 class Run {
@@ -51,7 +51,7 @@ class Run {
   #append(): void {
     const asked = this.#pick(['written', 'synced', 'usual'] as const);
     const options = asked === 'usual' ? {} : { durability: asked };
-    const count = this.#pick([1, 1, 1, 2, 5, 40]);
+    const count = this.#pick([1, 1, 1, 2, 3, 12]);
     const skip = this.random.below(6) === 0 ? 1 + this.random.below(4) : 0;
     const records = Array.from({ length: count }, (_, i) => {
       const bytes = this.#payload();

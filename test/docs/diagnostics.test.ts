@@ -8,8 +8,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { diagnostics } from '../../src/core/runtime.js';
-import { openChannel } from '../../src/index.js';
-import { MemoryFs } from '../../src/fs/memory-fs.js';
+import { Redex } from '../../src/index.js';
+import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import { repository } from '../support/process-package.js';
 
@@ -25,26 +25,33 @@ function documented(): Map<string, string[]> {
   );
 }
 
-/** Opens, rolls, syncs, opens again without a close, and fails a sync. */
+/** Rolls, syncs, is killed, opens again, and fails a sync: of a channel, then of the store. */
 async function provokeAll(): Promise<void> {
-  const fs = new FaultFs(new MemoryFs());
-  const channel = await openChannel('/data', { fs, segmentBytes: 4096 });
+  const disk = new CrashFs();
+  const redex = await Redex.open('/data', { fs: disk });
+  const channel = await redex.channel('log', { segmentBytes: 4096 });
   for (let i = 0; i < 4; i++) await channel.append(new Uint8Array(3000));
-  const again = await openChannel('/data', { fs });
+  const fs = new FaultFs(disk.kill());
+  const next = await Redex.open('/data', { fs });
+  const again = await next.channel('log');
   await again.append('x');
   fs.inject({ operation: 'datasync', nth: 1, effect: { error: 'EIO' } });
   await again.append('y').catch(() => undefined);
-  await again.close().catch(() => undefined);
-  await channel.close();
+  fs.inject({ operation: 'syncDirectory', path: /channels$/, nth: 1, effect: { error: 'EIO' } });
+  await next.channel('other').catch(() => undefined);
+  await next.close().catch(() => undefined);
+  await redex.close();
 }
 
 test('the table is what is published', async () => {
   const found = new Map<string, Set<string>>();
+  const poisoned: unknown[] = [];
   const listeners = Object.values(diagnostics).map(({ name }) => {
     const fields = new Set<string>();
     found.set(String(name), fields);
     const listener = (message: unknown): void => {
       for (const field of Object.keys(message as object)) fields.add(field);
+      if (name === 'redexlog:poison') poisoned.push(message);
     };
     diagnosticsChannel(name).subscribe(listener);
     return () => diagnosticsChannel(name).unsubscribe(listener);
@@ -54,4 +61,11 @@ test('the table is what is published', async () => {
   const table = documented();
   expect([...table.keys()]).toEqual([...found.keys()]);
   for (const [name, fields] of found) expect(table.get(name), name).toEqual([...fields]);
+  // The channel, then the store itself, which poisons its channels: this one already is.
+  const cause: unknown = expect.any(Error);
+  const path: unknown = expect.stringMatching(/\.dat$/);
+  expect(poisoned).toStrictEqual([
+    { channel: 'log', path, cause },
+    { channel: undefined, path: '/data/channels', cause },
+  ]);
 });

@@ -6,8 +6,9 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import ts from 'typescript';
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_STORED, settingsOf } from '../../src/channel/options.js';
+import { checkStored, DEFAULT_STORED, MAX_SEQ } from '../../src/channel/options.js';
 import { MAX_SEGMENT_FRAMES } from '../../src/channel/segment-roll.js';
+import { checkSettings, settingsOf } from '../../src/channel/settings.js';
 import { ERROR_CODES } from '../../src/core/errors.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { repository } from '../support/process-package.js';
@@ -23,9 +24,9 @@ function markdownOf(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** What stands between backticks. */
+/** What stands between backticks, outside of blocks of code. */
 const codesIn = (text: string): string[] =>
-  [...text.matchAll(/`([^`]+)`/g)].map(([, a]) => a ?? '');
+  [...text.replaceAll(/^```.*?^```$/gms, '').matchAll(/`([^`]+)`/g)].map(([, a]) => a ?? '');
 
 /** Rows of the table with this first heading, below `section` if given; cells by heading. */
 function table(path: string, heading: string, section = ''): Map<string, string>[] {
@@ -114,7 +115,7 @@ describe('README.md', () => {
     const settings = settingsOf({ fs: new MemoryFs() });
     expect(text).toContain(`${settings.maxRecordBytes / 2 ** 20} MiB (\`maxRecordBytes\``);
     expect(text).toContain(`${DEFAULT_STORED.segmentBytes / 2 ** 20} MiB (\`segmentBytes\``);
-    expect(text).toContain(`${settings.maxOpenFiles} for reading (\`maxOpenFiles\`)`);
+    expect(text).toContain(`${settings.maxOpenFiles} for all channels (\`maxOpenFiles\`)`);
     expect(text).toContain(`${MAX_SEGMENT_FRAMES.toLocaleString('en-US')} frames`);
   });
 
@@ -125,16 +126,28 @@ describe('README.md', () => {
 });
 
 describe('docs/options.md', () => {
-  const rows = table('docs/options.md', 'option');
+  const store = table('docs/options.md', 'option', '## `Redex.open');
+  const channel = table('docs/options.md', 'option', '## `redex.channel');
+  const all = [...store, ...channel];
+  const members = (...names: readonly (readonly [string, string])[]): string[] =>
+    names.flatMap(([path, name]) => interfaceOf(`src/${path}`, name)).toSorted();
+  const stored = ['channel/options.ts', 'ConfigureOptions'] as const;
+
+  test('lists every option of a store', () => {
+    const settings = ['channel/settings.ts', 'SettingsOptions'] as const;
+    const own = ['store/store-options.ts', 'RedexOptions'] as const;
+    expect(column(store, 'option').toSorted()).toEqual(members(own, stored, settings));
+  });
 
   test('lists every option of a channel', () => {
-    const members = interfaceOf('src/channel/options.ts', 'ChannelOptions');
-    expect(column(rows, 'option').toSorted()).toEqual(members.toSorted());
+    const own = ['channel/options.ts', 'ChannelOptions'] as const;
+    expect(column(channel, 'option').toSorted()).toEqual(members(own, stored));
   });
 
   test('marks the stored ones', () => {
-    const stored = rows.filter((row) => cell(row, 'stored') === 'yes');
-    expect(column(stored, 'option').toSorted()).toEqual(Object.keys(DEFAULT_STORED).toSorted());
+    const marked = channel.filter((row) => cell(row, 'stored') === 'yes');
+    expect(column(marked, 'option')).toEqual(Object.keys(DEFAULT_STORED));
+    expect(column(marked, 'option').toSorted()).toEqual(members(stored));
   });
 
   test('has the defaults of the code', () => {
@@ -142,11 +155,34 @@ describe('docs/options.md', () => {
     let compared = 0;
     for (const [option, value] of Object.entries(defaults)) {
       if (typeof value !== 'number') continue;
-      const row = rows.find((each) => cell(each, 'option') === `\`${option}\``);
-      expect(cell(row, 'default'), option).toBe(String(value));
+      const rows = all.filter((each) => cell(each, 'option') === `\`${option}\``);
+      const written = rows.map((row) => cell(row, 'default'));
+      expect(written, option).toContain(String(value));
       compared++;
     }
     expect(compared).toBe(6);
+  });
+
+  test('has the ranges of the code', () => {
+    let compared = 0;
+    for (const row of all) {
+      const [, low, high] = /^(\d+) to (\d+)$/.exec(cell(row, 'range')) ?? [];
+      if (low === undefined || high === undefined) continue;
+      const name = codesIn(cell(row, 'option'))[0] ?? '';
+      const check = (value: number) => (): void => {
+        checkStored({ [name]: value });
+        checkSettings({ [name]: value });
+      };
+      for (const value of [low, high]) expect(check(Number(value)), name).not.toThrow();
+      expect(check(Number(low) - 1), name).toThrow(RangeError);
+      expect(check(Number(high) + 1), name).toThrow(RangeError);
+      compared++;
+    }
+    // `segmentBytes` is in both tables.
+    expect(compared).toBe(6);
+    const firstSeq = channel.find((row) => cell(row, 'option') === '`firstSeq`');
+    expect(cell(firstSeq, 'range')).toBe('0 to 2^53 − 2');
+    expect(MAX_SEQ).toBe(2 ** 53 - 2);
   });
 
   test('lists the arms of the sync policy, and what appends and reads take', () => {
@@ -161,6 +197,11 @@ describe('docs/options.md', () => {
       for (const member of interfaceOf(path, name)) expect(named, name).toContain(member);
     }
   });
+});
+
+test('docs/reading.md lists what tails take', () => {
+  const rows = table('docs/reading.md', 'option');
+  expect(column(rows, 'option')).toEqual(interfaceOf('src/channel/tail-options.ts', 'TailOptions'));
 });
 
 describe('docs/recovery.md', () => {

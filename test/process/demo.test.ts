@@ -57,9 +57,9 @@ describe('the demo', () => {
     expect(stdout).toMatch(/acknowledged +4,986 records, [\d,]+ records\/s, each synced/);
     expect(stdout).toContain('4,986 of 4,986 as in the source');
     expect(stdout).toMatch(/recovery +scanned [12] segments, [\d,]+ bytes; /);
-    expect(stdout).toMatch(/[\d,]+ {2}v0000000001\/00000000000000000000\.dat/);
+    expect(stdout).toMatch(/[\d,]+ {2}channels\/lines\/v0000000001\/00000000000000000000\.dat/);
     expect(stdout).toContain('nothing acknowledged was lost');
-    expect(readdirSync(keep)).toEqual(['log']);
+    expect(readdirSync(keep)).toEqual(['data']);
   });
 
   test('takes standard input', async () => {
@@ -103,28 +103,28 @@ describe('the demo', () => {
 describe('the verifier of the demo', () => {
   let count = 0;
 
-  /** A copy of a log that the demo left. */
-  function copyOfLog(): string {
+  /** A copy of a data directory that the demo left. */
+  function copyOfData(): string {
     count += 1;
     const copy = join(scratch, `copy-${count}`);
-    cpSync(join(scratch, 'kept/log'), copy, { recursive: true });
+    cpSync(join(scratch, 'kept/data'), copy, { recursive: true });
     return copy;
   }
 
   test('is content with the log as it is', async () => {
-    const { code } = await verify(['--acknowledged', String(ACKNOWLEDGED), copyOfLog(), input]);
+    const { code } = await verify(['--acknowledged', String(ACKNOWLEDGED), copyOfData(), input]);
     expect(code).toBe(0);
   });
 
   test('finds one changed byte of the log', async () => {
-    const log = copyOfLog();
-    const dat = join(log, 'v0000000001/00000000000000000000.dat');
+    const data = copyOfData();
+    const dat = join(data, 'channels/lines/v0000000001/00000000000000000000.dat');
     const bytes = readFileSync(dat);
     const at = bytes.indexOf('line 2345 ');
     expect(at).toBeGreaterThan(0);
     bytes[at] = 0x4c;
     writeFileSync(dat, bytes);
-    const { code, stdout } = await verify(['--acknowledged', String(ACKNOWLEDGED), log, input]);
+    const { code, stdout } = await verify(['--acknowledged', String(ACKNOWLEDGED), data, input]);
     expect(code).toBe(1);
     expect(stdout).toContain('FAILED');
     expect(stdout).toContain('00000000000000000000.dat');
@@ -138,7 +138,7 @@ describe('the verifier of the demo', () => {
     const { code, stdout } = await verify([
       '--acknowledged',
       String(ACKNOWLEDGED),
-      copyOfLog(),
+      copyOfData(),
       changed,
     ]);
     expect(code).toBe(1);
@@ -146,7 +146,7 @@ describe('the verifier of the demo', () => {
   });
 
   test('misses an acknowledged record that is not there', async () => {
-    const { code, stdout } = await verify(['--acknowledged', '6000', copyOfLog(), input]);
+    const { code, stdout } = await verify(['--acknowledged', '6000', copyOfData(), input]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/FAILED +1,013 missing or wrong/);
   });

@@ -3,8 +3,8 @@
  * while it opens and recovers too. A kill leaves the page cache as it is, so this holds whatever
  * the sync policy: with `never`, an append that has resolved is written.
  * Method: a child appends with many appends in flight and tells what is acknowledged. It is killed
- * when that passes a random number (from a seed; no clock). A copy of the log is then opened and
- * every record checked; the next child recovers the log itself and goes on.
+ * when that passes a random number (from a seed; no clock). A copy of the store is then opened and
+ * every record checked; the next child takes the lock and recovers the log itself, and goes on.
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
@@ -14,10 +14,10 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openChannel, type RecoveryReport, type SyncPolicy } from '../../src/index.js';
+import { Redex, type RecoveryReport, type SyncPolicy } from '../../src/index.js';
 import { Random } from '../../src/testing/choices.js';
 import type { LoadReport } from '../support/process-load.js';
-import { batchEndOf, loadPayload } from '../support/process-load-records.js';
+import { batchEndOf, LOAD_CHANNEL, loadPayload } from '../support/process-load-records.js';
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 
 let built: ProcessPackage;
@@ -62,10 +62,11 @@ function runAndKill(directory: string, policy: SyncPolicy, after: number): Promi
 
 /** Opens a log, checks every record, and returns how many there are. */
 async function checkLog(directory: string, reports: RecoveryReport[]): Promise<number> {
-  const channel = await openChannel(directory, {
+  const redex = await Redex.open(directory, {
     createIfMissing: false,
     onRecovery: (report) => reports.push(report),
   });
+  const channel = await redex.channel(LOAD_CHANNEL, { createIfMissing: false });
   let next = 0;
   let batchEnd = 0;
   for await (const { seq, payload } of channel.read()) {
@@ -77,7 +78,7 @@ async function checkLog(directory: string, reports: RecoveryReport[]): Promise<n
   // Batches are there whole or not at all: the last one ends where the log does.
   expect(batchEnd).toBe(next);
   expect(channel.nextSeq).toBe(next);
-  await channel.close();
+  await redex.close();
   return next;
 }
 

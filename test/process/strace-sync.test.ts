@@ -1,6 +1,7 @@
 /**
  * Goal: an append under `always` is acknowledged only after a sync that began when its bytes, all
- * bytes below them and the names of their files had been written (RULES S1).
+ * bytes below them and the names of their files had been written (RULES S1), up to the name of the
+ * data directory.
  * Method: strace records the system calls of a program that tells its acknowledgements. Killing a
  * process cannot show this: the page cache survives. Programs that acknowledge too early, and
  * traces that were tampered with, show that the judge can say no.
@@ -24,7 +25,7 @@ import {
 } from '../support/process-trace.js';
 import { commandExists, requires } from '../support/requirements.js';
 
-const CALLS = 'pwrite64,write,fdatasync,fsync,openat,?rename,?renameat,?renameat2';
+const CALLS = 'pwrite64,write,fdatasync,fsync,openat,?mkdir,?mkdirat,?rename,?renameat,?renameat2';
 
 let built: ProcessPackage;
 let scratch: string;
@@ -46,25 +47,28 @@ afterAll(() => {
 
 interface Traced {
   readonly text: string;
-  readonly directory: string;
+  /** What the store was made of before its first segment. */
+  readonly names: readonly string[];
   readonly segments: readonly TracedSegment[];
 }
 
 async function traceOf(context: TestContext, shape: ShapeName): Promise<Traced> {
   requires(context, canTrace, 'needs strace, and the right to trace');
-  const directory = join(scratch, `${shape}.log`);
+  const directory = join(scratch, `${shape}.data`);
+  const channel = join(directory, 'channels', 'log');
   const output = join(scratch, `${shape}.trace`);
   const program = built.path('test/support/process-ack-writer.ts');
   const options = ['-f', '-y', '-s', '32', '-e', `trace=${CALLS}`, '-o', output];
   const args = [...options, process.execPath, program, directory, shape];
   const { code, stderr } = await runProgram('strace', args);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return { text: readFileSync(output, 'utf8'), directory, segments: segmentsOf(directory) };
+  const names = [directory, join(directory, 'redex.json'), join(directory, 'channels'), channel];
+  return { text: readFileSync(output, 'utf8'), names, segments: segmentsOf(channel) };
 }
 
-/** Where the frames stand, read from the dat files. */
-function segmentsOf(directory: string): TracedSegment[] {
-  const generation = join(directory, 'v0000000001');
+/** Where the frames of a channel stand, read from the dat files. */
+function segmentsOf(channel: string): TracedSegment[] {
+  const generation = join(channel, 'v0000000001');
   const names = readdirSync(generation).filter((name) => name.endsWith('.dat'));
   return names.toSorted().map((name) => {
     const path = join(generation, name);
@@ -84,8 +88,8 @@ function segmentsOf(directory: string): TracedSegment[] {
   });
 }
 
-function judge({ text, directory, segments }: Traced): TraceVerdict {
-  return judgeTrace(parseTrace(text), directory, segments);
+function judge({ text, names, segments }: Traced): TraceVerdict {
+  return judgeTrace(parseTrace(text), names, segments);
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -149,6 +153,8 @@ describe('the judge says no to', () => {
     { path: dat, byteLength: 144, frames: [{ baseSeq: 0, nextSeq: 1, end: 144 }] },
   ];
   const good = [
+    '1 mkdir("/data/store", 0700) = 0',
+    '1 fsync(4</data>)                  = 0',
     '1 rename("/d/.new-log", "/d/log") = 0',
     '1 fsync(5</d>)                     = 0',
     `1 openat(AT_FDCWD</x>, "${dat}", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0600) = 6<${dat}>`,
@@ -165,7 +171,7 @@ describe('the judge says no to', () => {
     '',
   ];
   const violationsOf = (lines: readonly string[]): readonly string[] =>
-    judgeTrace(parseTrace(lines.join('\n')), '/d/log', segments).violations;
+    judgeTrace(parseTrace(lines.join('\n')), ['/data/store', '/d/log'], segments).violations;
   /** The trace with the line `from` moved in front of the line `to`. */
   const moved = (from: number, to: number): string[] => {
     const line = good[from] ?? '';
@@ -178,16 +184,18 @@ describe('the judge says no to', () => {
   });
 
   test.each([
-    ['an ack before the sync ended', moved(10, 8)],
-    ['an ack before the sync began', moved(10, 6)],
-    ['a sync that began before the write ended', moved(6, 5)],
-    ['a sync that failed', good.with(8, '2 <... fdatasync resumed>) = -1 EIO (error)')],
+    ['an ack before the sync ended', moved(12, 10)],
+    ['an ack before the sync began', moved(12, 8)],
+    ['a sync that began before the write ended', moved(8, 7)],
+    ['a sync that failed', good.with(10, '2 <... fdatasync resumed>) = -1 EIO (error)')],
     ['a sync of another file', good.map((line) => line.replace(/(sync.*)a\.dat/, '$1b.dat'))],
-    ['a write that is missing', good.with(3, '')],
-    ['a short write', good.with(5, '1 <... pwrite64 resumed>) = 79')],
-    ['a name that is not synced', good.with(9, '')],
-    ['a name that is synced before it is made', moved(9, 2)],
-    ['a channel whose name is not synced', good.with(1, '')],
+    ['a write that is missing', good.with(5, '')],
+    ['a short write', good.with(7, '1 <... pwrite64 resumed>) = 79')],
+    ['a name that is not synced', good.with(11, '')],
+    ['a name that is synced before it is made', moved(11, 4)],
+    ['a channel whose name is not synced', good.with(3, '')],
+    ['a data directory whose name is not synced', good.with(1, '')],
+    ['a data directory that was made too late', moved(0, 2)],
     ['an ack of a record that is not there', good.map((line) => line.replace('ack 0', 'ack 1'))],
   ])('%s', (_, lines) => {
     expect(violationsOf(lines).length).toBeGreaterThan(0);

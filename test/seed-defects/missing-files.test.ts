@@ -78,19 +78,17 @@ describe('errors of the file system', () => {
 
   test('a listing that fails does not hide a segment', async () => {
     for (const ending of ENDINGS) {
-      for (const path of [DIRECTORY, GENERATION]) {
-        const lab = await writtenLog({
-          count: COUNT,
-          ending,
-          options: { segmentBytes: 4096 },
-          size: 3000,
-        });
-        const before = picture(lab.disk);
-        lab.fail('readDirectorySync', new RegExp(`${path}$`), 'EIO');
-        expect(await rejection(lab.open(), 'IO')).toMatchObject({ systemCode: 'EIO' });
-        expect(picture(lab.disk)).toEqual(before);
-        expect(await shown(await lab.open())).toEqual(upTo(COUNT));
-      }
+      const lab = await writtenLog({
+        count: COUNT,
+        ending,
+        options: { segmentBytes: 4096 },
+        size: 3000,
+      });
+      const before = picture(lab.disk);
+      lab.fail('readDirectorySync', new RegExp(`${GENERATION}$`), 'EIO');
+      expect(await rejection(lab.open(), 'IO')).toMatchObject({ systemCode: 'EIO' });
+      expect(picture(lab.disk)).toEqual(before);
+      expect(await shown(await lab.open())).toEqual(upTo(COUNT));
     }
   });
 

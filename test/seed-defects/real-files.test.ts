@@ -10,23 +10,34 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { openChannel } from '../../src/index.js';
+import { Redex, type RedexErrorOf } from '../../src/index.js';
 import { rejection } from '../support/channel-kit.js';
 import { requires } from '../support/requirements.js';
 
 const GENERATION = 'v0000000001';
 const FILES = ['config', 'manifest', 'clean', `${GENERATION}/00000000000000000000.dat`] as const;
 
+let data: string;
+/** The directory of the channel. */
 let root: string;
 beforeEach(async () => {
-  root = join(mkdtempSync(join(tmpdir(), 'redexlog-seed-')), 'log');
-  const channel = await openChannel(root);
-  await channel.appendBatch(['a', 'b', 'c']);
-  await channel.close();
+  data = mkdtempSync(join(tmpdir(), 'redexlog-seed-'));
+  root = join(data, 'channels', 'log');
+  const redex = await Redex.open(data);
+  await (await redex.channel('log')).appendBatch(['a', 'b', 'c']);
+  await redex.close();
 });
 afterEach(() => {
-  rmSync(join(root, '..'), { recursive: true });
+  rmSync(data, { recursive: true });
 });
+
+/** What the channel cannot be opened for. The store itself opens. */
+async function refusal(): Promise<RedexErrorOf<'IO'>> {
+  const redex = await Redex.open(data);
+  const error = await rejection(redex.channel('log'), 'IO');
+  await redex.close();
+  return error;
+}
 
 /** All files below the channel with their bytes; what is not a file by its name alone. */
 function files(): Record<string, string> {
@@ -39,11 +50,12 @@ function files(): Record<string, string> {
 }
 
 async function expectAllThere(): Promise<void> {
-  const channel = await openChannel(root);
+  const redex = await Redex.open(data);
+  const channel = await redex.channel('log');
   const records = await channel.readBatch();
   expect(records.map(({ payload }) => Buffer.from(payload).toString())).toEqual(['a', 'b', 'c']);
   expect(await channel.append('d')).toBe(3);
-  await channel.close();
+  await redex.close();
 }
 
 test.each(FILES)('%s that cannot be opened is not taken for missing', async (name) => {
@@ -53,7 +65,7 @@ test.each(FILES)('%s that cannot be opened is not taken for missing', async (nam
     if (stand === 'link') symlinkSync(path, path);
     else mkdirSync(path);
     const before = files();
-    const error = await rejection(openChannel(root), 'IO');
+    const error = await refusal();
     expect(error.systemCode).toMatch(stand === 'link' ? /^ELOOP$/ : /^(EISDIR|EPERM|EACCES)$/);
     expect(files()).toEqual(before);
     if (stand === 'link') unlinkSync(path);
@@ -69,7 +81,7 @@ test('a directory without permissions is not an empty log', async (context) => {
   const { chmodSync } = await import('node:fs');
   for (const name of ['.', GENERATION]) {
     chmodSync(join(root, name), 0);
-    const error = await rejection(openChannel(root), 'IO');
+    const error = await refusal();
     expect(error.systemCode).toBe('EACCES');
     chmodSync(join(root, name), 0o700);
   }

@@ -1,10 +1,10 @@
 /**
  * A program whose system calls are traced: appends, and writes `ack SEQ` to standard output when
- * an append is acknowledged. Usage: node process-ack-writer.js DIRECTORY SHAPE
+ * an append to the channel `log` is acknowledged. Usage: node process-ack-writer.js DIRECTORY SHAPE
  */
 import { writeSync } from 'node:fs';
 import process from 'node:process';
-import { openChannel, type Channel, type ChannelOptions } from '../../src/index.js';
+import { Redex, type Channel, type ChannelOptions, type RedexOptions } from '../../src/index.js';
 
 const STDOUT = 1;
 
@@ -19,6 +19,7 @@ function inFlight(channel: Channel, count: number, bytes: number): Promise<unkno
 }
 
 interface Shape {
+  readonly store?: RedexOptions;
   readonly options?: ChannelOptions;
   run(channel: Channel): Promise<unknown>;
 }
@@ -30,7 +31,8 @@ const SHAPES: Readonly<Record<ShapeName, Shape>> = {
   one: { run: (channel) => inFlight(channel, 1, 100) },
   thousand: { run: (channel) => inFlight(channel, 1000, 100) },
   rolls: {
-    options: { segmentBytes: 4096, maxFrameBytes: 4096 },
+    store: { maxFrameBytes: 4096 },
+    options: { segmentBytes: 4096 },
     async run(channel) {
       for (let round = 0; round < 5; round++) await inFlight(channel, 60, 200);
     },
@@ -81,7 +83,8 @@ const SHAPES: Readonly<Record<ShapeName, Shape>> = {
 async function main([directory = '', name = '']: readonly string[]): Promise<void> {
   if (!Object.hasOwn(SHAPES, name)) throw new Error(`no shape ${name}`);
   const shape = SHAPES[name as ShapeName];
-  const channel = await openChannel(directory, shape.options);
+  const redex = await Redex.open(directory, shape.store);
+  const channel = await redex.channel('log', shape.options);
   await shape.run(channel);
   // Without close(): what it syncs must not help.
   process.exit(0);

@@ -4,6 +4,8 @@
  */
 import { Buffer } from 'node:buffer';
 
+export const LOAD_CHANNEL = 'load';
+
 /** Sizes: most are small, some need a frame of their own, few are written asynchronously. */
 function fillBytes(seq: number): number {
   if (seq % 3001 === 3000) return 700_000;

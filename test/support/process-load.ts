@@ -6,8 +6,8 @@
 import { writeSync } from 'node:fs';
 import process from 'node:process';
 import { setImmediate } from 'node:timers/promises';
-import { openChannel, type Channel, type SyncPolicy } from '../../src/index.js';
-import { batchSizeAt, loadPayload } from './process-load-records.js';
+import { Redex, type Channel, type SyncPolicy } from '../../src/index.js';
+import { batchSizeAt, LOAD_CHANNEL, loadPayload } from './process-load-records.js';
 
 /** The first word of a report. */
 export type LoadReport = 'start' | 'open' | 'ack';
@@ -64,7 +64,8 @@ function fail(error: unknown): never {
 async function main([directory = '', policy = '']: readonly string[]): Promise<void> {
   report('start', 0);
   const sync = JSON.parse(policy) as SyncPolicy;
-  const channel = await openChannel(directory, { sync, segmentBytes: 64 * 1024 });
+  const redex = await Redex.open(directory);
+  const channel = await redex.channel(LOAD_CHANNEL, { sync, segmentBytes: 64 * 1024 });
   report('open', channel.nextSeq);
   const load = new Load(channel);
   const end = channel.nextSeq + MAX_RECORDS;

@@ -82,10 +82,13 @@ export interface TraceVerdict {
   readonly violations: readonly string[];
 }
 
-/** Judges every acknowledgement. `segments` in the order of their base seqs. */
+/**
+ * Judges every acknowledgement. `names`: files and directories that were made by the process, and
+ * without which the segments cannot be found. `segments` in the order of their base seqs.
+ */
 export function judgeTrace(
   calls: readonly TracedCall[],
-  directory: string,
+  names: readonly string[],
   segments: readonly TracedSegment[],
 ): TraceVerdict {
   const trace = new Trace(calls);
@@ -95,7 +98,7 @@ export function judgeTrace(
     const seq = call.name === 'write' ? /"ack (\d+)\\n"/.exec(call.args)?.[1] : undefined;
     if (seq === undefined) continue;
     acknowledged.push(Number(seq));
-    for (const problem of problemsOf(trace, directory, segments, Number(seq), call.begin)) {
+    for (const problem of problemsOf(trace, names, segments, Number(seq), call.begin)) {
       violations.push(`ack ${seq}: ${problem}`);
     }
   }
@@ -104,7 +107,7 @@ export function judgeTrace(
 
 function problemsOf(
   trace: Trace,
-  directory: string,
+  names: readonly string[],
   segments: readonly TracedSegment[],
   seq: number,
   moment: number,
@@ -113,12 +116,14 @@ function problemsOf(
   const own = segments.findIndex(({ frames }) => frames.some(holds));
   if (own < 0) return ['its record is in no segment'];
   const problems: string[] = [];
-  if (!trace.renameIsSynced(directory, moment)) problems.push(`name of ${directory} not synced`);
-  for (const [index, { path, byteLength, frames }] of segments.slice(0, own + 1).entries()) {
+  const reached = segments.slice(0, own + 1);
+  for (const path of [...names, ...reached.map((segment) => segment.path)]) {
+    if (!trace.nameIsSynced(path, moment)) problems.push(`name of ${path} not synced`);
+  }
+  for (const [index, { path, byteLength, frames }] of reached.entries()) {
     const end = index < own ? byteLength : (frames.find(holds)?.end ?? byteLength);
     if (!trace.isWritten(path, end, moment)) problems.push(`${path} not written up to ${end}`);
     if (!trace.isSynced(path, end, moment)) problems.push(`${path} not synced up to ${end}`);
-    if (!trace.nameIsSynced(path, moment)) problems.push(`name of ${path} not synced`);
   }
   return problems;
 }
@@ -126,8 +131,8 @@ function problemsOf(
 class Trace {
   readonly #writes = new Map<string, TracedWrite[]>();
   readonly #syncs = new Map<string, TracedCall[]>();
-  readonly #creations = new Map<string, TracedCall>();
-  readonly #renames = new Map<string, TracedCall>();
+  /** The call that made a name, by path. */
+  readonly #made = new Map<string, TracedCall>();
 
   constructor(calls: readonly TracedCall[]) {
     for (const call of calls) this.#add(call);
@@ -143,9 +148,11 @@ class Trace {
     } else if ((name === 'fdatasync' || name === 'fsync') && result === 0) {
       push(this.#syncs, path, call);
     } else if (name === 'openat' && result >= 0 && args.includes('O_CREAT')) {
-      this.#creations.set(/"([^"]*)"/.exec(args)?.[1] ?? '', call);
+      this.#made.set(/"([^"]*)"/.exec(args)?.[1] ?? '', call);
+    } else if (name.startsWith('mkdir') && result === 0) {
+      this.#made.set(/"([^"]*)"/.exec(args)?.[1] ?? '', call);
     } else if (name.startsWith('rename') && result === 0) {
-      this.#renames.set(/"[^"]*".*"([^"]*)"/.exec(args)?.[1] ?? '', call);
+      this.#made.set(/"[^"]*".*"([^"]*)"/.exec(args)?.[1] ?? '', call);
     }
   }
 
@@ -177,12 +184,7 @@ class Trace {
   }
 
   nameIsSynced(path: string, moment: number): boolean {
-    const made = this.#creations.get(path);
-    return made !== undefined && this.#isSyncedAfter(parentOf(path), made.end, moment);
-  }
-
-  renameIsSynced(path: string, moment: number): boolean {
-    const made = this.#renames.get(path);
+    const made = this.#made.get(path);
     return made !== undefined && this.#isSyncedAfter(parentOf(path), made.end, moment);
   }
 }

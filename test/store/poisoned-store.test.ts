@@ -1,0 +1,150 @@
+/**
+ * Goal: after a failed sync of a directory that all channels depend on, the store acknowledges
+ * nothing more, lets what is durable be read, and is well again when it is opened again (rule S3).
+ * Method: each such sync fails, with channels open, being opened, and with appends in flight.
+ */
+import { describe, expect, test } from 'vitest';
+import { diagnostics } from '../../src/core/runtime.js';
+import type { Redex } from '../../src/store/redex.js';
+import { worst } from '../../src/testing/choices.js';
+import { LARGE, outcomeOf, payload, rejection, requireCode } from '../support/channel-kit.js';
+import { fill, idsOfName, StoreLab } from '../support/store-kit.js';
+
+/** What makes the store sync, by the directory whose sync fails. */
+const CASES: readonly [string, RegExp, (redex: Redex) => Promise<unknown>][] = [
+  ['creating: channels', /channels$/, (redex) => redex.channel('new')],
+  ['deleting: channels', /channels$/, (redex) => redex.deleteChannel('b')],
+  ['deleting: .trash', /\.trash$/, (redex) => redex.deleteChannel('b')],
+  ['renaming: channels', /channels$/, (redex) => redex.renameChannel('b', 'new')],
+  ['renaming: .rename', /\.rename$/, (redex) => redex.renameChannel('b', 'new')],
+];
+
+async function storeWithTwo(options: ConstructorParameters<typeof StoreLab>[0] = {}): Promise<{
+  readonly store: StoreLab;
+  readonly redex: Redex;
+}> {
+  const store = new StoreLab(options);
+  const redex = await store.open();
+  for (const [name, id] of [
+    ['a', 1],
+    ['b', 2],
+  ] as const) {
+    await store.lab.done(redex.channel(name).then((channel) => fill(channel, id)));
+  }
+  return { store, redex };
+}
+
+describe.each(CASES)('a failed sync, %s', (_name, path, act) => {
+  test('ends all promises of the store, and no read of what is durable', async () => {
+    const { store, redex } = await storeWithTwo();
+    const channel = await redex.channel('a');
+    await channel.append(payload(3), { durability: 'written' });
+    const told: unknown[] = [];
+    const listen = (message: unknown): void => {
+      told.push(message);
+    };
+    diagnostics.poison.subscribe(listen);
+    const fault = store.lab.fail('anySync', path, 'EIO');
+    const error = await rejection(act(redex), 'POISONED');
+    diagnostics.poison.unsubscribe(listen);
+    expect([fault.fired, error.outcome]).toEqual([1, 'unknown']);
+    expect(error.path).toMatch(path);
+    expect(error.cause).toMatchObject({ code: 'EIO' });
+    expect(told).toContainEqual(expect.objectContaining({ channel: undefined, path: error.path }));
+    const uses: (() => Promise<unknown>)[] = [
+      () => channel.append('x'),
+      () => channel.appendBatch(['x']),
+      () => channel.sync(),
+      () => channel.configure({ sync: 'never' }),
+      () => redex.channel('other'),
+      () => redex.deleteChannel('a'),
+      () => redex.renameChannel('a', 'other'),
+      () => redex.sync(),
+    ];
+    for (const use of uses) await rejection(use(), 'POISONED');
+    expect(await redex.channel('a')).toBe(channel);
+    expect([(await channel.get(0))?.seq, await redex.hasChannel('a')]).toEqual([0, true]);
+    await rejection(channel.get(1), 'POISONED');
+    await rejection(redex.close(), 'POISONED');
+    expect(store.lab.faults.openPaths).toEqual([]);
+    const next = await store.open();
+    expect(await idsOfName(next, 'a')).toEqual([1, 3]);
+    await fill(await next.channel('a'), 4);
+    await fill(await next.channel('other'), 5);
+    await next.close();
+  });
+
+  test('leaves the old names or the new ones after a power cut', async () => {
+    const { store, redex } = await storeWithTwo();
+    store.lab.fail('anySync', path, 'EIO');
+    await rejection(act(redex), 'POISONED');
+    const cut = new StoreLab(store.lab.cut(worst));
+    const next = await cut.open();
+    expect(await idsOfName(next, 'a')).toEqual([1]);
+    const names = [await next.hasChannel('b'), await next.hasChannel('new')];
+    const found = names[0] ? await idsOfName(next, 'b') : undefined;
+    expect(found ?? [2]).toEqual([2]);
+    await next.close();
+  });
+});
+
+test('appends in flight are rejected, and what was written of them is not visible', async () => {
+  const { store, redex } = await storeWithTwo({ io: 'oldest' });
+  const { lab } = store;
+  const channel = await redex.channel('a');
+  const waiting = [
+    outcomeOf(channel.append(payload(3))),
+    outcomeOf(channel.append(payload(4, LARGE))),
+    outcomeOf(channel.sync()),
+  ];
+  await lab.runtime.settle();
+  lab.fail('syncDirectory', /channels$/, 'EIO');
+  const created = [outcomeOf(redex.channel('x')), outcomeOf(redex.channel('y'))];
+  await newestFirst(store, created);
+  const [small, large] = waiting;
+  expect([small?.state, large?.state]).toEqual(['rejected', 'rejected']);
+  await lab.drain();
+  for (const { error } of [...waiting, ...created]) requireCode(error, 'POISONED');
+  expect((await lab.done(channel.readBatch({ limit: 1 }))).map(({ seq }) => seq)).toEqual([0]);
+  await lab.done(rejection(channel.get(1), 'POISONED'));
+  const next = await store.kill().open();
+  expect(await next.hasChannel('a')).toBe(true);
+});
+
+/** Completes what was begun last, until these have settled. */
+async function newestFirst(
+  { lab }: StoreLab,
+  outcomes: readonly { readonly state: string }[],
+): Promise<void> {
+  await lab.runtime.settle();
+  while (outcomes.some(({ state }) => state === 'pending')) {
+    if (!lab.runtime.runIo(lab.runtime.heldIo - 1)) throw new Error('nothing is held');
+    await lab.runtime.settle();
+  }
+}
+
+test('a channel that was being opened is poisoned as well', async () => {
+  const { store, redex } = await storeWithTwo();
+  await redex.close();
+  // Killed with records that have still to be taken over: opening it syncs, and waits for it.
+  const before = await store.open();
+  await fill(await before.channel('a'), 3);
+  const next = new StoreLab(store.lab.kill({ io: 'oldest' }));
+  const { lab } = next;
+  const again = await next.open();
+  const opening = outcomeOf(again.channel('a'));
+  await lab.runtime.settle();
+  expect([opening.state, lab.runtime.heldIo > 0]).toEqual(['pending', true]);
+  lab.fail('syncDirectory', /channels$/, 'EIO');
+  const created = outcomeOf(again.channel('new'));
+  await newestFirst(next, [created]);
+  requireCode(created.error, 'POISONED');
+  expect(opening.state).toBe('pending');
+  await lab.drain();
+  const { value: channel } = opening;
+  if (channel === undefined) throw new Error('the channel was not opened');
+  const append = outcomeOf(channel.append('x'));
+  await lab.drain();
+  requireCode(append.error, 'POISONED');
+  expect(await lab.done(channel.get(1))).toMatchObject({ seq: 1 });
+});
