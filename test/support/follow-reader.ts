@@ -282,7 +282,9 @@ export class FollowReader {
       if (name <= last || !FOLLOWED_NAMES.includes(name) || !name.startsWith(prefix)) {
         this.fail(name, `listed after ${last}`);
       }
-      if (info.count !== info.nextSeq - info.firstSeq) this.fail(name, `count ${info.count}`);
+      if (info.count !== info.nextSeq - info.firstSeq) {
+        this.fail(name, `listed with ${JSON.stringify(info)}`);
+      }
       last = name;
       listed.set(name, info);
     }
