@@ -2,7 +2,7 @@
  * Opens the channel that lives in a directory. Something of it that cannot be read is an error,
  * never "not there": what exists is never taken for new.
  */
-import { redexError } from '../core/errors.js';
+import { RedexError, redexError } from '../core/errors.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { corruption } from '../segment/segment.js';
@@ -19,6 +19,9 @@ import {
 } from './options.js';
 import { recoverChannel } from './recovery.js';
 import type { ChannelSettings } from './settings.js';
+
+/** Of looking at a channel that is replaced again and again. */
+const MAX_ATTEMPTS = 4;
 
 export interface ChannelPlace {
   readonly directory: string;
@@ -46,7 +49,10 @@ export async function openChannel(
   }
 }
 
-/** Opens an existing channel that another process may be writing to. Changes nothing. */
+/**
+ * Opens an existing channel that another process may be writing to. Changes nothing. What is
+ * deleted meanwhile is NOT_FOUND; when another one has its name by then, that one is opened.
+ */
 export async function followChannel(
   place: ChannelPlace,
   options: ConfigureOptions,
@@ -54,13 +60,31 @@ export async function followChannel(
   shared: SharedResources,
   onClosed: () => void,
 ): Promise<FollowedChannel> {
-  try {
-    const { context } = readChannel(place, settings, shared, true);
-    refuseConflict(context.name, context.stored, options);
-    return await FollowedChannel.open(context, onClosed);
-  } catch (error) {
-    throw openingError(place.directory, error);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { context } = readChannel(place, settings, shared, true);
+      refuseConflict(context.name, context.stored, options);
+      return await FollowedChannel.open(context, onClosed);
+    } catch (error) {
+      if (!mayBeReplaced(place, error, settings) || attempt === MAX_ATTEMPTS) {
+        throw openingError(place.directory, error);
+      }
+    }
   }
+}
+
+/** Whether what failed may have come from two channels. Throws NOT_FOUND when there is none. */
+function mayBeReplaced(
+  { directory, name }: ChannelPlace,
+  error: unknown,
+  { fs }: ChannelSettings,
+): boolean {
+  const isMixed =
+    RedexError.is(error, 'CORRUPT') && (error.check === 'missing' || error.check === 'identity');
+  if (!isMixed && !RedexError.is(error, 'NOT_FOUND')) return false;
+  if (fs.statSync(directory) !== undefined) return true;
+  const message = `there is no channel ${name ?? directory}`;
+  throw redexError('NOT_FOUND', message, { kind: 'channel', resource: name ?? directory }, error);
 }
 
 /** What config and manifest say of a channel. */

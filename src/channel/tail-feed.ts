@@ -48,7 +48,10 @@ export class TailFeed implements WaitingTail {
     this.#signal = signal;
     this.#from = from;
     this.#next = this.#startSeq();
-    this.#looked = hub.source.look?.();
+    this.#looked = hub.source.look?.().then(() => {
+      // Others may look before the first record is asked for.
+      this.#next = this.#startSeq();
+    });
     if (this.#looked !== undefined) this.#isSought = false;
     // Told when the first record is asked for.
     this.#looked?.catch(() => undefined);
@@ -193,10 +196,7 @@ export class TailFeed implements WaitingTail {
 
   async #seek(): Promise<void> {
     try {
-      if (this.#looked !== undefined) {
-        await this.#looked;
-        this.#next = this.#startSeq();
-      }
+      await this.#looked;
       const time = this.#notBefore;
       const seq = time === undefined ? 0 : await this.#hub.reader.seqAt(time);
       this.#isSought = true;

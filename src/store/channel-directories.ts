@@ -45,9 +45,9 @@ export class ChannelDirectories {
     return `${this.#channels}/${encodeChannelName(name)}`;
   }
 
-  /** Whether anything has the place of this channel. */
-  isThere(name: string): boolean {
-    return this.#settings.fs.statSync(this.pathOf(name)) !== undefined;
+  /** Whether there is anything. */
+  isThere(path: string): boolean {
+    return this.#settings.fs.statSync(path) !== undefined;
   }
 
   /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */

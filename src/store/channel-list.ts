@@ -7,7 +7,7 @@ import type { ChannelCore } from '../channel/channel-core.js';
 import { followChannel } from '../channel/open-channel.js';
 import type { StoredChannelOptions } from '../channel/options.js';
 import { checkKnown } from '../channel/option-checks.js';
-import type { ChannelDirectory } from './channel-directories.js';
+import type { ChannelDirectories, ChannelDirectory } from './channel-directories.js';
 import type { StoreParts } from './store-parts.js';
 
 export interface ChannelListOptions {
@@ -80,7 +80,7 @@ function sortedChannels(
 ): (NamedChannel | DamagedChannelInfo)[] {
   const found: (NamedChannel | DamagedChannelInfo)[] = [];
   for (const directory of directories.list()) {
-    const named = nameOf(directory, (from) => directories.nameOf(from));
+    const named = nameOf(directories, directory);
     if (named !== undefined && (named.name.startsWith(prefix) || 'error' in named)) {
       found.push(named);
     }
@@ -90,29 +90,44 @@ function sortedChannels(
 
 /** Undefined for one that is gone. */
 function nameOf(
+  directories: ChannelDirectories,
   directory: ChannelDirectory,
-  read: (directory: ChannelDirectory) => string,
 ): NamedChannel | DamagedChannelInfo | undefined {
-  try {
-    return { name: read(directory) };
-  } catch (error) {
-    if (!RedexError.is(error)) throw error;
-    return { name: directory.path, isOpen: false, error };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return { name: directories.nameOf(directory) };
+    } catch (error) {
+      if (!RedexError.is(error)) throw error;
+      if (!directories.isThere(directory.path)) return undefined;
+      // It may have been created again since.
+      if (attempt > 1) return { name: directory.path, isOpen: false, error };
+    }
   }
 }
 
 /** Undefined for one that was deleted since the list began. */
 async function lookAt(parts: StoreParts, name: string): Promise<ChannelInfo | undefined> {
   const { registry, directories } = parts;
-  const open = registry.find(name);
   try {
-    if (open === undefined) return await registry.exclusively(name, () => peek(parts, name));
-    await open.core.look();
-    return infoOf(open.core, true);
+    const open = registry.find(name);
+    const known = open === undefined ? undefined : await infoOfOpen(open.core);
+    return known ?? (await registry.exclusively(name, () => peek(parts, name)));
   } catch (error) {
     if (!RedexError.is(error)) throw error;
-    const isGone = RedexError.is(error, 'NOT_FOUND') || !directories.isThere(name);
+    const isGone =
+      RedexError.is(error, 'NOT_FOUND') || !directories.isThere(directories.pathOf(name));
     return isGone ? undefined : { name, isOpen: false, error };
+  }
+}
+
+/** Undefined when it is not open any more, or another one has its name by now. */
+async function infoOfOpen(core: ChannelCore): Promise<ChannelInfo | undefined> {
+  try {
+    await core.look();
+    return infoOf(core, true);
+  } catch (error) {
+    if (RedexError.is(error, 'NOT_FOUND') || RedexError.is(error, 'CLOSED')) return undefined;
+    throw error;
   }
 }
 
