@@ -6,6 +6,7 @@ import { ReadScratch } from '../segment/open-segment.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { OpenFiles } from './open-files.js';
 import type { StoredChannelOptions } from './options.js';
+import { RetentionClock } from './retention-clock.js';
 import type { ChannelSettings } from './settings.js';
 
 /**
@@ -18,8 +19,11 @@ export class SharedResources {
   readonly pages: EntryPages = new EntryPages();
   readonly encoder: FrameEncoder = new FrameEncoder();
 
-  constructor(maxOpenFiles: number) {
+  readonly clock: RetentionClock;
+
+  constructor({ maxOpenFiles, runtime }: ChannelSettings) {
     this.files = new OpenFiles(maxOpenFiles);
+    this.clock = new RetentionClock(runtime);
   }
 }
 

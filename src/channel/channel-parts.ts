@@ -149,7 +149,7 @@ export class ChannelParts implements ChannelCore {
     }
     if (!recovered.clean && stored.sync === 'always') this.#markClean();
     this.#sweep(recovered);
-    this.trimming.applyRetentionSoon();
+    this.trimming.onPolicy();
   }
 
   /** Removes what was let go before. The manifest that says so may not be durable yet. */
@@ -292,7 +292,7 @@ export class ChannelParts implements ChannelCore {
     }
     context.stored = stored;
     schedule.onPolicyChanged();
-    this.trimming.applyRetentionSoon();
+    this.trimming.onPolicy();
   }
 
   async #close(): Promise<void> {
@@ -300,7 +300,7 @@ export class ChannelParts implements ChannelCore {
     try {
       if (health.isPoisoned) throw health.poisonedError();
       await appender.idle();
-      await this.trimming.idle();
+      await this.trimming.stop();
       schedule.stop();
       await worker.syncAll();
       await worker.idle();
@@ -311,7 +311,7 @@ export class ChannelParts implements ChannelCore {
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
       await appender.idle();
-      await this.trimming.idle();
+      await this.trimming.stop();
       await worker.idle();
       throw ioError('close', this.context.directory, error, 'unknown');
     } finally {

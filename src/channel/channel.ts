@@ -100,7 +100,7 @@ export class Channel {
 
   /** Records that are written. */
   get count(): number {
-    return this.#core.chain.recordCount;
+    return this.#core.chain.recordsFrom(this.firstSeq);
   }
 
   /** Bytes of the dat files. */

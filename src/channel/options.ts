@@ -196,5 +196,7 @@ function canonical(value: SyncPolicy | RetentionPolicy | number | null | undefin
   if (value === undefined || value === null) return 'none';
   if (typeof value !== 'object') return String(value);
   const arms: [string, unknown][] = Object.entries(value);
-  return JSON.stringify(arms.filter(([, arm]) => arm !== undefined).toSorted());
+  return JSON.stringify(
+    arms.filter(([, arm]) => arm !== undefined).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
 }

@@ -6,7 +6,7 @@
 import type { FileHandle } from '../fs/file-system.js';
 import { OpenSegment } from '../segment/open-segment.js';
 import { SegmentIndex } from '../segment/segment-index.js';
-import { corruption, segmentPath, type Segment } from '../segment/segment.js';
+import { corruption, isDense, segmentPath, type Segment } from '../segment/segment.js';
 import { SegmentWriter } from '../segment/segment-writer.js';
 import type { ChannelContext } from './channel-context.js';
 import type { FileHolder } from './open-files.js';
@@ -83,6 +83,9 @@ export class SegmentChain {
   #parked: { readonly segment: Segment; readonly attempt: number } | undefined;
   /** Weak, because nobody has to end a read. */
   readonly #snapshots = new Set<WeakRef<ChainSnapshot>>();
+  /** Records of the first segment that lie below `firstSeq`, where it takes looking. */
+  #hidden:
+    { readonly head: Segment; readonly firstSeq: number; readonly count: number } | undefined;
   /** Of segments that are no longer in the chain, and still used. */
   readonly #retired = new Map<OpenSegment, OpenHolder>();
 
@@ -99,8 +102,36 @@ export class SegmentChain {
     return this.#segments.at(-1);
   }
 
-  get recordCount(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.recordCount, 0);
+  /** Records from `firstSeq` on, which lies in the first segment or before it. */
+  recordsFrom(firstSeq: number): number {
+    const count = this.#segments.reduce((sum, segment) => sum + segment.recordCount, 0);
+    const [head] = this.#segments;
+    return head === undefined ? count : count - this.#recordsBelow(head, firstSeq);
+  }
+
+  #recordsBelow(head: Segment, firstSeq: number): number {
+    const { baseSeq, nextSeq, recordCount } = head;
+    if (firstSeq <= baseSeq) return 0;
+    if (firstSeq >= nextSeq) return recordCount;
+    if (isDense(head)) return firstSeq - baseSeq;
+    if (this.#hidden?.head !== head || this.#hidden.firstSeq !== firstSeq) {
+      this.#hidden = { head, firstSeq, count: this.#countBelow(head, firstSeq) };
+    }
+    return this.#hidden.count;
+  }
+
+  /** By the index; as long as that cannot say, none is taken to be hidden. */
+  #countBelow(head: Segment, firstSeq: number): number {
+    try {
+      const open = this.borrow(head);
+      try {
+        return (open.index.ordinalAtOrBelow(firstSeq - 1) ?? -1) + 1;
+      } finally {
+        this.release(open);
+      }
+    } catch {
+      return 0;
+    }
   }
 
   /** Bytes of the dat files. */

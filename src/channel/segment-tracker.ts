@@ -19,6 +19,7 @@ import { SeqMarks } from '../segment/seq-marks.js';
 import type { ChannelContext } from './channel-context.js';
 import { readCleanMark } from './channel-files.js';
 import { listSegments, openClean } from './clean-open.js';
+import { keptBases } from './leftovers.js';
 import { openFinished, readOwnHeader } from './finished-segment.js';
 import { planRecovery, type RecoveryPlan, type ScannedSegment } from './recovery-plan.js';
 
@@ -76,6 +77,7 @@ export class SegmentTracker {
   #settled = false;
   /** The last pass found what is no whole log. */
   #irregular = false;
+  #firstSeq = 0;
   #mustList = true;
 
   constructor(context: ChannelContext) {
@@ -109,7 +111,7 @@ export class SegmentTracker {
     const baseSeq = this.#bases.at(-1);
     const tracked = baseSeq === undefined ? undefined : this.#tracked.get(baseSeq);
     if (tracked === undefined || tracked.segment.sealed) {
-      const bases = listSegments(this.#context);
+      const bases = this.#listed();
       if (bases.length !== this.#bases.length || bases.at(-1) !== baseSeq) return false;
     }
     if (tracked === undefined) return true;
@@ -136,6 +138,11 @@ export class SegmentTracker {
     return sameChecksum(readChecksum(viewOf(PROBE), 0), lastChecksum);
   }
 
+  /** Base seqs of the segments that the channel consists of, those that are there. */
+  #listed(): number[] {
+    return keptBases(listSegments(this.#context), this.#firstSeq);
+  }
+
   /** Takes up what is on disk. The manifest was read before, and has to be read again after it. */
   async pass(manifest: Manifest): Promise<SegmentsView> {
     // What is asked for while this pass runs is for the next one.
@@ -144,6 +151,7 @@ export class SegmentTracker {
     this.#doubted = this.#distrusted;
     this.#distrusted = new Set();
     this.#settled = false;
+    this.#firstSeq = manifest.firstSeq;
     this.#raise(manifest.redoSeq);
     let ends = this.#tracked.size === 0 ? this.#openClean(manifest) : undefined;
     ends ??= await this.#ends(list);
@@ -176,7 +184,7 @@ export class SegmentTracker {
   #openClean(manifest: Manifest): SegmentEnd[] | undefined {
     const mark = this.#readMark();
     if (mark?.generation !== manifest.generation) return undefined;
-    const bases = listSegments(this.#context);
+    const bases = this.#listed();
     const segment = openClean(this.#context, mark, bases);
     if (segment === undefined) return undefined;
     this.#bases = bases;
@@ -191,7 +199,7 @@ export class SegmentTracker {
       // Without a seal there is no segment behind it.
       if (!end.sealed && end.check === undefined) return [...this.#unfinishedBefore(known), end];
     }
-    this.#bases = listSegments(this.#context);
+    this.#bases = this.#listed();
     this.#forgetMissing();
     const last = this.#bases.at(-1);
     const previous = this.#bases.at(-2);

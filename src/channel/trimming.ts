@@ -7,6 +7,7 @@ import { ioError } from './io-error.js';
 import type { ChannelContext } from './channel-context.js';
 import type { FileReclaim } from './file-reclaim.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
+import type { AgingChannel } from './retention-clock.js';
 import { retainedFrom } from './retention.js';
 import type { SegmentChain } from './segment-chain.js';
 import type { Unsynced } from './unsynced.js';
@@ -21,7 +22,7 @@ export interface TrimmingParts {
   readonly syncAll: () => Promise<void>;
 }
 
-export class Trimming {
+export class Trimming implements AgingChannel {
   readonly #parts: TrimmingParts;
   #running: Promise<void> | undefined;
   #isWanted = false;
@@ -50,6 +51,20 @@ export class Trimming {
       nowMs: context.settings.runtime.now(),
     });
     await this.#raise(firstSeq);
+  }
+
+  get maxAgeMs(): number | undefined {
+    return this.#parts.context.stored.retention?.maxAgeMs;
+  }
+
+  onAge(): void {
+    this.applyRetentionSoon();
+  }
+
+  /** The policy is this one from now on: at the open, and when the channel is configured. */
+  onPolicy(): void {
+    this.#parts.context.shared.clock.watch(this);
+    this.applyRetentionSoon();
   }
 
   /** The same in the background: what fails is reported, and tried again at the next occasion. */
@@ -84,8 +99,9 @@ export class Trimming {
     reclaim.addSegments(chain.dropBelow(manifest.current.firstSeq));
   }
 
-  /** Resolves when nothing is being done in the background any more. */
-  async idle(): Promise<void> {
+  /** Ends what is done in the background. */
+  async stop(): Promise<void> {
+    this.#parts.context.shared.clock.unwatch(this);
     this.#isWanted = false;
     await this.#running;
   }

@@ -148,7 +148,7 @@ function infoOf(core: ChannelCore, isOpen: boolean): ChannelInfo {
     name: context.name,
     firstSeq: manifest.firstSeq,
     nextSeq: visibleSeq,
-    count: chain.recordCount,
+    count: chain.recordsFrom(manifest.firstSeq),
     sizeBytes: chain.byteCount,
     options: context.stored,
     created: context.created,

@@ -123,6 +123,16 @@ export class Redex {
     return backUpStore(this.#parts, directory);
   }
 
+  /** Lets go at once of what each channel's `retention` does not keep, open or not. */
+  async applyRetention(): Promise<void> {
+    this.#parts.health.requireWritable();
+    const { registry, directories } = this.#parts;
+    for (const found of directories.list()) {
+      const name = directories.nameOf(found);
+      await registry.use(name, (parts) => parts.trimming.applyRetention());
+    }
+  }
+
   /** What the store is made of, as it is now. */
   async stats(): Promise<RedexStats> {
     const { place, health, directories, registry, shared } = this.#parts;

@@ -41,7 +41,7 @@ function assemble(
   options: RedexOptions,
 ): StoreParts {
   const { path, lock } = place;
-  const shared = new SharedResources(settings.maxOpenFiles);
+  const shared = new SharedResources(settings);
   const health = new StoreHealth(path, lock === undefined, settings.logger);
   const directories = new ChannelDirectories(settings, health, path);
   const defaults = channelDefaults(options);

@@ -70,7 +70,7 @@ export class FollowerLab {
     const settings = settingsOf({ ...options, fs, runtime });
     // What it is made of is read beside the file system that counts what the follower does.
     const place = { directory, name: undefined, isNameSynced: true };
-    const shared = new SharedResources(settings.maxOpenFiles);
+    const shared = new SharedResources(settings);
     const { context } = readChannel(place, { ...settings, fs: this.disk }, shared, true);
     return { ...context, fs, settings, owner: { ...context.owner, fs } };
   }

@@ -41,7 +41,7 @@ export async function openChannelIn(
     throw openingError(directory, error);
   }
   const place = { directory, name: options.name, isNameSynced: false };
-  const shared = new SharedResources(settings.maxOpenFiles);
+  const shared = new SharedResources(settings);
   const parts = await openChannel(place, stored, settings, shared);
   return new Channel(parts, new AppendSide(parts));
 }
