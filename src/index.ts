@@ -10,6 +10,9 @@ export type {
 } from './core/errors.js';
 export type { LogRecord } from './core/record.js';
 export type { Cancel, Logger, Runtime } from './core/runtime.js';
+export type { CompactReport } from './channel/compaction.js';
+export type { CompactOptions } from './channel/survivors.js';
+export type { RetentionPolicy } from './channel/retention.js';
 export type { BatchResult } from './channel/append-side.js';
 export type { Channel, ChannelStats } from './channel/channel.js';
 export type {

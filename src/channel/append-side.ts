@@ -5,6 +5,7 @@
 import { assert } from '../core/assert.js';
 import { redexError, type RedexError } from '../core/errors.js';
 import { Waiter } from './append-queue.js';
+import type { CompactReport } from './compaction.js';
 import type { ChannelParts } from './channel-parts.js';
 import { Intake, type Batch } from './intake.js';
 import {
@@ -17,6 +18,7 @@ import {
   type Durability,
 } from './record-input.js';
 import type { ConfigureOptions } from './options.js';
+import type { CompactOptions } from './survivors.js';
 
 export interface BatchResult {
   readonly firstSeq: number;
@@ -171,6 +173,12 @@ export class AppendSide {
       throw new RangeError(`beforeSeq ${beforeSeq} is above the next seq ${appender.nextSeq}`);
     }
     await trimming.trim(beforeSeq);
+  }
+
+  /** See Channel.compact. */
+  async compact(options: CompactOptions): Promise<CompactReport> {
+    this.#refuseUnlessWritable();
+    return this.#parts.compaction.run(options);
   }
 
   /** See Channel.applyRetention. */

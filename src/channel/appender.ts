@@ -7,6 +7,7 @@ import type { RedexError } from '../core/errors.js';
 import type { Runtime } from '../core/runtime.js';
 import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
+import { AppendLock } from './append-lock.js';
 import { AppendQueue, type PendingAppend } from './append-queue.js';
 import type { ChannelContext } from './channel-context.js';
 import { FrameWriteFailure, type FrameWriter } from './frame-writer.js';
@@ -51,6 +52,7 @@ export class Appender {
   /** Waits for a sync of the past or for descriptors; what is queued is written after it. */
   #waiting = false;
   #idleWaiters: (() => void)[] = [];
+  readonly #lock = new AppendLock();
   readonly #endTick = (): void => this.#onTickEnd();
 
   constructor(parts: AppenderParts) {
@@ -125,6 +127,7 @@ export class Appender {
    */
   #pump(blocking: boolean): void {
     for (;;) {
+      if (this.#lock.isHeld) return;
       if (this.#parts.health.isPoisoned) {
         this.rejectAll(this.#parts.health.poisonedError());
         return;
@@ -142,6 +145,7 @@ export class Appender {
   #writeQueue(blocking: boolean): boolean {
     const queue = this.#writing;
     while (queue.nextFrame < queue.gather.frameCount) {
+      if (this.#lock.isHeld) return false;
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
       if (!this.#cutBack()) return false;
       if (!this.#hasFiles(blocking)) return false;
@@ -247,6 +251,7 @@ export class Appender {
       }
     }
     if (!health.isPoisoned) this.#cutBack();
+    this.#lock.wake();
     // Its segment may have been sealed meanwhile, and has now to be synced again to be closed.
     if (unsynced.sealed.includes(flight.writer)) worker.request('sealed');
     this.#pump(false);
@@ -306,6 +311,7 @@ export class Appender {
 
   /** Writes everything that is queued before it returns. Throws BUSY with nothing written. */
   flushNow(): void {
+    if (this.#lock.isHeld) throw busyError('the segments of the channel are being exchanged');
     this.#completeInFlight();
     if (this.#uncut !== undefined && this.#inFlight !== undefined) {
       throw busyError('a failed write has to be cut off, and another has not returned');
@@ -317,7 +323,7 @@ export class Appender {
   writeWitness(): 'written' | 'later' | 'failed' {
     const { unsynced, context } = this.#parts;
     const hasFiles = unsynced.active !== undefined || context.shared.files.makeRoom(WRITER_FILES);
-    if (!this.isIdle || !hasFiles) return 'later';
+    if (this.#lock.isHeld || !this.isIdle || !hasFiles) return 'later';
     try {
       this.#parts.frames.writeWitness();
       return 'written';
@@ -325,6 +331,34 @@ export class Appender {
       this.#onWriteFailure(error);
       return 'failed';
     }
+  }
+
+  /**
+   * Takes the append lock: when it resolves nothing is being written, and what is appended waits
+   * until the function that it resolves to is called.
+   */
+  async hold(): Promise<() => void> {
+    await this.#lock.take(() => this.#inFlight === undefined && this.#uncut === undefined);
+    return () => {
+      this.#lock.release();
+      this.#goOn();
+    };
+  }
+
+  /** Seals the active segment and begins the next one. Only under the append lock. */
+  roll(): void {
+    const { frames, unsynced, worker } = this.#parts;
+    const { active } = unsynced;
+    try {
+      frames.rollNow();
+    } catch (error) {
+      if (!(error instanceof FrameWriteFailure)) throw error;
+      this.#uncut = error.partial ? (unsynced.active ?? active) : undefined;
+      this.#cutBack();
+      if (error.leftover) worker.poison(this.#parts.context.generationDirectory, error.error);
+      throw error.error;
+    }
+    if (unsynced.sealed.length > 0) worker.request('sealed');
   }
 
   /** Rejects every append that is not written yet. */

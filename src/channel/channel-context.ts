@@ -36,8 +36,8 @@ export interface ChannelContext {
   readonly name: string;
   readonly created: number;
   readonly directory: string;
-  /** Directory of the live generation. */
-  readonly generationDirectory: string;
+  /** Directory of the live generation. Another one after a compaction. */
+  generationDirectory: string;
   readonly channelId: Uint8Array;
   readonly owner: IndexOwner;
   /** A sync of this process covers the name of the channel's directory already. */

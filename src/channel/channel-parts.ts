@@ -9,6 +9,7 @@ import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
 import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
+import { Compaction } from './compaction.js';
 import { FileReclaim } from './file-reclaim.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
@@ -28,6 +29,7 @@ export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
   readonly keeper: ManifestKeeper;
   readonly trimming: Trimming;
+  readonly compaction: Compaction;
   readonly reclaim: FileReclaim;
   readonly health: Health;
   readonly chain: SegmentChain;
@@ -111,6 +113,21 @@ export class ChannelParts implements ChannelCore {
       worker,
       schedule,
       onProgress,
+    });
+    this.compaction = new Compaction({
+      context,
+      health,
+      chain: this.chain,
+      unsynced,
+      appender: this.appender,
+      manifest: keeper,
+      reclaim: this.reclaim,
+      syncAll: () => this.syncAll(),
+      syncWritten: () => worker.syncAll(),
+      onExchanged: () => {
+        this.#marked = undefined;
+        this.#tails?.reset();
+      },
     });
     this.#tailSource = {
       get firstSeq() {
@@ -299,6 +316,7 @@ export class ChannelParts implements ChannelCore {
     const { appender, worker, schedule, health, chain, unsynced } = this;
     try {
       if (health.isPoisoned) throw health.poisonedError();
+      await this.compaction.stop();
       await appender.idle();
       await this.trimming.stop();
       schedule.stop();
@@ -310,6 +328,7 @@ export class ChannelParts implements ChannelCore {
       await this.#tails?.finish();
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
+      await this.compaction.stop();
       await appender.idle();
       await this.trimming.stop();
       await worker.idle();

@@ -6,6 +6,7 @@
 import { redexError, type RedexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import { rejected, type AppendSide, type BatchResult } from './append-side.js';
+import type { CompactReport } from './compaction.js';
 import type { ChannelCore } from './channel-core.js';
 import {
   checkConfigureOptions,
@@ -27,6 +28,7 @@ import {
   type AppendBatchOptions,
   type AppendOptions,
 } from './record-input.js';
+import { checkCompactOptions, type CompactOptions } from './survivors.js';
 import { TailFeed } from './tail-feed.js';
 import { BatchTail, RecordTail } from './tail-iterator.js';
 import { checkTailOptions, type TailOptions } from './tail-options.js';
@@ -261,6 +263,18 @@ export class Channel {
     const { beforeSeq } = options;
     checkSeq('beforeSeq', beforeSeq);
     await this.#writer.trim(beforeSeq);
+  }
+
+  /**
+   * Rewrites the log without the records that are not kept: those for which `keep` says false, or
+   * all but the latest of each `key`. Appends, reads and tails go on meanwhile; what is appended
+   * after the call stays. Survivors keep their seqs, times, types and bytes. Segments that lose
+   * nothing are linked, not copied. Rejects with CORRUPT, IO, POISONED, CLOSED, READ_ONLY, the
+   * signal's reason, or what the function throws; the channel is as before then.
+   */
+  async compact(options: CompactOptions): Promise<CompactReport> {
+    checkCompactOptions(options);
+    return this.#writer.compact({ ...options });
   }
 
   /** Lets go at once of what the channel's `retention` does not keep; rejects as `trim` does. */

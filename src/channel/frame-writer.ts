@@ -94,6 +94,14 @@ export class FrameWriter {
     return active;
   }
 
+  /** Seals the active segment and begins the next one, unless there is nothing in it. */
+  rollNow(): void {
+    this.#resume();
+    const active = this.#active;
+    if (active === undefined || active.segment.recordCount === 0) return;
+    this.#roll(active, this.#unsynced.writtenSeq);
+  }
+
   /** Opens the active segment again, if its descriptors were given back. */
   #resume(): void {
     try {

@@ -194,6 +194,25 @@ export class SegmentChain {
     else this.#closeHolder(holder);
   }
 
+  /** What waits in memory of the entries of all open segments is in their files. */
+  flushIndexes(): void {
+    for (const { open } of this.#open.values()) open.index.flush();
+  }
+
+  /**
+   * The channel consists of these segments from now on, the last one active unless it is sealed.
+   * Everything is synced and nobody writes; reads that are under way go on in the old ones.
+   */
+  exchange(segments: readonly Segment[]): void {
+    const before = this.#segments.at(-1);
+    const writer = before === undefined ? undefined : this.#open.get(before)?.writer;
+    const attempt = writer?.attempt ?? this.#parked?.attempt ?? 0;
+    if (writer !== undefined) this.writingSide?.onParked();
+    this.replace(segments);
+    const last = this.last;
+    this.#parked = last === undefined || last.sealed ? undefined : { segment: last, attempt };
+  }
+
   /** The chain consists of these segments from now on; who reads others goes on to read them. */
   replace(segments: readonly Segment[]): void {
     this.#segments = [...segments];

@@ -1,0 +1,331 @@
+/**
+ * Compaction: a new generation with the records that survive, swapped in by the manifest while
+ * everything else goes on. Segments that lose nothing are linked, so that it costs what is
+ * rewritten and not the size of the log. Until the manifest is durable the old generation is the
+ * channel; after any failure it still is (RULES G1 to G5).
+ */
+import { generationName, parseGenerationName } from '../format/file-name.js';
+import type { LogRecord } from '../core/record.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { systemCodeOf } from '../fs/system-error.js';
+import { parentOf } from '../fs/whole-file.js';
+import type { Segment } from '../segment/segment.js';
+import type { Appender } from './appender.js';
+import { BatchCursor, chunksFor } from './batch-cursor.js';
+import type { ChannelContext } from './channel-context.js';
+import { closedMeanwhile, CompactionWriter } from './compaction-writer.js';
+import type { FileReclaim } from './file-reclaim.js';
+import type { Health } from './health.js';
+import { ioError } from './io-error.js';
+import type { ManifestKeeper } from './manifest-keeper.js';
+import type { SegmentChain } from './segment-chain.js';
+import { survivorsBy, type CompactOptions, type Survivors } from './survivors.js';
+import type { Unsynced } from './unsynced.js';
+
+/** Records that are looked at before the event loop gets its turn, about. */
+const READ_RECORDS = 4096;
+
+export interface CompactReport {
+  /** False when every record survives: then nothing was changed. */
+  readonly compacted: boolean;
+  /** Records and bytes of dat files, before and after. */
+  readonly recordsBefore: number;
+  readonly recordsAfter: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  /** Bytes that were written. */
+  readonly writtenBytes: number;
+  /** Bytes of files that only got a second name. */
+  readonly linkedBytes: number;
+  readonly durationMs: number;
+}
+
+export interface CompactionParts {
+  readonly context: ChannelContext;
+  readonly health: Health;
+  readonly chain: SegmentChain;
+  readonly unsynced: Unsynced;
+  readonly appender: Appender;
+  readonly manifest: ManifestKeeper;
+  readonly reclaim: FileReclaim;
+  /** Writes what is queued and syncs everything. */
+  readonly syncAll: () => Promise<void>;
+  /** Syncs everything that is written, while appends are held. */
+  readonly syncWritten: () => Promise<void>;
+  /** Segments were exchanged: places in files mean nothing any more. */
+  readonly onExchanged: () => void;
+}
+
+/** A segment and what of it survives. */
+interface Source {
+  readonly segment: Segment;
+  /** The first seq that was looked at. */
+  readonly from: number;
+  /** For each record in its order, whether it survives; undefined when all do. */
+  readonly decisions: Uint8Array | undefined;
+  readonly survivingBytes: number;
+  readonly dropped: number;
+}
+
+export class Compaction {
+  readonly #parts: CompactionParts;
+  #last: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+
+  constructor(parts: CompactionParts) {
+    this.#parts = parts;
+  }
+
+  /** One after the other. */
+  run(options: CompactOptions): Promise<CompactReport> {
+    const run = this.#last.then(() => this.#run(options));
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Ends what is going on. Nothing of it is left. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#last;
+  }
+
+  #check(options: CompactOptions): void {
+    const { health, context } = this.#parts;
+    options.signal?.throwIfAborted();
+    if (this.#stopped) throw closedMeanwhile(context.name);
+    const refusal = health.writeError();
+    if (refusal !== undefined) throw refusal;
+  }
+
+  async #run(options: CompactOptions): Promise<CompactReport> {
+    const { context, chain, unsynced, manifest } = this.#parts;
+    const { runtime } = context.settings;
+    const started = runtime.monotonic();
+    this.#check(options);
+    await this.#rollAndSync();
+    const { firstSeq } = manifest.current;
+    const durableSeq = unsynced.durableSeq;
+    const sources = chain.all.filter(
+      (segment) => segment.sealed && segment.nextSeq <= durableSeq && segment !== chain.last,
+    );
+    const before = { records: chain.recordsFrom(firstSeq), bytes: chain.byteCount };
+    // Retention may let go of what is being read; its files stay for as long.
+    const snapshot = chain.hold(firstSeq);
+    try {
+      const survivors = survivorsBy(options);
+      const decided = await this.#decide(sources, survivors, options);
+      const dropped = decided.reduce((sum, source) => sum + source.dropped, 0);
+      const written = dropped === 0 ? undefined : await this.#rewrite(decided, durableSeq, options);
+      return {
+        compacted: written !== undefined,
+        recordsBefore: before.records,
+        recordsAfter: before.records - dropped,
+        bytesBefore: before.bytes,
+        bytesAfter: written === undefined ? before.bytes : chain.byteCount,
+        writtenBytes: written?.writtenBytes ?? 0,
+        linkedBytes: written?.linkedBytes ?? 0,
+        durationMs: runtime.monotonic() - started,
+      };
+    } finally {
+      chain.letGo(snapshot);
+    }
+  }
+
+  /** Seals the active segment, so that all that is there now can be compacted, and syncs it. */
+  async #rollAndSync(): Promise<void> {
+    const { appender, unsynced, syncAll } = this.#parts;
+    for (;;) {
+      await syncAll();
+      const release = await appender.hold();
+      try {
+        // A third segment is not begun before the first is synced.
+        if (unsynced.hasOpenPast) continue;
+        appender.roll();
+      } finally {
+        release();
+      }
+      break;
+    }
+    await syncAll();
+  }
+
+  async #decide(
+    sources: readonly Segment[],
+    survivors: Survivors,
+    options: CompactOptions,
+  ): Promise<Source[]> {
+    const { survey } = survivors;
+    const { firstSeq } = this.#parts.manifest.current;
+    const decided: Source[] = [];
+    if (survey !== undefined) {
+      for (const segment of sources) await this.#visit(segment, firstSeq, options, survey);
+    }
+    for (const segment of sources) {
+      decided.push(await this.#decideOne(segment, firstSeq, survivors, options));
+    }
+    return decided;
+  }
+
+  async #decideOne(
+    segment: Segment,
+    firstSeq: number,
+    survivors: Survivors,
+    options: CompactOptions,
+  ): Promise<Source> {
+    const decisions = new Uint8Array(segment.recordCount);
+    let survivingBytes = 0;
+    let dropped = 0;
+    let at = 0;
+    await this.#visit(segment, firstSeq, options, (record) => {
+      const survives = survivors.survives(record);
+      decisions[at++] = survives ? 1 : 0;
+      if (survives) survivingBytes += record.byteLength;
+      else dropped++;
+    });
+    const kept = dropped === 0 ? undefined : decisions;
+    return {
+      segment,
+      from: Math.max(segment.baseSeq, firstSeq),
+      decisions: kept,
+      survivingBytes,
+      dropped,
+    };
+  }
+
+  /**
+   * Every record of a segment from `firstSeq` on, in its order. Rejects with CORRUPT where one
+   * cannot be read. A payload lives until `visit` returns.
+   */
+  async #visit(
+    segment: Segment,
+    firstSeq: number,
+    options: CompactOptions,
+    visit: (record: LogRecord) => void,
+    afterBatch: () => Promise<void> = nothing,
+  ): Promise<void> {
+    const from = Math.max(segment.baseSeq, firstSeq);
+    const cursor = new BatchCursor(this.#parts.chain, {
+      from,
+      to: segment.nextSeq,
+      snapshot: { segments: [segment], from },
+      chunks: chunksFor(false),
+    });
+    for (;;) {
+      this.#check(options);
+      const records = await this.#read(cursor);
+      if (records === undefined) return;
+      for (const record of records) visit(record);
+      await afterBatch();
+    }
+  }
+
+  async #read(cursor: BatchCursor): Promise<LogRecord[] | undefined> {
+    try {
+      return await cursor.next(READ_RECORDS);
+    } catch (error) {
+      throw ioError('read', this.#parts.context.directory, error, 'absent');
+    }
+  }
+
+  async #rewrite(
+    sources: readonly Source[],
+    durableSeq: number,
+    options: CompactOptions,
+  ): Promise<CompactionWriter> {
+    const { context } = this.#parts;
+    const { fs } = context;
+    const generation = this.#newGeneration();
+    const directory = `${context.directory}/${generationName(generation)}`;
+    const writer = new CompactionWriter(context, directory, durableSeq);
+    try {
+      fs.mkdirSync(directory);
+      for (const source of sources) {
+        if (source.decisions === undefined) await writer.link(source.segment);
+        else await this.#copySurvivors(source, source.decisions, writer, options);
+      }
+      await writer.finish(sources.at(-1)?.segment.nextSeq ?? 0);
+      await fs.syncDirectory(directory);
+      this.#check(options);
+      await this.#exchange(sources, writer, generation, directory);
+      return writer;
+    } catch (error) {
+      writer.abandon();
+      // After a failed sync of the manifest nobody can say which generation is the channel's.
+      if (!this.#parts.health.isPoisoned) await removeGeneration(fs, directory);
+      throw ioError('compact', directory, error, 'absent');
+    }
+  }
+
+  /** A number that no generation has, live or left over: it was never named by a manifest. */
+  #newGeneration(): number {
+    const { context, manifest } = this.#parts;
+    const present = context.fs
+      .readDirectorySync(context.directory)
+      .map(({ name }) => parseGenerationName(name) ?? 0);
+    return Math.max(manifest.current.generation, ...present) + 1;
+  }
+
+  async #copySurvivors(
+    { segment, from, survivingBytes }: Source,
+    decisions: Uint8Array,
+    writer: CompactionWriter,
+    options: CompactOptions,
+  ): Promise<void> {
+    await writer.rewrite(segment, survivingBytes);
+    let at = 0;
+    const add = (record: LogRecord): void => {
+      if (decisions[at++] === 1) writer.add(record);
+    };
+    await this.#visit(segment, from, options, add, () => writer.flushIfLarge());
+  }
+
+  /** The new generation becomes the channel's, with all that was appended meanwhile. */
+  async #exchange(
+    sources: readonly Source[],
+    writer: CompactionWriter,
+    generation: number,
+    directory: string,
+  ): Promise<void> {
+    const { context, chain, appender, manifest, reclaim, syncWritten } = this.#parts;
+    const release = await appender.hold();
+    try {
+      await syncWritten();
+      const old = [...chain.all];
+      const compacted = new Set(sources.map(({ segment }) => segment));
+      chain.flushIndexes();
+      const nextBase = sources.at(-1)?.segment.nextSeq ?? 0;
+      for (const segment of old) {
+        // What was let go meanwhile is not in the chain any more, and needs no other name.
+        if (!compacted.has(segment) && segment.baseSeq >= nextBase) await writer.link(segment);
+      }
+      await context.fs.syncDirectory(directory);
+      const { firstSeq } = await manifest.update((current) => ({ ...current, generation }));
+      context.generationDirectory = directory;
+      chain.exchange(writer.segments);
+      const dropped = chain.dropBelow(firstSeq);
+      reclaim.addSegments([...old, ...dropped]);
+      reclaim.add([], [directoryOf(old, context.directory)]);
+      this.#parts.onExchanged();
+    } finally {
+      release();
+    }
+  }
+}
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+function directoryOf(segments: readonly Segment[], fallback: string): string {
+  return segments[0]?.directory ?? fallback;
+}
+
+/** Removes a generation that never became the channel's. */
+async function removeGeneration(fs: FileSystem, directory: string): Promise<void> {
+  try {
+    for (const { name } of fs.readDirectorySync(directory)) await fs.unlink(`${directory}/${name}`);
+    fs.rmdirSync(directory);
+    await fs.syncDirectory(parentOf(directory));
+  } catch (error) {
+    // The next open finds what is left; its number is not taken before.
+    if (systemCodeOf(error) === undefined) throw error;
+  }
+}
