@@ -11,6 +11,7 @@ import type { StoredChannelOptions } from '../channel/options.js';
 import type { ChannelSettings } from '../channel/settings.js';
 import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js';
 import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
+import type { DirectoryEntry } from '../fs/file-system.js';
 import { parentOf } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
 import { DirectorySync } from './directory-sync.js';
@@ -77,13 +78,21 @@ export class ChannelDirectories {
   /** All of them, in no particular order. What no channel name leads to is left out. */
   list(): ChannelDirectory[] {
     const found: ChannelDirectory[] = [];
-    for (const { name: entry, kind } of this.#settings.fs.readDirectorySync(this.#channels)) {
+    for (const { name: entry, kind } of this.#entries()) {
       const decoded = kind === 'directory' ? decodeChannelEntry(entry) : undefined;
       if (decoded === undefined) continue;
       const name = decoded.kind === 'name' ? decoded.name : undefined;
       found.push({ path: `${this.#channels}/${entry}`, name });
     }
     return found;
+  }
+
+  #entries(): DirectoryEntry[] {
+    try {
+      return this.#settings.fs.readDirectorySync(this.#channels);
+    } catch (error) {
+      throw ioError('list', this.#channels, error, 'absent');
+    }
   }
 
   /** Finishes what a process that was killed has begun. */

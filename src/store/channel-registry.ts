@@ -105,6 +105,7 @@ export class ChannelRegistry {
    */
   use<T>(name: string, work: (parts: ChannelParts) => Promise<T>): Promise<T> {
     return this.#locks.run([name], async () => {
+      this.#parts.health.requireOpen();
       const present = this.find(name)?.parts;
       if (present !== undefined) return work(present);
       await this.#openOrCreate(name, { createIfMissing: false });

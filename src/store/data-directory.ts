@@ -122,6 +122,8 @@ function isUnfinished(fs: FileSystem, directory: string): boolean {
   if (entries.every(({ name }) => UNFINISHED.has(name) || isEmptyWork(fs, directory, name))) {
     return true;
   }
+  // Another process may have made a store of it since.
+  if (readStoreManifest(fs, directory) !== undefined) return false;
   if (entries.some(({ name }) => name === CHANNELS_NAME)) {
     throw corruption(`${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
   }
@@ -207,7 +209,12 @@ function createDirectories(fs: FileSystem, directory: string): string {
   if (parent === directory) return directory;
   createDirectories(fs, parent);
   if (fs.statSync(directory) === undefined) {
-    fs.mkdirSync(directory);
+    try {
+      fs.mkdirSync(directory);
+    } catch (error) {
+      // Another process was faster.
+      if (systemCodeOf(error) !== 'EEXIST') throw error;
+    }
     fs.syncDirectorySync(parent);
   }
   return directory;

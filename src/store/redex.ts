@@ -34,6 +34,7 @@ export interface RedexStats {
 
 export class Redex {
   readonly #parts: StoreParts;
+  readonly #backups = new Set<Promise<BackupReport>>();
   #closing: Promise<void> | undefined;
 
   private constructor(parts: StoreParts) {
@@ -120,7 +121,13 @@ export class Redex {
   async backup(directory: string): Promise<BackupReport> {
     checkDirectory(directory);
     this.#parts.health.requireWritable();
-    return backUpStore(this.#parts, directory);
+    const backup = backUpStore(this.#parts, directory);
+    this.#backups.add(backup);
+    try {
+      return await backup;
+    } finally {
+      this.#backups.delete(backup);
+    }
   }
 
   /** What the store is made of, as it is now. */
@@ -152,6 +159,8 @@ export class Redex {
   async #close(): Promise<void> {
     const { place, health, directories, registry } = this.#parts;
     health.close();
+    // The lock is not given back before they have seen that.
+    await Promise.allSettled(this.#backups);
     try {
       await settleAll([registry.close(), directories.stop()]);
     } finally {
