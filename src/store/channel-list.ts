@@ -74,30 +74,33 @@ interface NamedChannel {
   readonly name: string;
 }
 
-function sortedChannels(
-  { directories }: StoreParts,
-  prefix: string,
-): (NamedChannel | DamagedChannelInfo)[] {
-  const found: (NamedChannel | DamagedChannelInfo)[] = [];
-  for (const directory of directories.list()) {
-    const named = nameOf(directory, (from) => directories.nameOf(from));
-    if (named !== undefined && (named.name.startsWith(prefix) || 'error' in named)) {
-      found.push(named);
+function sortedChannels(parts: StoreParts, prefix: string): (NamedChannel | DamagedChannelInfo)[] {
+  const found = new Map<string, NamedChannel | DamagedChannelInfo>();
+  for (const directory of parts.directories.list()) {
+    const named = nameOf(parts, directory);
+    // What has no name that can be read may be anybody's.
+    if (named === undefined) continue;
+    if (named.name.startsWith(prefix) || named.name === directory.path) {
+      found.set(named.name, named);
     }
   }
-  return found.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
 /** Undefined for one that is gone. */
 function nameOf(
+  { directories, settings }: StoreParts,
   directory: ChannelDirectory,
-  read: (directory: ChannelDirectory) => string,
 ): NamedChannel | DamagedChannelInfo | undefined {
+  const { path, name, error: reason } = directory;
+  if (reason !== undefined) return { name: name ?? path, isOpen: false, error: reason };
   try {
-    return { name: read(directory) };
+    return { name: directories.nameOf(directory) };
   } catch (error) {
     if (!RedexError.is(error)) throw error;
-    return { name: directory.path, isOpen: false, error };
+    return settings.fs.statSync(path) === undefined
+      ? undefined
+      : { name: path, isOpen: false, error };
   }
 }
 
@@ -111,6 +114,11 @@ async function lookAt(parts: StoreParts, name: string): Promise<ChannelInfo | un
     return infoOf(open.core, true);
   } catch (error) {
     if (!RedexError.is(error)) throw error;
+    if (RedexError.is(error, 'CLOSED')) {
+      parts.health.requireOpen();
+      // It was open when this began.
+      return lookAt(parts, name);
+    }
     const isGone = RedexError.is(error, 'NOT_FOUND') || !directories.isThere(name);
     return isGone ? undefined : { name, isOpen: false, error };
   }
