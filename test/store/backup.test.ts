@@ -1,20 +1,14 @@
 /**
- * Goal: a backup is a store of its own that opens without a scan, and holds of each channel a
- * prefix that includes everything synced before the call; it changes nothing in its source, whatever
- * goes on meanwhile, and is no store at all until it is whole and durable.
- * Method: stores in memory under faults and power cuts at every operation of a backup, random
- * programs beside it, and inodes of real files.
+ * Goal: a backup is a store of its own that opens without a scan, and has all of its source, which
+ * it does not change or hold up; what of it is linked stays as it is, whatever the two stores do.
+ * Method: stores in memory, whose files are compared, and inodes of real files.
  */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Channel } from '../../src/channel/channel.js';
-import type { RecoveryReport } from '../../src/channel/recovery-report.js';
-import { nodeFs } from '../../src/fs/node-fs.js';
 import { Redex } from '../../src/store/redex.js';
-import { benign, choicesFromSeed, worst } from '../../src/testing/choices.js';
-import { CrashFs } from '../../src/testing/crash-fs.js';
-import { outcomeOf, payload, rejection, thrown } from '../support/channel-kit.js';
+import { COPY, expectCopy, IDS, LONG, openCopy, sourceStore } from '../support/backup-kit.js';
+import { outcomeOf, payload, rejection } from '../support/channel-kit.js';
 import { editFile, flipBit, putFile } from '../support/recovery-lab.js';
 import {
   channelPath,
@@ -28,60 +22,12 @@ import {
   treeOf,
 } from '../support/store-kit.js';
 
-const COPY = '/copies/monday';
-const long = 'long/'.repeat(60);
-
 let real: RealStore | undefined;
 
 afterEach(() => {
   real?.remove();
   real = undefined;
 });
-
-/** A store with finished segments, small and empty channels; all of them are open. */
-async function sourceStore(store = new StoreLab()): Promise<Redex> {
-  const redex = await store.open();
-  const rolled = await store.lab.done(redex.channel('rolled', { segmentBytes: 4096 }));
-  for (let id = 0; id < 9; id += 1) await store.lab.done(rolled.append(payload(id, 1500)));
-  await store.lab.done(redex.channel('small', { firstSeq: 7 }).then((each) => fill(each, 1, 2)));
-  await store.lab.done(redex.channel(long, { sync: 'never' }).then((each) => fill(each, 3)));
-  await store.lab.done(redex.channel('empty'));
-  return redex;
-}
-
-const IDS: Readonly<Record<string, readonly number[]>> = {
-  rolled: [0, 1, 2, 3, 4, 5, 6, 7, 8],
-  small: [1, 2],
-  [long]: [3],
-  empty: [],
-};
-
-/** Opens a copy; no channel of it may need a scan. */
-async function openCopy(lab: StoreLab['lab'], directory = COPY): Promise<Redex> {
-  return lab.done(
-    Redex.open(directory, {
-      fs: lab.watch,
-      runtime: lab.runtime,
-      createIfMissing: false,
-      onRecovery: ({ channel }: RecoveryReport) => {
-        throw new Error(`the copy of ${channel} was scanned`);
-      },
-      logger: { debug() {}, info() {}, warn() {}, error: failOn },
-    }),
-  );
-}
-
-function failOn(message: string, details?: object): void {
-  throw new Error(message, { cause: details });
-}
-
-async function expectCopy(lab: StoreLab['lab'], directory = COPY): Promise<void> {
-  const copy = await openCopy(lab, directory);
-  for (const [name, ids] of Object.entries(IDS)) {
-    expect(await lab.done(idsOfName(copy, name)), name.slice(0, 9)).toEqual(ids);
-  }
-  await lab.done(copy.close());
-}
 
 describe('a backup', () => {
   test('opens without a scan and has all of the source, which is as it was', async () => {
@@ -134,7 +80,7 @@ describe('a backup', () => {
     const store = new StoreLab({ io: 'oldest' });
     const { lab } = store;
     const redex = await sourceStore(store);
-    await lab.done(redex.channel(long).then((channel) => channel.close()));
+    await lab.done(redex.channel(LONG).then((channel) => channel.close()));
     const backup = outcomeOf(redex.backup(COPY));
     for (const name of Object.keys(IDS)) {
       const target = `${COPY}${channelPath(name).slice(DATA.length)}`;
@@ -150,7 +96,7 @@ describe('a backup', () => {
     await lab.drain();
     expect(backup.state).toBe('resolved');
     // One that was only opened for the backup belongs to whom it was given meanwhile.
-    const kept = await redex.channel(long);
+    const kept = await redex.channel(LONG);
     expect(await lab.done(idsIn(kept))).toEqual([3, 50]);
     await lab.done(fill(kept, 51));
     await lab.done(redex.close());
@@ -215,7 +161,7 @@ describe('links', () => {
     const [from, to] = [inodesIn(real.directory), inodesIn(target)];
     const linked = [...to.keys()].filter((name) => from.get(name) === to.get(name));
     const finished = [...from.keys()].filter((name) => /\.(dat|idx|ts)$/.test(name)).toSorted();
-    const last = finished.filter((name) => name.endsWith('.dat')).at(-1) ?? '';
+    const last = finished.findLast((name) => name.endsWith('.dat')) ?? '';
     const base = last.slice(0, -4);
     expect(finished.length).toBeGreaterThan(9);
     expect(linked.toSorted()).toEqual(finished.filter((name) => !name.startsWith(base)));
@@ -223,7 +169,7 @@ describe('links', () => {
     expect(report.linkedBytes).toBe(linked.reduce((sum, name) => sum + sizeOf(name), 0));
     expect(report.copiedBytes).toBe(sizeOf(last));
     await redex.close();
-    const copy = await Redex.open(target, { fs: nodeFs, createIfMissing: false });
+    const copy = await Redex.open(target, { createIfMissing: false });
     expect(await idsOfName(copy, 'a')).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
     await copy.close();
   });
@@ -249,7 +195,7 @@ describe('links', () => {
     for (let life = 0; life < 3; life += 1) {
       const { watch: fs, runtime } = now;
       const redex = await Redex.open(directory, { fs, runtime });
-      for (const name of ['rolled', 'small', long]) {
+      for (const name of ['rolled', 'small', LONG]) {
         const channel = await redex.channel(name);
         for (let id = 0; id < 6; id += 1) await channel.append(payload(100 + id, 1400));
       }
@@ -266,21 +212,16 @@ describe('links', () => {
     await redex.close();
     const source = store.tree;
     const lab = await live(store.lab, COPY);
-    expect(treeOf(lab, DATA)).toEqual(source);
+    expect(treeOf(lab.disk, DATA)).toEqual(source);
     const copy = treeOf(lab.disk, COPY);
     const after = await live(lab, DATA);
-    const withoutLock = Object.entries(treeOf(after.disk, COPY));
-    expect(Object.fromEntries(withoutLock)).toEqual(copy);
-    const deleted = await Redex.open(COPY, { fs: after.watch, runtime: after.runtime });
-    expect((await idsOfName(deleted, 'rolled')).slice(0, 9)).toEqual(IDS['rolled']);
-
-    function treeOf(of: { disk: CrashFs } | CrashFs, at: string): Record<string, string> {
-      return treeIn(of instanceof CrashFs ? of : of.disk, at);
-    }
+    expect(treeOf(after.disk, COPY)).toEqual(copy);
+    const { watch: fs, runtime } = after;
+    const opened = await Redex.open(COPY, { fs, runtime });
+    expect((await idsOfName(opened, 'rolled')).slice(0, 9)).toEqual(IDS['rolled']);
+    await opened.close();
   });
 });
-
-const treeIn = treeOf;
 
 describe('the target', () => {
   test('may be missing with its parents, empty, relative, or behind a link', async () => {
@@ -292,7 +233,7 @@ describe('the target', () => {
     const before = process.cwd();
     const relative = `./${'../'.repeat(before.split('/').length - 1)}${real.scratch.slice(1)}/rel`;
     expect((await redex.backup(relative)).directory).toBe(join(real.scratch, 'rel'));
-    nodeFs.mkdirSync(join(real.scratch, 'empty'));
+    mkdirSync(join(real.scratch, 'empty'));
     await redex.backup(join(real.scratch, 'empty'));
     await redex.close();
     for (const name of ['not/there/yet', 'rel', 'empty']) {
@@ -331,7 +272,6 @@ describe('the target', () => {
     const redex = await Redex.open(real.directory);
     await redex.channel('a');
     const link = join(real.scratch, 'link');
-    const { symlinkSync } = await import('node:fs');
     symlinkSync(real.directory, link);
     const before = real.tree;
     const inside = ['', '/', '/copy', '/channels/copy', '/channels/a/deep/er', '/./x/../copy'];
@@ -348,161 +288,11 @@ describe('the target', () => {
   });
 });
 
-describe('a failure', () => {
-  test.each(['ENOSPC', 'EIO'])('with %s at any operation leaves no store', async (code) => {
-    const rest = async (store: StoreLab, redex: Redex): Promise<void> => {
-      for (const [name, ids] of Object.entries(IDS)) {
-        const channel = await redex.channel(name);
-        expect(await idsIn(channel)).toEqual(ids);
-        await fill(channel, 99);
-      }
-      await redex.close();
-      expect(store.lab.faults.openPaths).toEqual([]);
-      expect(store.violations.filter((what) => what.includes(`of ${DATA}`))).toEqual([]);
-    };
-    let failed = 0;
-    for (let nth = 1; ; nth += 1) {
-      const store = new StoreLab();
-      const redex = await sourceStore(store);
-      await redex.sync();
-      const isCopy = (path: string): boolean => path.startsWith('/copies');
-      const fault = store.lab.faults.inject({
-        operation: 'any',
-        path: isCopy,
-        nth,
-        effect: { error: code },
-      });
-      const backup = outcomeOf(redex.backup(COPY));
-      await store.lab.drain();
-      fault.remove();
-      if (fault.fired === 0) break;
-      const isStore = store.lab.disk.statSync(`${COPY}/redex.json`) !== undefined;
-      if (backup.state === 'rejected') {
-        failed += 1;
-        expect(backup.error).toMatchObject({ code: 'IO', systemCode: code, outcome: 'absent' });
-      } else {
-        expect(isStore).toBe(true);
-      }
-      if (isStore) await expectCopy(store.lab);
-      await rest(store, redex);
-    }
-    expect(failed).toBeGreaterThan(60);
-  });
-
-  test('of the source is told: IO for one that cannot be read, POISONED for a sync', async () => {
-    const store = new StoreLab();
-    const redex = await sourceStore(store);
-    const channel = await redex.channel('small', { sync: 'always' });
-    await (await redex.channel('rolled')).close();
-    store.lab.fail('openSync', /rolled\/manifest$/, 'EACCES');
-    expect((await rejection(redex.backup('/one'), 'IO')).systemCode).toBe('EACCES');
-    store.lab.fail('datasync', /^\/data.*\.dat$/, 'EIO');
-    await rejection(channel.append(payload(4)), 'POISONED');
-    await rejection(redex.backup('/two'), 'POISONED');
-    for (const target of ['/one', '/two']) {
-      expect(store.lab.disk.statSync(`${target}/redex.json`)).toBeUndefined();
-    }
-    await rejection(redex.close(), 'POISONED');
-  });
-
-  test('of a sync while records are copied that it concerns ends the backup', async () => {
-    const store = new StoreLab({ io: 'oldest' });
-    const { lab } = store;
-    const redex = await store.open({ sync: 'never' });
-    const channel = await lab.done(redex.channel('a'));
-    await lab.done(fill(channel, 1));
-    const backup = outcomeOf(redex.backup(COPY));
-    // Between the end of the first sync and the copy somebody appends.
-    store.lab.runtime.runIo();
-    channel.appendSync(payload(2));
-    lab.fail('anySync', /^\/data.*\.dat$/, 'EIO');
-    await lab.drain();
-    expect(backup.error).toHaveProperty('code', 'POISONED');
-    expect(lab.disk.statSync(`${COPY}/redex.json`)).toBeUndefined();
-  });
-
-  test('of a store that is closed, looked at or poisoned is refused at once', async () => {
-    const store = new StoreLab();
-    const redex = await sourceStore(store);
-    const looking = await store.open({ readOnly: true });
-    await rejection(looking.backup(COPY), 'READ_ONLY');
-    await looking.close();
-    await rejection(looking.backup(COPY), 'CLOSED');
-    store.lab.fail('syncDirectory', /channels$/, 'EIO');
-    await rejection(redex.channel('new'), 'POISONED');
-    await rejection(redex.backup(COPY), 'POISONED');
-    await rejection(redex.close(), 'POISONED');
-    await rejection(redex.backup(COPY), 'CLOSED');
-    expect(store.lab.disk.statSync('/copies')).toBeUndefined();
-    thrown(() => redex.channels(), 'CLOSED');
-  });
-
-  test('by a close in the middle is CLOSED, and touches no channel afterwards', async () => {
-    const store = new StoreLab({ io: 'oldest' });
-    const { lab } = store;
-    await sourceStore(store);
-    const killed = store.kill();
-    const redex = await killed.open();
-    const backup = outcomeOf(redex.backup(COPY));
-    await killed.lab.runtime.settle();
-    const closed = outcomeOf(redex.close());
-    while (closed.state === 'pending') {
-      await killed.lab.runtime.settle();
-      killed.lab.runtime.runIo();
-    }
-    const { tree } = killed;
-    await killed.lab.drain();
-    expect([closed.state, backup.state]).toEqual(['resolved', 'rejected']);
-    expect(backup.error).toHaveProperty('code', 'CLOSED');
-    expect(killed.tree).toEqual(tree);
-    expect(killed.lab.faults.openPaths).toEqual([]);
-    expect(lab.disk.statSync(`${COPY}/redex.json`)).toBeUndefined();
-  });
-});
-
-describe('a power cut', () => {
-  test('at any operation leaves no store, or all of it', { timeout: 60_000 }, async () => {
-    const store = new StoreLab();
-    const redex = await sourceStore(store);
-    await redex.sync();
-    const { disk } = store.lab;
-    const images: { readonly disk: CrashFs; readonly before: string }[] = [];
-    disk.onOperation = ({ operation, path }) => {
-      disk.onOperation = undefined as never;
-      for (const choose of [worst, benign, choicesFromSeed(images.length)]) {
-        images.push({ disk: disk.crash(choose), before: `${operation} ${path}` });
-      }
-      disk.onOperation = take;
-    };
-    const take = disk.onOperation;
-    await redex.backup(COPY);
-    disk.onOperation = undefined as never;
-    images.push({ disk: disk.crash(worst), before: 'the end' });
-    let stores = 0;
-    for (const { disk: image, before } of images) {
-      const lab = new StoreLab();
-      const cut = { ...lab.lab, watch: image, runtime: lab.lab.runtime } as StoreLab['lab'];
-      const isStore = image.statSync(`${COPY}/redex.json`) !== undefined;
-      if (isStore) stores += 1;
-      expect(isStore || before !== 'the end').toBe(true);
-      for (const at of isStore ? [COPY, DATA] : [DATA]) {
-        const opened = await Redex.open(at, { fs: image, runtime: cut.runtime });
-        for (const [name, ids] of Object.entries(IDS)) {
-          expect(await idsOfName(opened, name), `${at} before ${before}`).toEqual(ids);
-        }
-        await opened.close();
-      }
-    }
-    expect(images.length).toBeGreaterThan(300);
-    expect([stores > 0, stores < 10]).toEqual([true, true]);
-  });
-});
-
 describe('damaged channels', () => {
   test('are copied as they are and reported, whatever is wrong with them', async () => {
     const store = new StoreLab();
     const before = await store.open();
-    const names = ['config', 'manifest', 'newer', 'suffix', 'ok', long, 'stuck', 'from', 'taken'];
+    const names = ['config', 'manifest', 'newer', 'suffix', 'ok', LONG, 'stuck', 'from', 'taken'];
     for (const name of names) {
       const channel = await before.channel(name);
       for (const id of [1, 2, 3, 4]) await fill(channel, id);
@@ -513,7 +303,7 @@ describe('damaged channels', () => {
     editFile(disk, `${channelPath('manifest')}/manifest`, (bytes) => bytes.fill(0));
     editFile(disk, `${channelPath('newer')}/config`, (bytes) => bytes.fill(9, 4, 5));
     flipBit(disk, `${channelPath('suffix')}/v0000000001/00000000000000000000.dat`, 8 * 200);
-    editFile(disk, `${channelPath(long)}/config`, (bytes) => bytes.fill(0));
+    editFile(disk, `${channelPath(LONG)}/config`, (bytes) => bytes.fill(0));
     disk.renameSync(channelPath('stuck'), `${CHANNELS}/.rename/stuck`);
     disk.unlinkSync(`${CHANNELS}/.rename/stuck/config`);
     disk.renameSync(channelPath('from'), `${CHANNELS}/.rename/taken`);
@@ -521,18 +311,20 @@ describe('damaged channels', () => {
     const source = killed.tree;
     const { damaged, channels } = await redex.backup(COPY);
     const codes = damaged.map(({ channel, error }) => [channel, error.code]);
-    expect(codes.toSorted()).toEqual(
-      [
-        ['config', 'CORRUPT'],
-        ['manifest', 'CORRUPT'],
-        ['newer', 'FORMAT_VERSION'],
-        ['suffix', 'CORRUPT'],
-        [channelPath(long), 'CORRUPT'],
-        ['stuck', 'CORRUPT'],
-        ['taken', 'CORRUPT'],
-        ['taken', 'CORRUPT'],
-      ].toSorted(),
+    expect(new Set(codes.map(String))).toEqual(
+      new Set(
+        [
+          ['config', 'CORRUPT'],
+          ['manifest', 'CORRUPT'],
+          ['newer', 'FORMAT_VERSION'],
+          ['suffix', 'CORRUPT'],
+          [channelPath(LONG), 'CORRUPT'],
+          ['stuck', 'CORRUPT'],
+          ['taken', 'CORRUPT'],
+        ].map(String),
+      ),
     );
+    expect(codes).toHaveLength(8);
     expect(channels).toBe(9);
     const copied = treeOf(disk, COPY);
     for (const [path, bytes] of Object.entries(source)) {
