@@ -5,15 +5,19 @@
  * Method: a fault and a power cut at every operation of a backup, and random programs beside one.
  */
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import type { RecoveryReport } from '../../src/channel/recovery-report.js';
 import { Redex } from '../../src/store/redex.js';
 import { benign, choicesFromSeed, worst } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
-import { COPY, expectCopy, IDS, openCopy, sourceStore } from '../support/backup-kit.js';
+import { COPY, expectCopy, IDS, openCopy, scanned, sourceStore } from '../support/backup-kit.js';
 import { outcomeOf, payload, rejection } from '../support/channel-kit.js';
 import { DATA, fill, idsIn, idsOfName, StoreLab } from '../support/store-kit.js';
+
+afterEach(() => {
+  expect(scanned.splice(0), 'channels of copies that were scanned').toEqual([]);
+});
 
 describe('a failure', () => {
   test.each(['ENOSPC', 'EIO'])('with %s at any operation leaves no store', async (code) => {
@@ -80,8 +84,8 @@ describe('a failure', () => {
     const channel = await lab.done(redex.channel('a'));
     await lab.done(fill(channel, 1));
     const backup = outcomeOf(redex.backup(COPY));
-    // Between the end of the first sync and the copy somebody appends.
-    store.lab.runtime.runIo();
+    // This one is in the copy, and the first sync does not cover it.
+    await lab.runtime.settle();
     channel.appendSync(payload(2));
     lab.fail('anySync', /^\/data.*\.dat$/, 'EIO');
     await lab.drain();
@@ -273,6 +277,7 @@ describe('beside a program', () => {
           reached.copied += 1;
           if (ids.length < there.length) reached.behind += 1;
         }
+        expect(scanned.splice(0)).toEqual([]);
         await cut.lab.done(source.close());
         await cut.lab.done(copy.close());
         // The source goes on.

@@ -6,8 +6,17 @@
 import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { Channel } from '../../src/channel/channel.js';
 import { Redex } from '../../src/store/redex.js';
-import { COPY, expectCopy, IDS, LONG, openCopy, sourceStore } from '../support/backup-kit.js';
+import {
+  COPY,
+  expectCopy,
+  IDS,
+  LONG,
+  openCopy,
+  scanned,
+  sourceStore,
+} from '../support/backup-kit.js';
 import { outcomeOf, payload, rejection } from '../support/channel-kit.js';
 import { editFile, flipBit, putFile } from '../support/recovery-lab.js';
 import {
@@ -25,6 +34,7 @@ import {
 let real: RealStore | undefined;
 
 afterEach(() => {
+  expect(scanned.splice(0), 'channels of copies that were scanned').toEqual([]);
   real?.remove();
   real = undefined;
 });
@@ -82,6 +92,7 @@ describe('a backup', () => {
     const redex = await sourceStore(store);
     await lab.done(redex.channel(LONG).then((channel) => channel.close()));
     const backup = outcomeOf(redex.backup(COPY));
+    const given = new Map<string, Channel | undefined>();
     for (const name of Object.keys(IDS)) {
       const target = `${COPY}${channelPath(name).slice(DATA.length)}`;
       while (lab.disk.statSync(target) === undefined) {
@@ -92,11 +103,13 @@ describe('a backup', () => {
       await lab.runtime.settle();
       expect([asked.state, backup.state], name.slice(0, 9)).toEqual(['resolved', 'pending']);
       asked.value?.appendSync(payload(50));
+      given.set(name, asked.value);
     }
     await lab.drain();
     expect(backup.state).toBe('resolved');
     // One that was only opened for the backup belongs to whom it was given meanwhile.
     const kept = await redex.channel(LONG);
+    expect(kept).toBe(given.get(LONG));
     expect(await lab.done(idsIn(kept))).toEqual([3, 50]);
     await lab.done(fill(kept, 51));
     await lab.done(redex.close());
@@ -155,7 +168,6 @@ describe('links', () => {
     const redex = await Redex.open(real.directory, { sync: 'never' });
     const channel = await redex.channel('a', { segmentBytes: 4096 });
     for (let id = 0; id < 9; id += 1) await channel.append(payload(id, 1500));
-    await channel.sync();
     const target = join(real.scratch, 'copy');
     const report = await redex.backup(target);
     const [from, to] = [inodesIn(real.directory), inodesIn(target)];
