@@ -19,8 +19,8 @@ import { Slots } from './slots.js';
 import type { StoreHealth } from './store-health.js';
 
 /**
- * Channels that are created or opened at once. Each of them has a descriptor of its own for as long,
- * and there are no more threads than these for their syncs.
+ * Channels that are created or opened at once. Each of them has a descriptor of its own for as
+ * long, and there are no more threads than these for their syncs.
  */
 const OPENING_AT_ONCE = 4;
 

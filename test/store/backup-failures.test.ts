@@ -168,81 +168,81 @@ describe('a power cut', () => {
   });
 });
 
+const NAMES = ['a', 'b', 'c', 'd', `${'deep/'.repeat(60)}e`];
+const POLICIES = ['always', 'never', { everyN: 3 }] as const;
+const step = fc.record({
+  kind: fc.constantFrom('append', 'append', 'large', 'sync', 'create', 'delete', 'rename', 'io'),
+  name: fc.constantFrom(...NAMES),
+  to: fc.constantFrom(...NAMES, 'new/1', 'new/2'),
+  count: fc.integer({ min: 1, max: 4 }),
+});
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+/** One store, and what it was asked for. Payload ids rise in each channel. */
+class Driven {
+  readonly store: StoreLab;
+  readonly redex: Redex;
+  /** Of channels that were never deleted or renamed. */
+  readonly touched: Set<string> = new Set();
+  #id = 0;
+
+  constructor(store: StoreLab, redex: Redex) {
+    this.store = store;
+    this.redex = redex;
+  }
+
+  async run({ kind, name, to, count }: Step): Promise<void> {
+    const { redex } = this;
+    if (kind === 'delete') {
+      this.touched.add(name);
+      await redex.deleteChannel(name);
+    } else if (kind === 'rename') {
+      this.touched.add(name).add(to);
+      await redex.renameChannel(name, to);
+    } else if (kind === 'create') {
+      await redex.channel(to, { segmentBytes: 4096 });
+    } else {
+      const channel = await redex.channel(name, { createIfMissing: false });
+      if (kind === 'sync') await channel.sync();
+      else await this.#append(channel, kind === 'large' ? 600_000 : 900, count);
+    }
+  }
+
+  async #append(channel: Channel, bytes: number, count: number): Promise<void> {
+    const appends: Promise<unknown>[] = [];
+    for (let i = 0; i < count; i += 1) appends.push(channel.append(payload(this.#id++, bytes)));
+    await Promise.all(appends);
+  }
+}
+
+const program = fc.record({
+  seed: fc.nat(1_000_000),
+  before: fc.array(step, { maxLength: 12 }),
+  during: fc.array(step, { minLength: 4, maxLength: 40 }),
+});
+
+async function storeFor(seed: number): Promise<Driven> {
+  const store = new StoreLab({ seed, io: 'random' });
+  const redex = await store.open({ segmentBytes: 4096, maxSyncDelayMs: 0 });
+  for (const [i, name] of NAMES.entries()) {
+    const sync = POLICIES[i % POLICIES.length] ?? 'always';
+    await store.lab.done(redex.channel(name, { sync }));
+  }
+  return new Driven(store, redex);
+}
+
+/** Runs the steps without waiting for them, letting some input and output complete. */
+async function runBeside(driven: Driven, steps: readonly Step[]): Promise<void> {
+  const { runtime } = driven.store.lab;
+  for (const each of steps) {
+    if (each.kind === 'io') for (let i = 0; i < each.count; i += 1) runtime.runIo();
+    else driven.run(each).catch(() => undefined);
+    await runtime.settle();
+    runtime.runIo();
+  }
+}
+
 describe('beside a program', () => {
-  const NAMES = ['a', 'b', 'c', 'd', `${'deep/'.repeat(60)}e`];
-  const POLICIES = ['always', 'never', { everyN: 3 }] as const;
-  const step = fc.record({
-    kind: fc.constantFrom('append', 'append', 'large', 'sync', 'create', 'delete', 'rename', 'io'),
-    name: fc.constantFrom(...NAMES),
-    to: fc.constantFrom(...NAMES, 'new/1', 'new/2'),
-    count: fc.integer({ min: 1, max: 4 }),
-  });
-  type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
-
-  /** One store, and what it was asked for. Payload ids rise in each channel. */
-  class Driven {
-    readonly store: StoreLab;
-    readonly redex: Redex;
-    /** Of channels that were never deleted or renamed. */
-    readonly touched: Set<string> = new Set();
-    #id = 0;
-
-    constructor(store: StoreLab, redex: Redex) {
-      this.store = store;
-      this.redex = redex;
-    }
-
-    async run({ kind, name, to, count }: Step): Promise<void> {
-      const { redex } = this;
-      if (kind === 'delete') {
-        this.touched.add(name);
-        await redex.deleteChannel(name);
-      } else if (kind === 'rename') {
-        this.touched.add(name).add(to);
-        await redex.renameChannel(name, to);
-      } else if (kind === 'create') {
-        await redex.channel(to, { segmentBytes: 4096 });
-      } else {
-        const channel = await redex.channel(name, { createIfMissing: false });
-        if (kind === 'sync') await channel.sync();
-        else await this.#append(channel, kind === 'large' ? 600_000 : 900, count);
-      }
-    }
-
-    async #append(channel: Channel, bytes: number, count: number): Promise<void> {
-      const appends: Promise<unknown>[] = [];
-      for (let i = 0; i < count; i += 1) appends.push(channel.append(payload(this.#id++, bytes)));
-      await Promise.all(appends);
-    }
-  }
-
-  const program = fc.record({
-    seed: fc.nat(1_000_000),
-    before: fc.array(step, { maxLength: 12 }),
-    during: fc.array(step, { minLength: 4, maxLength: 40 }),
-  });
-
-  async function storeFor(seed: number): Promise<Driven> {
-    const store = new StoreLab({ seed, io: 'random' });
-    const redex = await store.open({ segmentBytes: 4096, maxSyncDelayMs: 0 });
-    for (const [i, name] of NAMES.entries()) {
-      const sync = POLICIES[i % POLICIES.length] ?? 'always';
-      await store.lab.done(redex.channel(name, { sync }));
-    }
-    return new Driven(store, redex);
-  }
-
-  /** Runs the steps without waiting for them, letting some input and output complete. */
-  async function runBeside(driven: Driven, steps: readonly Step[]): Promise<void> {
-    const { runtime } = driven.store.lab;
-    for (const each of steps) {
-      if (each.kind === 'io') for (let i = 0; i < each.count; i += 1) runtime.runIo();
-      else driven.run(each).catch(() => undefined);
-      await runtime.settle();
-      runtime.runIo();
-    }
-  }
-
   test('has a prefix of each channel, with all that was synced', { timeout: 120_000 }, async () => {
     const reached = { copied: 0, behind: 0 };
     await fc.assert(
