@@ -81,7 +81,16 @@ export function takeDataDirectory(
   }
 }
 
-export function absolutePath(directory: string): string {
+/** The absolute path with all links resolved, as far as it is there. */
+export function resolvedPath(fs: FileSystem, directory: string): string {
+  const path = absolutePath(directory);
+  if (fs.statSync(path) !== undefined) return realPath(fs, path);
+  const parent = parentOf(path);
+  if (parent === path) return path;
+  return `${resolvedPath(fs, parent).replace(/\/$/, '')}${path.slice(path.lastIndexOf('/'))}`;
+}
+
+function absolutePath(directory: string): string {
   // The working directory may change while the store is open.
   return resolve(directory).replaceAll(sep, '/');
 }
@@ -150,16 +159,15 @@ function createStore(settings: ChannelSettings, directory: string): StoreManifes
   return manifest;
 }
 
-function makeChannelsDirectory(fs: FileSystem, directory: string): string {
+function makeChannelsDirectory(fs: FileSystem, directory: string): void {
   const channels = `${directory}/${CHANNELS_NAME}`;
   if (fs.statSync(channels) === undefined) fs.mkdirSync(channels);
   makeWorkDirectories(fs, channels);
-  return channels;
 }
 
-/** A directory that will be a store, for somebody else to fill. Returns where channels go. */
-export function makeStoreDirectories(fs: FileSystem, directory: string): string {
-  return makeChannelsDirectory(fs, createDirectories(fs, directory));
+/** A directory that will be a store, for somebody else to fill. */
+export function makeStoreDirectories(fs: FileSystem, directory: string): void {
+  makeChannelsDirectory(fs, createDirectories(fs, directory));
 }
 
 /** Syncs what is there and adds the redex.json that makes a store of it. */

@@ -71,7 +71,8 @@ export class Redex {
 
   /**
    * Iterates over the channels that are there when it starts, sorted by name, as JavaScript
-   * compares strings. Those that are deleted meanwhile are left out.
+   * compares strings. Those that are deleted or renamed meanwhile are left out. A damaged one is
+   * listed with its `error`, under the path of its directory when even its name cannot be read.
    */
   channels(options: ChannelListOptions = {}): AsyncIterableIterator<ChannelInfo> {
     checkListOptions(options);

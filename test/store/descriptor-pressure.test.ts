@@ -75,10 +75,10 @@ test('appends, rolls and reads over twice as many channels all settle', async ()
 test('an append gets its turn beside channels that never pause', async () => {
   const fs = new MemoryFs();
   const { redex, busy } = await busyStore(fs);
-  let isRunning = true;
+  const state = { isRunning: true };
   let appends = 0;
   const running = busy.map(async (channel) => {
-    while (isRunning && appends < 100_000) {
+    while (state.isRunning && appends < 100_000) {
       await channel.append('y');
       appends += 1;
       await turn();
@@ -88,7 +88,7 @@ test('an append gets its turn beside channels that never pause', async () => {
   expect(await fifth.append('z')).toBe(0);
   expect(appends).toBeLessThan(100_000);
   await fifth.close();
-  isRunning = false;
+  state.isRunning = false;
   await Promise.all(running);
   await redex.close();
 });
