@@ -181,15 +181,20 @@ function makeWorkDirectories(fs: FileSystem, channels: string): void {
   fs.syncDirectorySync(channels);
 }
 
-/** Makes missing directories, and makes sure of the names of all. */
+/**
+ * Makes missing directories, and makes sure of their names. The first one that is there may come
+ * from a process that was killed before it had synced its name (RULES S4).
+ */
 function createDirectories(fs: FileSystem, directory: string): string {
   const parent = parentOf(directory);
   if (parent === directory) return directory;
-  createDirectories(fs, parent);
-  if (fs.statSync(directory) === undefined) {
-    fs.mkdirSync(directory);
-    fs.syncDirectorySync(parent);
+  if (fs.statSync(directory) !== undefined) {
+    syncParent(fs, directory);
+    return directory;
   }
+  createDirectories(fs, parent);
+  fs.mkdirSync(directory);
+  fs.syncDirectorySync(parent);
   return directory;
 }
 
