@@ -2,7 +2,7 @@
  * The small files of a channel's directory: config, manifest, clean mark. Reading them ends in a
  * value or a typed error and never in "as if it were not there"; only ENOENT is absence.
  */
-import { parentOf, readWholeFile, writeAllSync, writeWholeFile } from '../fs/whole-file.js';
+import { readWholeFile, writeAllSync, writeWholeFile } from '../fs/whole-file.js';
 import { redexError, type RedexErrorOf } from '../core/errors.js';
 import {
   CLEAN_FILE_BYTES,
@@ -149,7 +149,8 @@ export interface ChannelBirth {
 
 /**
  * Creates a channel's directory whole or not at all: it is built under another name, synced, and
- * renamed into place. Durable when this returns, but for the parent's own name.
+ * renamed into place. What throws has left no channel. The new name is not synced: when that
+ * fails, the channel is there and nobody can say for how long, which is the caller's to tell.
  */
 export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Manifest {
   const { staging, config, firstSeq } = birth;
@@ -170,6 +171,5 @@ export function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Man
   writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest));
   fs.syncDirectorySync(staging);
   fs.renameSync(staging, birth.directory);
-  fs.syncDirectorySync(parentOf(birth.directory));
   return manifest;
 }

@@ -17,7 +17,7 @@ export interface ChannelCreation {
   readonly firstSeq: number;
 }
 
-/** Durable when this returns, but for the name of the directory that holds it. */
+/** What throws has left no channel. Durable once the directory that holds it is synced. */
 export function createChannel(settings: ChannelSettings, creation: ChannelCreation): void {
   const { fs, runtime } = settings;
   const { directory, staging, name, stored, firstSeq } = creation;

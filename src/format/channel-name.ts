@@ -38,7 +38,7 @@ export function encodeChannelName(name: string): string {
   const entry = escapedText(bytes);
   if (entry.length <= MAX_ENTRY_BYTES) return entry;
   const head = entry.slice(0, MAX_HEAD_LENGTH).replace(/%.?$/, '').replace(/\.+$/, '');
-  return head + HASH_MARK + sha256Hex(bytes.subarray(0, 500)).slice(0, ENTRY_HASH_DIGITS);
+  return head + HASH_MARK + sha256Hex(bytes).slice(0, ENTRY_HASH_DIGITS);
 }
 
 /** What `entry` stands for, or undefined when no name has it. */

@@ -12,7 +12,7 @@ import { describeStoreProgram, storeProgram } from '../support/store-program.js'
 import { runStoreProgram } from '../support/store-runner.js';
 import { describeStoreStats, emptyStoreStats } from '../support/store-stats.js';
 
-const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 4000);
+const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 5000);
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 20_240);
 const PROGRAMS_A_ROUND = 50;
 
@@ -21,7 +21,7 @@ test(
   { timeout: 60_000 + wanted * 40 },
   async () => {
     const stats = emptyStoreStats();
-    for (let round = 0; stats.images < wanted; round += 1) {
+    for (let round = 0; stats.images + stats.nested < wanted; round += 1) {
       const property = fc.asyncProperty(storeProgram, (value) => runStoreProgram(value, stats));
       await fc.assert(property, {
         seed: seed + round,

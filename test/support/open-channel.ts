@@ -63,6 +63,7 @@ function ensureChannel(
       stored: storedWith(options, DEFAULT_STORED),
       firstSeq: options.firstSeq ?? 0,
     });
+    fs.syncDirectorySync(parent === '' ? '/' : parent);
   }
 }
 

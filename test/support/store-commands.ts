@@ -93,7 +93,9 @@ export class StoreCommands {
       case 'append':
         return this.#with(name, (channel, known) => this.#append(channel, known, command));
       case 'configure':
-        return this.#with(name, (channel, known) => this.#configure(channel, known, command.options));
+        return this.#with(name, (channel, known) =>
+          this.#configure(channel, known, command.options),
+        );
       default: {
         const { kind } = command;
         return this.#with(name, async (channel, known) => {
@@ -200,7 +202,11 @@ export class StoreCommands {
     }
   }
 
-  #refusal(operation: NameOperation, error: unknown, wasPoisoned: boolean): NameOperation['answer'] {
+  #refusal(
+    operation: NameOperation,
+    error: unknown,
+    wasPoisoned: boolean,
+  ): NameOperation['answer'] {
     if (RedexError.is(error, 'NOT_FOUND')) return { kind: 'missing' };
     if (RedexError.is(error, 'EXISTS')) return { kind: 'taken' };
     if (RedexError.is(error, 'OPTIONS_CONFLICT')) return { kind: 'refused' };
@@ -256,7 +262,8 @@ export class StoreCommands {
     const unique = { batch: id, batchSize: 1, type: id, timed: true, explicitSeq: undefined };
     records.add({ ...unique, payload, timeMs });
     const asked = command.durability === 'default' ? undefined : command.durability;
-    const synced = (asked ?? (channel.options.sync === 'always' ? 'synced' : 'written')) === 'synced';
+    const synced =
+      (asked ?? (channel.options.sync === 'always' ? 'synced' : 'written')) === 'synced';
     try {
       const options = { type: id, timestamp: timeMs, durability: asked };
       const seq = await channel.append(payload, options);

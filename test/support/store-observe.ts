@@ -81,7 +81,8 @@ async function observeChannels(
     if (WORK_NAMES.some((work) => work === entry)) continue;
     const path = `${CHANNELS}/${entry}`;
     const name = readNameOf(fs, path);
-    if (encodeChannelName(name) !== entry) throw new Violation(`${entry} is not the place of ${name}`);
+    if (encodeChannelName(name) !== entry)
+      throw new Violation(`${entry} is not the place of ${name}`);
     const id = Buffer.from(readConfig(fs, path).channelId).toString('hex');
     const channel = await redex.channel(name, { createIfMissing: false });
     const index = channel.firstSeq / FIRST_SEQ_STEP;

@@ -48,6 +48,7 @@ class StoreRun {
   #firedBefore = 0;
   /** The sync of a directory that fails without a loss; 0 for none. */
   #failNames = 0;
+  #namesFailed = 0;
   /** Names were lost by a failed sync: what is visible is not what any later process can count on. */
   #hasLostNames = false;
   /** The model knows what the last crash has left, so that a kill may lose nothing of it. */
@@ -67,12 +68,14 @@ class StoreRun {
     this.#commands = new StoreCommands(this.#model, stats);
   }
 
-  async run(): Promise<void> {
+  /** Resolves to the number of faults that the last life has met. */
+  async run(): Promise<number> {
     try {
       for (const life of this.#program.lives) {
         await this.#live(life);
         await this.#verifyImages();
       }
+      return this.#fired + this.#namesFailed;
     } catch (error) {
       const log = this.#disk.operations.filter(changesState).slice(-60);
       const told = log.map(
@@ -110,6 +113,7 @@ class StoreRun {
     this.#faults = new FaultFs(this.#disk, { defer: deferIo });
     this.#injected = [];
     this.#firedBefore = 0;
+    this.#namesFailed = 0;
     this.#disk.onOperation = (operation) => {
       if (changesState(operation)) this.#sample(`before ${operation.operation} ${operation.path}`);
       if (operation.operation.startsWith('syncDirectory')) this.#beforeNames(operation.path);
@@ -120,7 +124,13 @@ class StoreRun {
   #beforeNames(path: string): void {
     if (this.#failNames === 0) return;
     this.#failNames -= 1;
-    if (this.#failNames === 0) throw systemError('EIO', 'syncDirectory', path);
+    if (this.#failNames > 0) return;
+    this.#namesFailed += 1;
+    throw systemError('EIO', 'syncDirectory', path);
+  }
+
+  get #fired(): number {
+    return this.#injected.reduce((sum, fault) => sum + fault.fired, 0);
   }
 
   #clearFaults(): void {
@@ -192,8 +202,8 @@ class StoreRun {
       const rule = { path: isName, nth, effect };
       this.#injected.push(this.#faults.inject({ ...rule, operation: 'datasyncSync' }));
     } else {
-      const rule = { path: /channels(?:\/\.\w+)?$/, nth: Math.ceil(nth / 3), effect };
-      this.#injected.push(this.#faults.inject({ ...rule, operation: 'syncDirectory' }));
+      const rule = { path: /channels(?:\/\.\w+)?$/, nth: Math.ceil(nth / 2), effect };
+      this.#injected.push(this.#faults.inject({ ...rule, operation: 'anySync' }));
       this.#hasLostNames = true;
     }
   }
@@ -241,7 +251,7 @@ class StoreRun {
 
   #sample(place: string): void {
     // A failure that a sync is just about to report belongs to this process alone.
-    const fired = this.#injected.reduce((sum, fault) => sum + fault.fired, 0);
+    const fired = this.#fired;
     const isFaulty = fired !== this.#firedBefore;
     this.#firedBefore = fired;
     if (isFaulty || !this.#sampling) return;
@@ -250,7 +260,7 @@ class StoreRun {
       for (const fs of everyImage(this.#disk, this.#exhaustive.imagesAPlace, this.#choices())) {
         this.#take('power', fs, place);
       }
-      this.#take('kill', this.#disk.kill(this.#choices()), place);
+      if (!this.#hasLostNames) this.#take('kill', this.#disk.kill(this.#choices()), place);
       return;
     }
     // Creating a store is the same in all programs: every eighth crashes it.
@@ -321,11 +331,14 @@ function digestOf(fs: CrashFs, ledger: unknown): string {
   return hash.update(JSON.stringify(ledger, known)).digest('hex');
 }
 
-/** Throws a Violation for the first image that breaks a rule. */
+/**
+ * Throws a Violation for the first image that breaks a rule; resolves to the number of faults that
+ * the last life has met.
+ */
 export async function runStoreProgram(
   program: StoreProgram,
   stats: StoreStats,
   exhaustive?: ExhaustiveOptions,
-): Promise<void> {
-  await new StoreRun(program, stats, exhaustive).run();
+): Promise<number> {
+  return await new StoreRun(program, stats, exhaustive).run();
 }

@@ -78,10 +78,10 @@ async function verify(
   if (isKill || depth % 4 === 0) await requireDurable(opened, observed, image, setting, choose);
   if (depth % 8 === 2) await requireLocked(opened, setting);
   if (depth % 8 === 5) return goOn(opened, observed, setting, choose);
-  if (depth % 8 === 3) await crashRecovery(image, setting, choose, depth % 16 === 3 ? 2 : 1);
+  if (depth % 16 === 3) await crashRecovery(image, setting, choose, depth % 64 === 3 ? 2 : 1);
   await requireReclaimed(observed, opened);
   requireLockFile(opened);
-  if (depth % 4 === 1) await closeAndOpen(opened, observed, setting);
+  if (depth % 4 === 1) await closeAndOpen(opened, observed, image, setting);
 }
 
 function count({ fs, ledger, isKill }: StoreImage, stats: StoreStats): void {
@@ -130,21 +130,26 @@ function requireLockFile(fs: CrashFs): void {
 async function closeAndOpen(
   fs: CrashFs,
   observed: Observed,
+  { isKill }: StoreImage,
   setting: StoreImageSetting,
 ): Promise<void> {
   await observed.redex.close();
-  for (const next of [fs.kill(), fs.crash(worst)]) {
+  for (const [isCut, next] of [[false, fs.kill()] as const, [true, fs.crash(worst)] as const]) {
     const again = await observe(next, setting);
     requireSame(observed, again, 'C6');
     for (const [name, { channel, found }] of observed.channels) {
       const now = again.channels.get(name);
       const ids = (list: readonly { id: number }[] = []): string => list.map(({ id }) => id).join();
       if (ids(now?.found) !== ids(found)) throw new Violation(`C6: ${name} has other records`);
-      if (JSON.stringify(now?.channel.options) !== JSON.stringify(channel.options)) {
+      // A configure that was under way at a kill may be undone by a power cut.
+      const isOpen = isKill && isCut;
+      if (!isOpen && JSON.stringify(now?.channel.options) !== JSON.stringify(channel.options)) {
         throw new Violation(`C6: ${name} has other options`);
       }
     }
     await again.redex.close();
+    // A clean mark may be in the page cache only, of a process that was killed before its sync.
+    if (isKill && isCut) continue;
     // No sync covers what was reclaimed: after a power cut it is reclaimed again.
     const written = next.mutations.paths.filter(
       (path) => !path.endsWith('/LOCK.info') && !/channels\/\.(?:new|trash)\//.test(path),
