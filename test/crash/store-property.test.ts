@@ -22,12 +22,14 @@ test(
   async () => {
     const stats = emptyStoreStats();
     for (let round = 0; stats.images + stats.nested < wanted; round += 1) {
-      const property = fc.asyncProperty(storeProgram, (value) => runStoreProgram(value, stats));
+      const property = fc.asyncProperty(storeProgram, async (value) => {
+        await runStoreProgram(value, stats);
+      });
       await fc.assert(property, {
         seed: seed + round,
         numRuns: PROGRAMS_A_ROUND,
         // Shrinking a failure of a long program ends somewhere.
-        interruptAfterTimeLimit: 120_000,
+        interruptAfterTimeLimit: 60_000,
         reporter: (details) => {
           if (!details.failed) return;
           const [counterexample] = details.counterexample ?? [];

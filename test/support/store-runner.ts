@@ -202,7 +202,7 @@ class StoreRun {
       const rule = { path: isName, nth, effect };
       this.#injected.push(this.#faults.inject({ ...rule, operation: 'datasyncSync' }));
     } else {
-      const rule = { path: /channels(?:\/\.\w+)?$/, nth: Math.ceil(nth / 2), effect };
+      const rule = { path: /channels(?:\/\.\w+)?$/, nth, effect };
       this.#injected.push(this.#faults.inject({ ...rule, operation: 'anySync' }));
       this.#hasLostNames = true;
     }
