@@ -183,6 +183,7 @@ export class ChannelDirectories {
   }
 
   async #sync(directory: string): Promise<void> {
+    this.#health.requireUnpoisoned();
     let sync = this.#syncs.get(directory);
     if (sync === undefined) {
       sync = new DirectorySync(this.#settings.fs, directory);
@@ -193,6 +194,8 @@ export class ChannelDirectories {
     } catch (error) {
       throw this.#health.poison(directory, error);
     }
+    // Another directory's sync may have failed meanwhile.
+    this.#health.requireUnpoisoned();
   }
 
   /** Resolves when nothing is being removed any more. */

@@ -5,13 +5,19 @@
 import { redexError, type RedexError } from '../core/errors.js';
 import { diagnostics, type Logger } from '../core/runtime.js';
 
+/** The sync that failed. */
+interface Poison {
+  readonly path: string;
+  readonly cause: unknown;
+}
+
 export class StoreHealth {
   /** Told once, when the store is poisoned. */
   onPoisoned: (path: string, cause: unknown) => void = () => undefined;
   readonly #path: string;
   readonly #readOnly: boolean;
   readonly #logger: Logger;
-  #poison: { readonly path: string; readonly cause: unknown } | undefined;
+  #poison: Poison | undefined;
   #closed = false;
 
   constructor(path: string, readOnly: boolean, logger: Logger) {
@@ -22,6 +28,10 @@ export class StoreHealth {
 
   get isClosed(): boolean {
     return this.#closed;
+  }
+
+  get failedSync(): Poison | undefined {
+    return this.#poison;
   }
 
   close(): void {
@@ -48,6 +58,11 @@ export class StoreHealth {
     throw redexError('CLOSED', `${resource} is closed`, { resource });
   }
 
+  /** Throws POISONED. */
+  requireUnpoisoned(): void {
+    if (this.#poison !== undefined) throw this.#poisonedError(this.#poison);
+  }
+
   /** Throws CLOSED, READ_ONLY or POISONED. */
   requireWritable(): void {
     this.requireOpen();
@@ -55,10 +70,10 @@ export class StoreHealth {
       const message = `${this.#path} was opened with readOnly`;
       throw redexError('READ_ONLY', message, { path: this.#path });
     }
-    if (this.#poison !== undefined) throw this.#poisonedError(this.#poison);
+    this.requireUnpoisoned();
   }
 
-  #poisonedError(poison: { readonly path: string; readonly cause: unknown }): RedexError {
+  #poisonedError(poison: Poison): RedexError {
     const { path, cause } = poison;
     const message = `a sync of ${path} failed: names may be lost; open the store again`;
     return redexError('POISONED', message, { path, outcome: 'unknown' }, cause);

@@ -21,9 +21,16 @@ test(
   { timeout: 60_000 + wanted * 40 },
   async () => {
     const stats = emptyStoreStats();
+    // Shrinking takes more of them.
+    let imagesNeeded: number | undefined;
     for (let round = 0; stats.images + stats.nested < wanted; round += 1) {
       const property = fc.asyncProperty(storeProgram, async (value) => {
-        await runStoreProgram(value, stats);
+        try {
+          await runStoreProgram(value, stats);
+        } catch (error) {
+          imagesNeeded ??= stats.images;
+          throw error;
+        }
       });
       await fc.assert(property, {
         seed: seed + round,
@@ -35,7 +42,7 @@ test(
           const [counterexample] = details.counterexample ?? [];
           const { counterexamplePath, seed: failedSeed, errorInstance } = details;
           throw new Error(
-            `seed ${failedSeed}, path ${counterexamplePath}, images ${stats.images}: ` +
+            `seed ${failedSeed}, path ${counterexamplePath}, images ${imagesNeeded}: ` +
               `${String(errorInstance)}\n` +
               (counterexample === undefined ? '' : describeStoreProgram(counterexample)),
             { cause: errorInstance },

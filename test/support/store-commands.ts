@@ -80,7 +80,7 @@ export class StoreCommands {
     });
   }
 
-  #run(command: Given): Promise<void> {
+  async #run(command: Given): Promise<void> {
     if (command.kind === 'syncAll') return this.#syncAll();
     const name = nameAt(command.name);
     switch (command.kind) {
@@ -96,7 +96,8 @@ export class StoreCommands {
         return this.#with(name, (channel, known) =>
           this.#configure(channel, known, command.options),
         );
-      default: {
+      case 'sync':
+      case 'close': {
         const { kind } = command;
         return this.#with(name, async (channel, known) => {
           const count = known.records.attempts.length;

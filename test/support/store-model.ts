@@ -21,7 +21,7 @@ export const FIRST_SEQ_STEP = 1_000_000;
 export type Names = ReadonlyMap<string, number>;
 
 /** What the store said of a command. */
-export type Answer =
+type Answer =
   /** Nothing yet. */
   | { readonly kind: 'open' }
   /** It failed, and nobody can say what a crash would leave. */
@@ -110,7 +110,7 @@ export function namesKey(names: Names): string {
 }
 
 /** What was known of one channel at one moment. */
-export interface ChannelLedger {
+interface ChannelLedger {
   readonly options: ReadonlySet<string>;
   readonly records: Ledger;
 }
@@ -219,9 +219,10 @@ function outcomes(names: Names, operation: NameOperation): readonly Names[] {
     case 'taken':
       return names.has(to) ? [names] : [];
     case 'found':
-      // A channel that is open is handed out at once, before what is queued on its name.
-      return !alone || names.get(name) === answer.channel ? [names] : [];
+      break;
   }
+  // A channel that is open is handed out at once, before what is queued on its name.
+  return !alone || names.get(name) === answer.channel ? [names] : [];
 }
 
 /** The names after a command; undefined when it is not possible. */
@@ -236,10 +237,11 @@ function effect(names: Names, { kind, name, to, channel }: NameOperation): Names
     case 'delete':
       return changed.delete(name) ? changed : undefined;
     case 'rename':
-      if (present === undefined) return undefined;
-      if (name === to) return names;
-      if (names.has(to)) return undefined;
-      changed.delete(name);
-      return changed.set(to, present);
+      break;
   }
+  if (present === undefined) return undefined;
+  if (name === to) return names;
+  if (names.has(to)) return undefined;
+  changed.delete(name);
+  return changed.set(to, present);
 }

@@ -26,7 +26,7 @@ export const DIRECTORY = '/srv/deep/store';
 export const CHANNELS: string = `${DIRECTORY}/channels`;
 export const WORK_NAMES = ['.new', '.trash', '.rename'] as const;
 
-export interface ObservedChannel {
+interface ObservedChannel {
   readonly channel: Channel;
   /** Place in the list of creations. */
   readonly index: number;
@@ -97,11 +97,11 @@ async function observeChannels(
 }
 
 /** All records, their seqs counted from the first one of the channel. */
-export async function recordsOf(channel: Channel): Promise<readonly Found[]> {
+async function recordsOf(channel: Channel): Promise<readonly Found[]> {
   const records = await channel.readBatch();
   return records.map((record) => {
-    const found = foundOf(record);
-    return { ...found, seq: found.seq - channel.firstSeq };
+    const { id, seq, type, payload, timestamp } = foundOf(record);
+    return { id, seq: seq - channel.firstSeq, type, payload, timestamp };
   });
 }
 
@@ -159,11 +159,14 @@ export async function requireReclaimed(observed: Observed, fs: CrashFs): Promise
 export async function requireLocked(fs: CrashFs, setting: ObserveSetting): Promise<void> {
   const mutations = fs.mutations.total;
   const runtime = new ManualRuntime({ seed: 1, startMs: setting.nowMs, ioOrder: 'immediate' });
+  const opening = Redex.open(DIRECTORY, { fs, runtime });
+  // Before anything else can go on.
+  const hasChanged = fs.mutations.total !== mutations;
   try {
-    await Redex.open(DIRECTORY, { fs, runtime });
+    await opening;
   } catch (error) {
     if (!RedexError.is(error, 'LOCKED')) throw error;
-    if (fs.mutations.total === mutations) return;
+    if (!hasChanged) return;
     throw new Violation('N3: an open that was refused has changed something', { cause: error });
   }
   throw new Violation('N3: the store could be opened twice');

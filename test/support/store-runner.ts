@@ -49,7 +49,7 @@ class StoreRun {
   /** The sync of a directory that fails without a loss; 0 for none. */
   #failNames = 0;
   #namesFailed = 0;
-  /** Names were lost by a failed sync: what is visible is not what any later process can count on. */
+  /** Names were lost by a failed sync: no later process can count on what is visible. */
   #hasLostNames = false;
   /** The model knows what the last crash has left, so that a kill may lose nothing of it. */
   #settled = true;
