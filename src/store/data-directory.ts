@@ -199,8 +199,11 @@ function createDirectories(fs: FileSystem, directory: string): string {
 }
 
 function syncParent(fs: FileSystem, directory: string): void {
+  const parent = parentOf(directory);
+  // The top of everything has no name.
+  if (parent === '.') return;
   try {
-    fs.syncDirectorySync(parentOf(directory));
+    fs.syncDirectorySync(parent);
   } catch (error) {
     // Where we may not look we have made nothing.
     const code = systemCodeOf(error);

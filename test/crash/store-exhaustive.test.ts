@@ -73,6 +73,7 @@ function programOf(steps: readonly StoreStep[], prepared = true, number = 0): St
     seed: (seed * 31 + number) % 65_536,
     shuffled: false,
     stride: 1,
+    premade: false,
     lives: prepared ? [PREPARED, last] : [last],
     choices: Array.from({ length: 256 }, () => choose(65_536)),
   };
@@ -111,7 +112,9 @@ function tell(what: string, stats: StoreStats, { seen }: ExhaustiveOptions): voi
 test('N3: a data directory is created whole or not at all', TIMEOUT, async () => {
   const stats = emptyStoreStats();
   const options = { imagesAPlace: isLong ? 4096 : 96, seen: new Set<string>() };
-  await run(programOf([], false), stats, options);
+  for (const premade of [false, true]) {
+    await run({ ...programOf([], false), premade }, stats, options);
+  }
   tell('images of the creation of a store', stats, options);
   expect(stats.notCreated).toBeGreaterThan(40);
   expect(stats.nested).toBeGreaterThan(20);

@@ -65,6 +65,8 @@ export interface StoreProgram {
   readonly shuffled: boolean;
   /** A crash at every n-th place where one is possible. */
   readonly stride: number;
+  /** Somebody else has made the empty directory, and has not synced its name. */
+  readonly premade: boolean;
   readonly lives: readonly StoreLife[];
   readonly choices: readonly number[];
 }
@@ -118,6 +120,7 @@ export const storeProgram: fc.Arbitrary<StoreProgram> = fc.record({
   seed: fc.nat(65_535),
   shuffled: fc.boolean(),
   stride: fc.integer({ min: 1, max: 6 }),
+  premade: fc.boolean(),
   lives: fc.array(life, { minLength: 1, maxLength: 3 }),
   // Of one length, so that shrinking one command does not change what later draws mean.
   choices: fc.array(fc.nat(65_535), { minLength: 256, maxLength: 256 }),

@@ -109,7 +109,10 @@ class StoreRun {
       ioOrder: shuffled ? 'random' : 'oldest',
     });
     const { deferIo } = this.#runtime;
-    if (this.#lives === 1) this.#disk = new CrashFs({ defer: deferIo });
+    if (this.#lives === 1) {
+      this.#disk = new CrashFs({ defer: deferIo });
+      if (this.#program.premade) makeDirectory(this.#disk);
+    }
     this.#faults = new FaultFs(this.#disk, { defer: deferIo });
     this.#injected = [];
     this.#firedBefore = 0;
@@ -302,6 +305,17 @@ class StoreRun {
     }
     this.#images = [];
   }
+}
+
+/** An empty directory whose own name no sync covers. */
+function makeDirectory(disk: CrashFs): void {
+  const parents = DIRECTORY.split('/').slice(1, -1);
+  for (const [index, name] of parents.entries()) {
+    const parent = `/${parents.slice(0, index).join('/')}`;
+    disk.mkdirSync(`${parent === '/' ? '' : parent}/${name}`);
+    disk.syncDirectorySync(parent);
+  }
+  disk.mkdirSync(DIRECTORY);
 }
 
 /** Stands for the bytes of an image and for what is known of it. */
