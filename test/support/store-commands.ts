@@ -125,7 +125,7 @@ export class StoreCommands {
     await this.#answer(operation, async () => {
       const channel = await this.#store().channel(name, { ...stored, firstSeq });
       if (channel.firstSeq !== firstSeq) return this.#found(channel);
-      this.#requireSynced(encodeChannelName(name), [CHANNELS]);
+      this.#requireSynced({ to: `${CHANNELS}/${encodeChannelName(name)}` }, [CHANNELS]);
       return { kind: 'done' };
     });
   }
@@ -138,7 +138,10 @@ export class StoreCommands {
     const operation = this.#model.begin('delete', name);
     await this.#answer(operation, async () => {
       const isDone = await this.#store().deleteChannel(name);
-      if (isDone) this.#requireSynced('.trash/', [`${CHANNELS}/.trash`, CHANNELS]);
+      if (isDone) {
+        const from = `${CHANNELS}/${encodeChannelName(name)}`;
+        this.#requireSynced({ from }, [`${CHANNELS}/.trash`, CHANNELS]);
+      }
       return { kind: isDone ? 'done' : 'missing' };
     });
   }
@@ -148,26 +151,32 @@ export class StoreCommands {
     await this.#answer(operation, async () => {
       await this.#store().renameChannel(from, to);
       if (from !== to) {
-        const entry = encodeChannelName(to);
-        this.#requireSynced(`.rename/${entry}`, [`${CHANNELS}/.rename`, CHANNELS], entry);
-        this.#requireSynced(entry, [`${CHANNELS}/.rename`, CHANNELS]);
+        const target = `${CHANNELS}/${encodeChannelName(to)}`;
+        const passage = `${CHANNELS}/.rename/${encodeChannelName(to)}`;
+        const directories = [`${CHANNELS}/.rename`, CHANNELS];
+        this.#requireSynced({ to: passage }, directories, target);
+        this.#requireSynced({ to: target }, directories);
       }
       return { kind: 'done' };
     });
   }
 
   /**
-   * N1: the directories that hold a name were synced after the last rename to `to`, and before the
-   * one to `then`. An image would not show it: what renames a directory is one change to the disk.
+   * N1: the directories that hold a name were synced after the last such rename, and before the one
+   * to `then`. An image would not show it: what renames a directory is one change to the disk.
    */
-  #requireSynced(to: string, directories: readonly string[], then?: string): void {
+  #requireSynced(
+    { from, to }: { readonly from?: string; readonly to?: string },
+    directories: readonly string[],
+    then?: string,
+  ): void {
     const log = this.#disk?.operations ?? [];
-    const target = `${CHANNELS}/${to}`;
     const renamed = log.findLastIndex(
-      (done) => done.to === target || (to.endsWith('/') && done.to?.startsWith(target)),
+      ({ operation, path, to: target }) =>
+        operation === 'renameSync' && (from === undefined ? target === to : path === from),
     );
     const next = log.findIndex(
-      (done, index) => index > renamed && then !== undefined && done.to === `${CHANNELS}/${then}`,
+      (done, index) => index > renamed && then !== undefined && done.to === then,
     );
     const between = log.slice(renamed, next < 0 ? undefined : next);
     for (const directory of directories) {
@@ -177,7 +186,7 @@ export class StoreCommands {
       );
       if (renamed < 0 || isSynced) continue;
       const told = between.map((done) => `${done.operation} ${done.path} ${done.error ?? ''}`);
-      throw new Violation(`N1: no sync of ${directory} after the rename to ${to}: ${told.join()}`);
+      throw new Violation(`N1: no sync of ${directory} after the rename: ${told.join()}`);
     }
   }
 
