@@ -22,7 +22,7 @@ import { describeStoreStats, emptyStoreStats, type StoreStats } from '../support
 const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 0);
 const isLong = wanted > 0;
 /** Of histories of three commands one in so many is run. */
-const STRIDE = isLong ? 1 : 8;
+const STRIDE = isLong ? 1 : 16;
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 1);
 const TIMEOUT = { timeout: 900_000 };
 
@@ -122,7 +122,7 @@ test('N3: a data directory is created whole or not at all', TIMEOUT, async () =>
 
 test('N1, S4: every history of one, two or three commands', TIMEOUT, async () => {
   const stats = emptyStoreStats();
-  const options = { imagesAPlace: isLong ? 24 : 3, seen: new Set<string>() };
+  const options = { imagesAPlace: isLong ? 24 : 2, seen: new Set<string>() };
   const histories = [
     ...[...sequences(1, ALPHABET), ...sequences(2, ALPHABET)].map((given) => stepsOf(given)),
     // The first one is under way when the second one is given.
@@ -135,7 +135,7 @@ test('N1, S4: every history of one, two or three commands', TIMEOUT, async () =>
     await run(programOf(steps, true, number), stats, options);
   }
   tell('images of histories', stats, options);
-  expect(stats.images).toBeGreaterThan(2000);
+  expect(stats.images).toBeGreaterThan(1500);
   expect(stats.leftInNew).toBeGreaterThan(100);
   expect(stats.leftInTrash).toBeGreaterThan(100);
   expect(stats.leftInRename).toBeGreaterThan(100);
@@ -145,13 +145,16 @@ test('S3: two commands at once, and a sync of names that fails', TIMEOUT, async 
   const stats = emptyStoreStats();
   const options = { imagesAPlace: isLong ? 12 : 2, seen: new Set<string>() };
   let number = 0;
-  for (const [first, second] of sequences(2, CHANGES)) {
-    if (first === undefined || second === undefined) continue;
+  for (const [first, second] of sequences(2, isLong ? CHANGES : CHANGES.slice(0, 5))) {
+    if (first === undefined || second === undefined || (first === second && !isLong)) continue;
     for (let nth = 1, met = 1; met > 0; nth += 1) {
       const failing: StoreCommand = { kind: 'fault', fault: 'lostNames', nth, code: 'EIO' };
       const steps = stepsOf([failing, first, second], 1);
-      // Completions in the order of the calls, and in others.
-      for (const shuffled of [false, true, true, true]) {
+      // Completions in the order of the calls, and in others. A deletion has two syncs, between
+      // which the other command's may fail.
+      const others = isLong || first.kind === 'delete' ? 10 : 1;
+      for (let variant = 0; variant <= others; variant += 1) {
+        const shuffled = variant > 0;
         number += 1;
         const program = { ...programOf(steps, true, number), shuffled };
         const fired = await run(program, stats, options);
@@ -165,7 +168,7 @@ test('S3: two commands at once, and a sync of names that fails', TIMEOUT, async 
 
 test('S3: every command with any one of its operations failing', TIMEOUT, async () => {
   const stats = emptyStoreStats();
-  const options = { imagesAPlace: isLong ? 24 : 3, seen: new Set<string>() };
+  const options = { imagesAPlace: isLong ? 24 : 2, seen: new Set<string>() };
   let number = 0;
   for (const command of ALPHABET) {
     for (const fault of FAULTS) {

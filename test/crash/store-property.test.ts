@@ -12,7 +12,7 @@ import { describeStoreProgram, storeProgram } from '../support/store-program.js'
 import { runStoreProgram } from '../support/store-runner.js';
 import { describeStoreStats, emptyStoreStats } from '../support/store-stats.js';
 
-const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 5000);
+const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 3500);
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 20_240);
 const PROGRAMS_A_ROUND = 50;
 
