@@ -211,26 +211,34 @@ function makeWorkDirectories(fs: FileSystem, channels: string): void {
   fs.syncDirectorySync(channels);
 }
 
-/** Makes missing directories, and makes sure of the names of all. */
+/**
+ * Makes missing directories, and makes sure of their names. The first one that is there may come
+ * from a process that was killed before it had synced its name (RULES S4).
+ */
 function createDirectories(fs: FileSystem, directory: string): string {
   const parent = parentOf(directory);
   if (parent === directory) return directory;
-  createDirectories(fs, parent);
-  if (fs.statSync(directory) === undefined) {
-    try {
-      fs.mkdirSync(directory);
-    } catch (error) {
-      // Another process was faster.
-      if (systemCodeOf(error) !== 'EEXIST') throw error;
-    }
-    fs.syncDirectorySync(parent);
+  if (fs.statSync(directory) !== undefined) {
+    syncParent(fs, directory);
+    return directory;
   }
+  createDirectories(fs, parent);
+  try {
+    fs.mkdirSync(directory);
+  } catch (error) {
+    // Another process was faster.
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+  }
+  fs.syncDirectorySync(parent);
   return directory;
 }
 
 function syncParent(fs: FileSystem, directory: string): void {
+  const parent = parentOf(directory);
+  // The top of everything has no name.
+  if (parent === '.') return;
   try {
-    fs.syncDirectorySync(parentOf(directory));
+    fs.syncDirectorySync(parent);
   } catch (error) {
     // Where we may not look we have made nothing.
     const code = systemCodeOf(error);
