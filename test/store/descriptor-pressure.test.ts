@@ -38,7 +38,7 @@ async function busyStore(
   return { redex, busy };
 }
 
-test('an append that waits for descriptors and a synchronous one behind it are both there', async () => {
+test('an append that waits for descriptors and a synchronous one after it are there', async () => {
   const fs = new MemoryFs();
   const { redex } = await busyStore(fs);
   const channel = await redex.channel('five', { sync: 'always' });

@@ -143,7 +143,12 @@ export class StoreModel {
     return channel;
   }
 
-  begin(kind: NameOperation['kind'], name: string, to = name, channel = -1): NameOperation {
+  begin(
+    kind: NameOperation['kind'],
+    name: string,
+    to: string = name,
+    channel: number = -1,
+  ): NameOperation {
     const concerned = new Set([name, to]);
     const alone = !this.#operations.some(
       (other) =>
