@@ -3,6 +3,7 @@
  * told to its caller when it has what it asked for. The first append of a tick is written inside
  * the call; the others of that tick follow in one frame. One dat write at a time (RULES W1).
  */
+import { assert } from '../core/assert.js';
 import type { RedexError } from '../core/errors.js';
 import type { Runtime } from '../core/runtime.js';
 import type { FrameContent } from '../format/frame-encoder.js';
@@ -37,6 +38,8 @@ export interface AppenderParts {
   readonly schedule: SyncSchedule;
   /** Something was written, or will not be. */
   readonly onProgress: () => void;
+  /** Its descriptors are wanted by others: nothing is written before they have been given back. */
+  readonly mustYield: () => boolean;
 }
 
 export class Appender {
@@ -49,8 +52,11 @@ export class Appender {
   #tickOpen = false;
   #tickMs = 0;
   #syncWanted = false;
-  /** Waits for a sync of the past or for descriptors; what is queued is written after it. */
-  #waiting = false;
+  /** What is queued waits for descriptors. */
+  #waitsForFiles = false;
+  /** What is queued waits for a sync of the segments before. */
+  #waitsForPast = false;
+  #isPumping = false;
   #idleWaiters: (() => void)[] = [];
   readonly #lock = new AppendLock();
   readonly #endTick = (): void => this.#onTickEnd();
@@ -126,6 +132,18 @@ export class Appender {
    * which writes and syncs itself whatever it would otherwise wait for.
    */
   #pump(blocking: boolean): void {
+    // The one that is running writes what is queued: it looks again after each frame.
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#writeAll(blocking);
+    } finally {
+      this.#isPumping = false;
+    }
+    if (this.#writing.isEmpty && this.#filling.isEmpty) this.#wakeIdle();
+  }
+
+  #writeAll(blocking: boolean): void {
     for (;;) {
       if (this.#lock.isHeld) return;
       if (this.#parts.health.isPoisoned) {
@@ -138,7 +156,6 @@ export class Appender {
       }
       if (!this.#writeQueue(blocking)) return;
     }
-    this.#wakeIdle();
   }
 
   /** Writes the frames of the queue. False when it has to wait for something asynchronous. */
@@ -148,8 +165,10 @@ export class Appender {
       if (this.#lock.isHeld) return false;
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
       if (!this.#cutBack()) return false;
+      if (!blocking && this.#parts.mustYield()) return false;
       if (!this.#hasFiles(blocking)) return false;
       const content = queue.gather.frame(queue.nextFrame);
+      assert(content.recordCount > 0, 'a frame without records');
       if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
       try {
         const writer = this.#prepare(content);
@@ -194,20 +213,23 @@ export class Appender {
       worker.syncNow();
       return true;
     }
-    if (this.#waiting) return false;
-    this.#waiting = true;
+    if (this.#waitsForPast) return false;
+    this.#waitsForPast = true;
     worker.syncAll().then(
-      () => this.#goOn(),
       () => {
-        this.#waiting = false;
+        this.#waitsForPast = false;
+        this.goOn();
+      },
+      () => {
+        this.#waitsForPast = false;
         this.rejectAll(health.poisonedError());
       },
     );
     return false;
   }
 
-  #goOn(): void {
-    this.#waiting = false;
+  /** Writes what waited, as far as that is possible now. */
+  goOn(): void {
     this.#pump(false);
     this.#startSync();
   }
@@ -222,9 +244,12 @@ export class Appender {
       files.makeRoomNow(WRITER_FILES);
       return true;
     }
-    if (this.#waiting) return false;
-    this.#waiting = true;
-    files.whenRoom(WRITER_FILES, () => this.#goOn());
+    if (this.#waitsForFiles) return false;
+    this.#waitsForFiles = true;
+    files.whenRoom(WRITER_FILES, () => {
+      this.#waitsForFiles = false;
+      this.goOn();
+    });
     return false;
   }
 
@@ -379,10 +404,16 @@ export class Appender {
     }
   }
 
-  /** Gives memory back until the next append. Nothing may be queued. */
+  /** A write is being made, or has to be cut off. */
+  get isWriting(): boolean {
+    return this.#isPumping || this.#inFlight !== undefined || this.#uncut !== undefined;
+  }
+
+  /** Gives memory back until the next append. */
   releaseMemory(): void {
-    this.#filling.gather.release();
-    this.#writing.gather.release();
+    for (const { gather } of [this.#filling, this.#writing]) {
+      if (gather.isEmpty) gather.release();
+    }
   }
 
   #wakeIdle(): void {

@@ -9,14 +9,16 @@ import {
   CLEAN_MARK_NAME,
   CONFIG_NAME,
   generationName,
+  isCutFileName,
   MANIFEST_NAME,
   segmentFileName,
   type SegmentFileKind,
 } from '../format/file-name.js';
 import { encodeManifest } from '../format/manifest.js';
 import { copyFile, linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
-import { writeWholeFileSync } from '../fs/whole-file.js';
+import { writeWholeFile } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
+import type { ChannelContext } from './channel-context.js';
 import { cleanMarkOf, configBody } from './channel-files.js';
 import type { ChannelParts } from './channel-parts.js';
 
@@ -24,32 +26,62 @@ import type { ChannelParts } from './channel-parts.js';
 export async function backUpChannel(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
   await parts.syncAll();
   const { context, manifest, unsynced } = parts;
-  const { fs, channelId, name, created, stored } = context;
+  const { fs } = context;
   // From here to the first await nothing is appended: this is the state that is copied.
   const unfinished = new Set<Segment>(unsynced.sealed.map(({ segment }) => segment));
   const segments = parts.chain.all.map((segment) => ({ live: segment, state: { ...segment } }));
+  const last = segments.at(-1)?.state;
+  const end = parts.unsynced.writtenSeq;
   const generation = `${directory}/${generationName(manifest.generation)}`;
   fs.mkdirSync(directory);
   fs.mkdirSync(generation);
-  let copied: CopiedBytes = { linkedBytes: 0, copiedBytes: 0 };
+  let copied = await copyCutAside(context, directory);
   for (const [i, { live, state }] of segments.entries()) {
-    const isFinished = i < segments.length - 1 && state.sealed && !unfinished.has(live);
-    const more = await copySegment(parts, state, generation, isFinished);
-    copied = sum(copied, more);
+    const isFinished = state.sealed && !unfinished.has(live) && isBehind(i, segments.length, last);
+    copied = sum(copied, await copySegment(parts, state, generation, isFinished));
   }
-  fs.syncDirectorySync(generation);
-  const body = configBody(name, created, stored);
-  writeWholeFileSync(fs, `${directory}/${CONFIG_NAME}`, encodeConfig({ channelId, body }));
-  const last = segments.at(-1)?.state;
+  // What was appended beside the first sync is in the copy: it may not be lost here either.
+  if (parts.durableSeq < end) await parts.syncAll();
+  await fs.syncDirectory(generation);
+  await writeSmallFiles(parts, directory, last);
+  await fs.syncDirectory(directory);
+  return copied;
+}
+
+/**
+ * Whether no recovery, of the channel or of its copy, ever writes to the segment: the last two may
+ * be written again, but for one before a segment whose records prove that it was synced.
+ */
+function isBehind(index: number, count: number, last: Segment | undefined): boolean {
+  return index < count - 2 || (index === count - 2 && (last?.recordCount ?? 0) > 0);
+}
+
+/** What recoveries have cut off and kept: somebody may still want to look at it. */
+async function copyCutAside(context: ChannelContext, target: string): Promise<CopiedBytes> {
+  const { fs, directory } = context;
+  let copied: CopiedBytes = { linkedBytes: 0, copiedBytes: 0 };
+  for (const { name, kind } of fs.readDirectorySync(directory)) {
+    if (kind !== 'file' || !isCutFileName(name)) continue;
+    copied = sum(copied, await linkOrCopy(fs, `${directory}/${name}`, `${target}/${name}`));
+  }
+  return copied;
+}
+
+async function writeSmallFiles(
+  { context, manifest }: ChannelParts,
+  directory: string,
+  last: Segment | undefined,
+): Promise<void> {
+  const { fs, channelId, name, created, stored } = context;
+  const config = encodeConfig({ channelId, body: configBody(name, created, stored) });
+  await writeWholeFile(fs, `${directory}/${CONFIG_NAME}`, config);
   const marks = new Uint8Array(CLEAN_FILE_BYTES);
   if (last !== undefined) {
     const mark = cleanMarkOf(last, channelId, manifest.generation, 1);
     marks.set(encodeCleanMark(mark), cleanSlotPosition(mark.counter));
   }
-  writeWholeFileSync(fs, `${directory}/${CLEAN_MARK_NAME}`, marks);
-  writeWholeFileSync(fs, `${directory}/${MANIFEST_NAME}`, encodeManifest(manifest));
-  fs.syncDirectorySync(directory);
-  return copied;
+  await writeWholeFile(fs, `${directory}/${CLEAN_MARK_NAME}`, marks);
+  await writeWholeFile(fs, `${directory}/${MANIFEST_NAME}`, encodeManifest(manifest));
 }
 
 async function copySegment(

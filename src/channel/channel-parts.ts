@@ -70,6 +70,7 @@ export class ChannelParts implements ChannelCore {
         this.#isSettling = false;
         this.schedule.onSynced();
         context.shared.files.onMayClose();
+        this.appender.goOn();
         this.#wakeProgress();
       },
       onPoisoned: () => {
@@ -113,6 +114,7 @@ export class ChannelParts implements ChannelCore {
       worker,
       schedule,
       onProgress,
+      mustYield: () => this.#isSettling && context.shared.files.isContended,
     });
     this.compaction = new Compaction({
       context,
@@ -186,10 +188,9 @@ export class ChannelParts implements ChannelCore {
     const { unsynced, appender, worker, health } = this;
     return {
       isIdle: (writer) => {
-        if (!appender.isIdle) return false;
-        // Nothing is synced any more on a poisoned channel: its bytes are as lost as they are.
-        return unsynced.isSettled(writer) || (health.isPoisoned && !worker.isRunning);
+        return !appender.isWriting && (unsynced.isSettled(writer) || this.#isLost);
       },
+      isLost: () => !appender.isWriting && this.#isLost,
       onParked: () => {
         unsynced.active = undefined;
         appender.releaseMemory();
@@ -198,14 +199,14 @@ export class ChannelParts implements ChannelCore {
         unsynced.active = writer;
       },
       settle: () => {
-        if (this.#isSettling || health.isPoisoned || !appender.isIdle) return false;
+        if (this.#isSettling || health.isPoisoned || appender.isWriting) return false;
         if (unsynced.isClean) return false;
         this.#isSettling = true;
         worker.request('all');
         return true;
       },
       settleNow: () => {
-        if (health.isPoisoned || !appender.isIdle) return;
+        if (health.isPoisoned || appender.isWriting) return;
         try {
           worker.syncNow();
         } catch {
@@ -213,6 +214,11 @@ export class ChannelParts implements ChannelCore {
         }
       },
     };
+  }
+
+  /** Nothing is synced any more on a poisoned channel: its bytes are as lost as they are. */
+  get #isLost(): boolean {
+    return this.health.isPoisoned && !this.worker.isRunning;
   }
 
   /** Resolves when something was written, synced or failed: whenever waiting may be over. */

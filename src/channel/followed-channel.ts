@@ -78,6 +78,7 @@ export class FollowedChannel implements ChannelCore {
 
   async look(): Promise<void> {
     await this.#follower.look();
+    this.#failure = undefined;
     this.#tellTails();
   }
 

@@ -30,7 +30,8 @@ export class OpenFiles {
   /** In the order in which they will be looked at. */
   readonly #holders = new Set<FileHolder>();
   #count = 0;
-  #waiters: RoomWaiter[] = [];
+  readonly #waiters: RoomWaiter[] = [];
+  #isBusy = false;
 
   constructor(limit: number) {
     this.limit = limit;
@@ -68,23 +69,34 @@ export class OpenFiles {
   /** The same for a caller that cannot wait: syncs, before it returns, what has to be synced. */
   makeRoomNow(fileCount: number): void {
     if (this.makeRoom(fileCount)) return;
-    // A copy: what a sync leads to puts holders in another order, and they would come again.
-    const holders = Array.from(this.#holders);
-    for (const holder of holders) {
-      if (!this.#holders.has(holder)) continue;
-      holder.settleNow();
-      if (holder.tryClose() && this.#hasRoom(fileCount)) return;
+    // The room is the caller's: nobody who waits is let on in the middle of it.
+    this.#isBusy = true;
+    try {
+      // A copy: what a sync leads to puts holders in another order, and they would come again.
+      for (const holder of Array.from(this.#holders)) {
+        if (this.#hasRoom(fileCount)) return;
+        if (this.#holders.has(holder)) holder.settleNow();
+        if (this.#holders.has(holder)) holder.tryClose();
+      }
+    } finally {
+      this.#isBusy = false;
     }
   }
 
-  /** Calls `proceed` once there is room for `fileCount` more, which it has to take at once. */
+  /** Calls `proceed` once there is room for `fileCount` more; it may be called again to wait. */
   whenRoom(fileCount: number, proceed: () => void): void {
     this.#waiters.push({ fileCount, proceed });
     this.#settleOne();
   }
 
+  /** Somebody waits for room. */
+  get isContended(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   /** Something that could not be closed may be closable now. */
   onMayClose(): void {
+    if (this.#isBusy) return;
     // What readers took beyond the limit is given back as soon as that is possible.
     if (this.#count > this.limit) this.makeRoom(0);
     for (;;) {

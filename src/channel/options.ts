@@ -96,13 +96,16 @@ export function storedWith(
   defaults: StoredChannelOptions,
 ): StoredChannelOptions {
   const { sync, segmentBytes, segmentMs, retention } = given;
-  return {
+  const stored = {
     // The caller may change its object afterwards.
     sync: structuredClone(sync ?? defaults.sync),
     segmentBytes: segmentBytes ?? defaults.segmentBytes,
     segmentMs: segmentMs ?? defaults.segmentMs,
     retention: retention === undefined ? defaults.retention : cleanRetention(retention),
   };
+  // What was checked may have been something else: an option can be a getter.
+  checkStored(stored);
+  return stored;
 }
 
 /** Names are non-empty well-formed strings of at most 1,024 UTF-8 bytes without NUL. */

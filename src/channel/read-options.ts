@@ -1,5 +1,6 @@
 /** What a read may be asked for, checked and with its defaults. */
 import { nanosFromBigint, nanosFromMs, MAX_TIMESTAMP_NS, type Nanos } from '../core/nanos.js';
+import { checkKnown, checkType } from './option-checks.js';
 import { checkSeq, millisecondsOf } from './record-input.js';
 
 /** A time: unix milliseconds, a Date, or unix nanoseconds as a bigint. */
@@ -31,9 +32,9 @@ const KNOWN = new Set(['from', 'to', 'limit', 'maxBytes', 'fromTime', 'reverse',
 
 /** Throws TypeError or RangeError for what cannot be meant. */
 export function checkReadOptions(options: ReadOptions): void {
-  for (const key of Object.keys(options)) {
-    if (!KNOWN.has(key)) throw new TypeError(`unknown read option ${key}`);
-  }
+  checkKnown(options, KNOWN);
+  checkType('copy', options.copy, 'boolean');
+  checkType('reverse', options.reverse, 'boolean');
   const { from, to, limit, maxBytes, signal } = options;
   if (from !== undefined && from !== 'start') checkSeq('from', from);
   if (to !== undefined) checkSeq('to', to);

@@ -20,6 +20,8 @@ export const WRITER_FILES = 4;
 export interface WritingSide {
   /** Nothing depends on the descriptors of this writer. */
   isIdle(writer: SegmentWriter): boolean;
+  /** No sync will come for any of the channel's writers. */
+  isLost(): boolean;
   /** The active segment has no descriptors any more. */
   onParked(): void;
   /** It has them again. */
@@ -72,6 +74,7 @@ export interface ChainSnapshot {
 }
 
 export class SegmentChain {
+  #isClosed = false;
   /** Told when a read is over: what it held may go now. */
   onLetGo: () => void = () => undefined;
   /** Absent for a channel that is only read. */
@@ -266,10 +269,13 @@ export class SegmentChain {
     const { open, writer, segment } = holder;
     if (open.users > 0) return false;
     if (writer !== undefined) {
+      const side = this.writingSide;
       const isActive = segment === this.last && !segment.sealed;
-      if (!isActive || this.writingSide?.isIdle(writer) !== true) return false;
-      this.#parked = { segment, attempt: writer.attempt };
-      this.writingSide.onParked();
+      if (side === undefined || !(isActive ? side.isIdle(writer) : side.isLost())) return false;
+      if (isActive) {
+        this.#parked = { segment, attempt: writer.attempt };
+        side.onParked();
+      }
     }
     this.#open.delete(segment);
     this.#closeHolder(holder);
@@ -299,6 +305,8 @@ export class SegmentChain {
    * nothing of it can be read.
    */
   borrow(segment: Segment): OpenSegment {
+    // Whoever asks is told CLOSED for it.
+    if (this.#isClosed) throw new Error('the channel is closed');
     const present = this.#open.get(segment);
     if (present !== undefined) {
       present.used = true;
@@ -306,7 +314,7 @@ export class SegmentChain {
       return present.open;
     }
     const { files } = this.#context.shared;
-    if (segment === this.#parked?.segment) {
+    if (segment === this.#parked?.segment && this.writingSide?.isLost() !== true) {
       files.makeRoom(WRITER_FILES);
       this.resume();
     } else {
@@ -355,6 +363,7 @@ export class SegmentChain {
 
   /** Closes everything, what readers still use as well: their next read fails. */
   close(): void {
+    this.#isClosed = true;
     for (const holder of [...this.#open.values(), ...this.#retired.values()]) {
       this.#closeHolder(holder);
     }

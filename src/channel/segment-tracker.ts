@@ -21,6 +21,7 @@ import { readCleanMark } from './channel-files.js';
 import { listSegments, openClean } from './clean-open.js';
 import { keptBases } from './leftovers.js';
 import { openFinished, readOwnHeader } from './finished-segment.js';
+import { HeldFile } from './held-file.js';
 import { planRecovery, type RecoveryPlan, type ScannedSegment } from './recovery-plan.js';
 
 /** A last unit of up to this size is read as a whole, and with it whether something follows. */
@@ -70,7 +71,8 @@ export class SegmentTracker {
   /** Bases of segments of which nothing is taken for granted in the next pass, and in this one. */
   #distrusted = new Set<number>();
   #doubted = new Set<number>();
-  #tail: { readonly baseSeq: number; readonly file: FileHandle } | undefined;
+  readonly #tail: HeldFile;
+  #isPassing = false;
   /** Where was looked behind a bad place, by base seq: once for each place and size. */
   readonly #surveys = new Map<number, ResyncRequest>();
   /** The last pass found that every file ends with its last unit. */
@@ -82,6 +84,7 @@ export class SegmentTracker {
 
   constructor(context: ChannelContext) {
     this.#context = context;
+    this.#tail = new HeldFile(context.shared.files, () => this.#isPassing);
   }
 
   /** The next pass looks for other segments, too. */
@@ -115,7 +118,8 @@ export class SegmentTracker {
       if (bases.length !== this.#bases.length || bases.at(-1) !== baseSeq) return false;
     }
     if (tracked === undefined) return true;
-    return this.#tail === undefined ? false : this.#endsAsKnown(tracked, this.#tail.file);
+    const { file } = this.#tail;
+    return file !== undefined && this.#endsAsKnown(tracked, file);
   }
 
   #endsAsKnown(place: UnitPlace, file: FileHandle): boolean {
@@ -145,6 +149,15 @@ export class SegmentTracker {
 
   /** Takes up what is on disk. The manifest was read before, and has to be read again after it. */
   async pass(manifest: Manifest): Promise<SegmentsView> {
+    this.#isPassing = true;
+    try {
+      return await this.#pass(manifest);
+    } finally {
+      this.#isPassing = false;
+    }
+  }
+
+  async #pass(manifest: Manifest): Promise<SegmentsView> {
     // What is asked for while this pass runs is for the next one.
     const list = this.#mustList || this.#irregular;
     this.#mustList = false;
@@ -228,12 +241,11 @@ export class SegmentTracker {
 
   /** Follows one segment to where it ends now. The file of the last one stays open. */
   async #end(baseSeq: number, isLast: boolean): Promise<SegmentEnd> {
-    const held = this.#tail?.baseSeq === baseSeq ? this.#tail.file : undefined;
+    const held = this.#tail.fileOf(baseSeq);
     const path = `${this.#context.generationDirectory}/${segmentFileName(baseSeq, 'dat')}`;
     const file = held ?? this.#context.fs.openSync(path, 'read');
     if (isLast && held === undefined) {
-      this.close();
-      this.#tail = { baseSeq, file };
+      this.#tail.hold(baseSeq, file);
     }
     try {
       const tracked = this.#trackedIn(file, baseSeq, held !== undefined);
@@ -358,8 +370,7 @@ export class SegmentTracker {
 
   /** Gives the descriptor back; the next pass opens another one. */
   close(): void {
-    this.#tail?.file.closeSync();
-    this.#tail = undefined;
+    this.#tail.close();
   }
 }
 

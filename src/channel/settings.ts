@@ -10,7 +10,7 @@ import {
   type Runtime,
 } from '../core/runtime.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { checkInteger, checkType } from './option-checks.js';
+import { checkInteger, checkObject, checkType } from './option-checks.js';
 import type { RecoveryReport } from './recovery-report.js';
 
 export interface SettingsOptions {
@@ -67,6 +67,8 @@ export function checkSettings(options: SettingsOptions): void {
   checkInteger('maxSyncDelayMs', options.maxSyncDelayMs, 0, 2 ** 31 - 1);
   checkInteger('maxOpenFiles', options.maxOpenFiles, 16, 1_000_000);
   checkType('onRecovery', options.onRecovery, 'function');
+  checkObject('fs', options.fs, 'openSync');
+  checkObject('runtime', options.runtime, 'schedule');
   if (options.logger === undefined) return;
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     if (typeof options.logger[level] !== 'function') {

@@ -95,6 +95,10 @@ export class TailHub {
   removeTail(tail: WaitingTail): void {
     this.#liveTails--;
     this.#waiting.delete(tail);
+    if (this.#liveTails === 0) {
+      this.#window.clear();
+      this.#cursor = undefined;
+    }
     this.#announce();
   }
 

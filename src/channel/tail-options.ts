@@ -1,4 +1,5 @@
 /** What a tail may be asked for, checked. */
+import { checkKnown, checkType } from './option-checks.js';
 import type { TimeInput } from './read-options.js';
 import { checkSeq } from './record-input.js';
 
@@ -20,10 +21,9 @@ const KNOWN = new Set(['from', 'fromTime', 'copy', 'signal']);
 
 /** Throws TypeError or RangeError for what cannot be meant. */
 export function checkTailOptions(options: TailOptions): void {
-  for (const key of Object.keys(options)) {
-    if (!KNOWN.has(key)) throw new TypeError(`unknown tail option ${key}`);
-  }
-  const { from, signal } = options;
+  checkKnown(options, KNOWN);
+  const { from, copy, signal } = options;
+  checkType('copy', copy, 'boolean');
   if (from !== undefined && from !== 'start' && from !== 'end') checkSeq('from', from);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError('signal must be an AbortSignal');

@@ -58,3 +58,7 @@ export function rebuiltFileName(name: string): string {
 export function cutFileName(baseSeq: number, position: number, hashHex: string): string {
   return `cut-${String(baseSeq).padStart(20, '0')}-${position}-${hashHex}`;
 }
+
+export function isCutFileName(name: string): boolean {
+  return /^cut-\d{20}-\d+-[0-9a-f]{16}$/.test(name);
+}

@@ -5,15 +5,15 @@
  */
 import { writeAllSync } from '../fs/whole-file.js';
 import type { Nanos } from '../core/nanos.js';
-import type { Checksum } from '../format/checksum.js';
+import { sameChecksum, type Checksum } from '../format/checksum.js';
 import { DAT_MAGIC, encodeFileHeader } from '../format/file-header.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { EncodedUnit, FramePlace } from '../format/frame-encoder.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { OpenSegment, type ReadScratch } from './open-segment.js';
 import { SegmentIndex, type IndexOwner, type RecordKeys } from './segment-index.js';
-import { segmentFromHeader } from './segment-scan.js';
-import { segmentPath, type Segment } from './segment.js';
+import { readDatHeader, segmentFromHeader } from './segment-scan.js';
+import { corruption, segmentPath, type Segment } from './segment.js';
 
 /** A dat write that did not happen. */
 export class DatWriteError extends Error {
@@ -112,6 +112,13 @@ export class SegmentWriter {
     const path = segmentPath(segment, 'dat');
     const dat = owner.fs.openSync(path, 'write');
     const second = openSecond(owner.fs, path, dat);
+    try {
+      requireSame(dat, segment);
+    } catch (error) {
+      dat.closeSync();
+      second.closeSync();
+      throw error;
+    }
     const index = new SegmentIndex(owner, segment);
     const open = new OpenSegment(owner, segment, dat, index, scratch);
     // Without all entries none is added: the first lookup rebuilds the files.
@@ -198,6 +205,14 @@ export class SegmentWriter {
     segment.sealed = true;
     this.open.index.flush();
   }
+}
+
+/** The directory may have been replaced: nothing is written into a file of somebody else. */
+function requireSame(dat: FileHandle, segment: Segment): void {
+  const read = readDatHeader(dat);
+  const isSame = read.ok && sameChecksum(read.header.checksum, segment.headerChecksum);
+  if (!isSame) throw corruption(dat.path, 0, 'identity');
+  if (dat.sizeSync() !== segment.datLength) throw corruption(dat.path, segment.datLength, 'length');
 }
 
 function openSecond(fs: FileSystem, path: string, first: FileHandle): FileHandle {

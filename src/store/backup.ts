@@ -5,9 +5,10 @@
 import { RedexError, redexError } from '../core/errors.js';
 import { backUpChannel } from '../channel/channel-backup.js';
 import { ioError } from '../channel/io-error.js';
-import { copyTree } from '../fs/copy-file.js';
+import { copyTree, type CopiedBytes } from '../fs/copy-file.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { absolutePath, finishStore, makeStoreDirectories } from './data-directory.js';
+import { parentOf } from '../fs/whole-file.js';
+import { finishStore, makeStoreDirectories, resolvedPath } from './data-directory.js';
 import type { ChannelDirectory } from './channel-directories.js';
 import type { StoreParts } from './store-parts.js';
 
@@ -28,31 +29,31 @@ export interface BackupReport {
   readonly damaged: readonly DamagedChannel[];
 }
 
+interface Progress {
+  channels: number;
+  linkedBytes: number;
+  copiedBytes: number;
+  readonly damaged: DamagedChannel[];
+}
+
 /** See Redex.backup. */
 export async function backUpStore(parts: StoreParts, directory: string): Promise<BackupReport> {
-  const { settings, place, directories } = parts;
+  const { settings, place } = parts;
   const { fs } = settings;
-  const target = absolutePath(directory);
-  if (target === place.path || target.startsWith(`${place.path}/`)) {
-    throw new RangeError('a backup cannot be inside of the data directory');
-  }
+  let target = directory;
   try {
-    requireEmpty(fs, target);
-    const channels = makeStoreDirectories(fs, target);
-    const report = { linkedBytes: 0, copiedBytes: 0 };
-    const damaged: DamagedChannel[] = [];
-    let count = 0;
-    for (const found of directories.list()) {
-      const name = found.path.slice(found.path.lastIndexOf('/') + 1);
-      const copied = await backUpOne(parts, found, `${channels}/${name}`, damaged);
-      if (copied === undefined) continue;
-      count++;
-      report.linkedBytes += copied.linkedBytes;
-      report.copiedBytes += copied.copiedBytes;
+    target = resolvedPath(fs, directory);
+    if (target === place.path || target.startsWith(`${place.path}/`)) {
+      throw new RangeError('a backup cannot be inside of the data directory');
     }
+    requireEmpty(fs, target);
+    makeStoreDirectories(fs, target);
+    const progress: Progress = { channels: 0, linkedBytes: 0, copiedBytes: 0, damaged: [] };
+    await backUpChannels(parts, target, progress);
     finishStore(fs, target, place.manifest);
-    return { directory: target, channels: count, ...report, damaged };
+    return { directory: target, ...progress };
   } catch (error) {
+    if (error instanceof RangeError) throw error;
     throw ioError('back up', target, error, 'absent');
   }
 }
@@ -66,27 +67,82 @@ function requireEmpty(fs: FileSystem, directory: string): void {
   throw redexError('EXISTS', message, { kind: present.kind, resource: directory });
 }
 
-/** Undefined for a channel that was deleted meanwhile. */
+/**
+ * Copies all channels that are there. When one is gone at its turn it may have another name by
+ * now, so that those which no pass has met are looked for again.
+ */
+async function backUpChannels(
+  parts: StoreParts,
+  target: string,
+  progress: Progress,
+): Promise<void> {
+  const done = new Set<string>();
+  const ids = new Set<string>();
+  for (let isAgain = true; isAgain;) {
+    isAgain = false;
+    for (const found of parts.directories.list()) {
+      if (done.has(found.path)) continue;
+      const copied = await backUpOne(parts, found, target, ids, progress);
+      if (copied === undefined) {
+        isAgain = true;
+        continue;
+      }
+      done.add(found.path);
+      progress.linkedBytes += copied.linkedBytes;
+      progress.copiedBytes += copied.copiedBytes;
+    }
+  }
+}
+
+/** Undefined for a channel that has been deleted or renamed. */
 async function backUpOne(
   parts: StoreParts,
   found: ChannelDirectory,
   target: string,
-  damaged: DamagedChannel[],
-): Promise<{ readonly linkedBytes: number; readonly copiedBytes: number } | undefined> {
-  const { registry, settings, directories } = parts;
-  const { fs } = settings;
+  ids: Set<string>,
+  progress: Progress,
+): Promise<CopiedBytes | undefined> {
+  const { registry, directories, place } = parts;
+  const to = `${target}${found.path.slice(place.path.length)}`;
   let name = found.name;
+  if (found.error !== undefined) {
+    const damaged = { channel: name ?? found.path, error: found.error };
+    return copyDamaged(parts, found, damaged, to, progress);
+  }
   try {
     name ??= directories.nameOf(found);
-    return await registry.use(name, (channel) => {
+    return await registry.use(name, async (channel) => {
       const refusal = channel.health.writeError();
       if (refusal !== undefined) throw refusal;
-      return backUpChannel(channel, target);
+      const id = Buffer.from(channel.context.channelId).toString('hex');
+      // It was copied already, under the name that it had then.
+      if (ids.has(id)) return { linkedBytes: 0, copiedBytes: 0 };
+      const copied = await backUpChannel(channel, to);
+      ids.add(id);
+      progress.channels++;
+      return copied;
     });
   } catch (error) {
-    if (fs.statSync(found.path) === undefined) return undefined;
+    if (RedexError.is(error, 'NOT_FOUND')) return undefined;
     if (!RedexError.is(error, 'CORRUPT') && !RedexError.is(error, 'FORMAT_VERSION')) throw error;
-    damaged.push({ channel: name ?? found.path, error });
-    return { linkedBytes: 0, copiedBytes: await copyTree(fs, found.path, target) };
+    return copyDamaged(parts, found, { channel: name ?? found.path, error }, to, progress);
   }
+}
+
+/** Copies a channel that cannot be opened as it is. */
+async function copyDamaged(
+  { registry, settings: { fs } }: StoreParts,
+  { path }: ChannelDirectory,
+  damaged: DamagedChannel,
+  to: string,
+  progress: Progress,
+): Promise<CopiedBytes | undefined> {
+  return registry.exclusively(damaged.channel, async () => {
+    if (fs.statSync(path) === undefined) return undefined;
+    const copiedBytes = await copyTree(fs, path, to);
+    await fs.syncDirectory(parentOf(to));
+    progress.channels++;
+    progress.damaged.push(damaged);
+    return { linkedBytes: 0, copiedBytes };
+  });
 }

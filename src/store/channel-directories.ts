@@ -11,6 +11,7 @@ import type { StoredChannelOptions } from '../channel/options.js';
 import type { ChannelSettings } from '../channel/settings.js';
 import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js';
 import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
+import type { DirectoryEntry } from '../fs/file-system.js';
 import { parentOf } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
 import { DirectorySync } from './directory-sync.js';
@@ -18,11 +19,13 @@ import { drawName } from './drawn-name.js';
 import { Reclaim } from './reclaim.js';
 import type { StoreHealth } from './store-health.js';
 
-/** A directory in `channels` that has the form of a channel's. */
+/** A directory that has the form of a channel's. */
 export interface ChannelDirectory {
   readonly path: string;
   /** Undefined when the name is too long for a directory and only the config has it. */
   readonly name: string | undefined;
+  /** Why nobody can open it: a rename could not be finished. */
+  readonly error?: RedexError | undefined;
 }
 
 export class ChannelDirectories {
@@ -32,6 +35,8 @@ export class ChannelDirectories {
   readonly #reclaim: Reclaim;
   /** Directories whose rename could not be finished, with the reason. */
   readonly #stuck = new Map<string, RedexError>();
+  /** New names of channels that are on their way, which `channels` shows under no name. */
+  readonly #passing = new Set<string>();
   readonly #syncs = new Map<string, DirectorySync>();
 
   constructor(settings: ChannelSettings, health: StoreHealth, directory: string) {
@@ -77,13 +82,30 @@ export class ChannelDirectories {
   /** All of them, in no particular order. What no channel name leads to is left out. */
   list(): ChannelDirectory[] {
     const found: ChannelDirectory[] = [];
-    for (const { name: entry, kind } of this.#settings.fs.readDirectorySync(this.#channels)) {
+    for (const { name: entry, kind } of this.#entries()) {
       const decoded = kind === 'directory' ? decodeChannelEntry(entry) : undefined;
       if (decoded === undefined) continue;
       const name = decoded.kind === 'name' ? decoded.name : undefined;
-      found.push({ path: `${this.#channels}/${entry}`, name });
+      found.push({ path: `${this.#channels}/${entry}`, name, error: this.#stuck.get(entry) });
+    }
+    for (const name of this.#passing) {
+      const path = this.pathOf(name);
+      if (!found.some((other) => other.path === path)) found.push({ path, name });
+    }
+    for (const [entry, error] of this.#stuck) {
+      const decoded = decodeChannelEntry(entry);
+      const name = decoded?.kind === 'name' ? decoded.name : undefined;
+      found.push({ path: `${this.#channels}/${RENAME_NAME}/${entry}`, name, error });
     }
     return found;
+  }
+
+  #entries(): DirectoryEntry[] {
+    try {
+      return this.#settings.fs.readDirectorySync(this.#channels);
+    } catch (error) {
+      throw ioError('list', this.#channels, error, 'absent');
+    }
   }
 
   /** Finishes what a process that was killed has begun. */
@@ -167,14 +189,17 @@ export class ChannelDirectories {
       throw ioError('rename a channel', source, error, 'absent');
     }
     this.#rename('rename a channel', source, passage);
-    await this.#sync(renaming);
-    await this.#sync(this.#channels);
+    this.#passing.add(to);
     try {
+      await this.#sync(renaming);
+      await this.#sync(this.#channels);
       finishRename(fs, passage, encodeChannelName(to));
       fs.renameSync(passage, this.pathOf(to));
     } catch (error) {
       // Only the next open can finish it; until then nobody may take the new name.
       throw this.#health.poison(passage, error);
+    } finally {
+      this.#passing.delete(to);
     }
     await this.#sync(this.#channels);
     await this.#sync(renaming);

@@ -7,7 +7,7 @@ import type { ChannelCore } from '../channel/channel-core.js';
 import { followChannel } from '../channel/open-channel.js';
 import type { StoredChannelOptions } from '../channel/options.js';
 import { checkKnown } from '../channel/option-checks.js';
-import type { ChannelDirectories, ChannelDirectory } from './channel-directories.js';
+import type { ChannelDirectory } from './channel-directories.js';
 import type { StoreParts } from './store-parts.js';
 
 export interface ChannelListOptions {
@@ -74,33 +74,34 @@ interface NamedChannel {
   readonly name: string;
 }
 
-function sortedChannels(
-  { directories }: StoreParts,
-  prefix: string,
-): (NamedChannel | DamagedChannelInfo)[] {
-  const found: (NamedChannel | DamagedChannelInfo)[] = [];
-  for (const directory of directories.list()) {
-    const named = nameOf(directories, directory);
-    if (named !== undefined && (named.name.startsWith(prefix) || 'error' in named)) {
-      found.push(named);
+function sortedChannels(parts: StoreParts, prefix: string): (NamedChannel | DamagedChannelInfo)[] {
+  const found = new Map<string, NamedChannel | DamagedChannelInfo>();
+  for (const directory of parts.directories.list()) {
+    const named = nameOf(parts, directory);
+    // What has no name that can be read may be anybody's.
+    if (named === undefined) continue;
+    if (named.name.startsWith(prefix) || named.name === directory.path) {
+      found.set(named.name, named);
     }
   }
-  return found.toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
 /** Undefined for one that is gone. */
 function nameOf(
-  directories: ChannelDirectories,
+  { directories }: StoreParts,
   directory: ChannelDirectory,
 ): NamedChannel | DamagedChannelInfo | undefined {
+  const { path, name, error: reason } = directory;
+  if (reason !== undefined) return { name: name ?? path, isOpen: false, error: reason };
   for (let attempt = 1; ; attempt++) {
     try {
       return { name: directories.nameOf(directory) };
     } catch (error) {
       if (!RedexError.is(error)) throw error;
-      if (!directories.isThere(directory.path)) return undefined;
+      if (!directories.isThere(path)) return undefined;
       // It may have been created again since.
-      if (attempt > 1) return { name: directory.path, isOpen: false, error };
+      if (attempt > 1) return { name: path, isOpen: false, error };
     }
   }
 }
@@ -114,6 +115,7 @@ async function lookAt(parts: StoreParts, name: string): Promise<ChannelInfo | un
     return known ?? (await registry.exclusively(name, () => peek(parts, name)));
   } catch (error) {
     if (!RedexError.is(error)) throw error;
+    if (RedexError.is(error, 'CLOSED')) parts.health.requireOpen();
     const isGone =
       RedexError.is(error, 'NOT_FOUND') || !directories.isThere(directories.pathOf(name));
     return isGone ? undefined : { name, isOpen: false, error };

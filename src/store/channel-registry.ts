@@ -29,6 +29,8 @@ interface OpenEntry {
   readonly core: ChannelCore;
   /** Absent when the store is only looked at. */
   readonly parts: ChannelParts | undefined;
+  /** A user has been given the channel. */
+  isTaken: boolean;
 }
 
 export interface RegistryParts {
@@ -45,6 +47,8 @@ export class ChannelRegistry {
   readonly #open = new Map<string, OpenEntry>();
   readonly #locks = new NamedLocks();
   readonly #opening = new Slots(OPENING_AT_ONCE);
+  /** Names that a deletion or a renaming takes from their channel, with how many of them. */
+  readonly #leaving = new Map<string, number>();
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
@@ -71,20 +75,16 @@ export class ChannelRegistry {
     const { health, readOnly } = this.#parts;
     const present = readOnly ? undefined : this.find(name);
     // Behind a deletion or a renaming that has still to begin, it is not there any more.
-    if (present !== undefined && !this.#locks.isBusy(name)) {
-      refuseConflict(name, present.core.context.stored, options);
-      return present.channel;
-    }
+    if (present !== undefined && !this.#leaving.has(name)) return take(name, present, options);
     return this.#locks.run([name], async () => {
       health.requireOpen();
       if (readOnly) await this.#dropIfGone(name);
       const opened = this.find(name);
       if (opened === undefined) {
         if (!readOnly) health.requireWritable();
-        return this.#openOrCreate(name, options);
+        return take(name, await this.#openOrCreate(name, options), options);
       }
-      refuseConflict(name, opened.core.context.stored, options);
-      return opened.channel;
+      return take(name, opened, options);
     });
   }
 
@@ -101,24 +101,24 @@ export class ChannelRegistry {
 
   /**
    * Runs `work` on a channel that is there, opened for it if it is not open. Nobody deletes or
-   * renames it meanwhile.
+   * renames it meanwhile; whoever asks for it gets it at once.
    */
   use<T>(name: string, work: (parts: ChannelParts) => Promise<T>): Promise<T> {
     return this.#locks.run([name], async () => {
-      const present = this.find(name)?.parts;
-      if (present !== undefined) return work(present);
-      await this.#openOrCreate(name, { createIfMissing: false });
-      const opened = this.find(name)?.parts;
-      if (opened === undefined) throw notFound(name);
+      this.#parts.health.requireWritable();
+      const present = this.find(name);
+      const entry = present ?? (await this.#openOrCreate(name, { createIfMissing: false }));
+      const { parts } = entry;
+      if (parts === undefined) throw notFound(name);
       try {
-        return await work(opened);
+        return await work(parts);
       } finally {
-        await opened.close();
+        if (present === undefined && !entry.isTaken) await parts.close();
       }
     });
   }
 
-  async #openOrCreate(name: string, options: ChannelOptions): Promise<Channel> {
+  async #openOrCreate(name: string, options: ChannelOptions): Promise<OpenEntry> {
     const { directories, defaults, readOnly } = this.#parts;
     await this.#closed(name);
     if (!this.#has(name)) {
@@ -132,7 +132,7 @@ export class ChannelRegistry {
     // The store may have been poisoned while the channel was being opened.
     const { failedSync } = this.#parts.health;
     if (failedSync !== undefined) entry.parts?.worker.poison(failedSync.path, failedSync.cause);
-    return entry.channel;
+    return entry;
   }
 
   async #openEntry(name: string, options: ChannelOptions): Promise<OpenEntry> {
@@ -142,11 +142,11 @@ export class ChannelRegistry {
     let core: ChannelCore;
     if (readOnly) {
       core = await followChannel(place, options, settings, shared, onClosed);
-      return { channel: new Channel(core), core, parts: undefined };
+      return { channel: new Channel(core), core, parts: undefined, isTaken: false };
     }
     const parts = await openChannel(place, options, settings, shared, onClosed);
     core = parts;
-    return { channel: new Channel(core, new AppendSide(parts)), core, parts };
+    return { channel: new Channel(core, new AppendSide(parts)), core, parts, isTaken: false };
   }
 
   #forget(name: string, core: ChannelCore): void {
@@ -182,7 +182,7 @@ export class ChannelRegistry {
 
   /** Deletes a channel; false when there is none. Whoever has it open finds it closed. */
   async delete(name: string): Promise<boolean> {
-    return this.#locks.run([name], async () => {
+    return this.#leave([name], name, async () => {
       this.#parts.health.requireWritable();
       if (!this.#has(name)) return false;
       await this.#closed(name);
@@ -194,7 +194,7 @@ export class ChannelRegistry {
   /** Renames a channel. Whoever has it open finds it closed. */
   async rename(from: string, to: string): Promise<void> {
     const names = from === to ? [from] : [from, to];
-    return this.#locks.run(names, async () => {
+    return this.#leave(names, from, async () => {
       this.#parts.health.requireWritable();
       if (!this.#has(from)) throw notFound(from);
       if (from === to) return;
@@ -207,6 +207,18 @@ export class ChannelRegistry {
     });
   }
 
+  /** Runs what takes a name from its channel: from the call on nobody is given that channel. */
+  async #leave<T>(names: readonly string[], name: string, work: () => Promise<T>): Promise<T> {
+    this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
+    try {
+      return await this.#locks.run(names, work);
+    } finally {
+      const left = (this.#leaving.get(name) ?? 1) - 1;
+      if (left === 0) this.#leaving.delete(name);
+      else this.#leaving.set(name, left);
+    }
+  }
+
   /** No channel of the store takes work any more. */
   poison(path: string, cause: unknown): void {
     for (const { worker } of this.writing) worker.poison(path, cause);
@@ -217,6 +229,13 @@ export class ChannelRegistry {
     await this.#locks.idle();
     await settleAll([...this.#open.values()].map(({ core }) => core.close()));
   }
+}
+
+/** Gives an open channel to a user. Throws OPTIONS_CONFLICT. */
+function take(name: string, entry: OpenEntry, options: ChannelOptions): Channel {
+  refuseConflict(name, entry.core.context.stored, options);
+  entry.isTaken = true;
+  return entry.channel;
 }
 
 function notFound(name: string): RedexError {

@@ -81,7 +81,16 @@ export function takeDataDirectory(
   }
 }
 
-export function absolutePath(directory: string): string {
+/** The absolute path with all links resolved, as far as it is there. */
+export function resolvedPath(fs: FileSystem, directory: string): string {
+  const path = absolutePath(directory);
+  if (fs.statSync(path) !== undefined) return realPath(fs, path);
+  const parent = parentOf(path);
+  if (parent === path) return path;
+  return `${resolvedPath(fs, parent).replace(/\/$/, '')}${path.slice(path.lastIndexOf('/'))}`;
+}
+
+function absolutePath(directory: string): string {
   // The working directory may change while the store is open.
   return resolve(directory).replaceAll(sep, '/');
 }
@@ -122,6 +131,8 @@ function isUnfinished(fs: FileSystem, directory: string): boolean {
   if (entries.every(({ name }) => UNFINISHED.has(name) || isEmptyWork(fs, directory, name))) {
     return true;
   }
+  // Another process may have made a store of it since.
+  if (readStoreManifest(fs, directory) !== undefined) return false;
   if (entries.some(({ name }) => name === CHANNELS_NAME)) {
     throw corruption(`${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
   }
@@ -148,16 +159,15 @@ function createStore(settings: ChannelSettings, directory: string): StoreManifes
   return manifest;
 }
 
-function makeChannelsDirectory(fs: FileSystem, directory: string): string {
+function makeChannelsDirectory(fs: FileSystem, directory: string): void {
   const channels = `${directory}/${CHANNELS_NAME}`;
   if (fs.statSync(channels) === undefined) fs.mkdirSync(channels);
   makeWorkDirectories(fs, channels);
-  return channels;
 }
 
-/** A directory that will be a store, for somebody else to fill. Returns where channels go. */
-export function makeStoreDirectories(fs: FileSystem, directory: string): string {
-  return makeChannelsDirectory(fs, createDirectories(fs, directory));
+/** A directory that will be a store, for somebody else to fill. */
+export function makeStoreDirectories(fs: FileSystem, directory: string): void {
+  makeChannelsDirectory(fs, createDirectories(fs, directory));
 }
 
 /** Syncs what is there and adds the redex.json that makes a store of it. */
@@ -201,21 +211,34 @@ function makeWorkDirectories(fs: FileSystem, channels: string): void {
   fs.syncDirectorySync(channels);
 }
 
-/** Makes missing directories, and makes sure of the names of all. */
+/**
+ * Makes missing directories, and makes sure of their names. The first one that is there may come
+ * from a process that was killed before it had synced its name (RULES S4).
+ */
 function createDirectories(fs: FileSystem, directory: string): string {
   const parent = parentOf(directory);
   if (parent === directory) return directory;
-  createDirectories(fs, parent);
-  if (fs.statSync(directory) === undefined) {
-    fs.mkdirSync(directory);
-    fs.syncDirectorySync(parent);
+  if (fs.statSync(directory) !== undefined) {
+    syncParent(fs, directory);
+    return directory;
   }
+  createDirectories(fs, parent);
+  try {
+    fs.mkdirSync(directory);
+  } catch (error) {
+    // Another process was faster.
+    if (systemCodeOf(error) !== 'EEXIST') throw error;
+  }
+  fs.syncDirectorySync(parent);
   return directory;
 }
 
 function syncParent(fs: FileSystem, directory: string): void {
+  const parent = parentOf(directory);
+  // The top of everything has no name.
+  if (parent === '.') return;
   try {
-    fs.syncDirectorySync(parentOf(directory));
+    fs.syncDirectorySync(parent);
   } catch (error) {
     // Where we may not look we have made nothing.
     const code = systemCodeOf(error);

@@ -24,11 +24,6 @@ export class NamedLocks {
     }
   }
 
-  /** Something is being done under this name, or is queued. */
-  isBusy(name: string): boolean {
-    return this.#last.has(name);
-  }
-
   /** Resolves when all work that was queued before the call is done. */
   async idle(): Promise<void> {
     await Promise.all(this.#last.values());

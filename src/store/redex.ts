@@ -34,6 +34,7 @@ export interface RedexStats {
 
 export class Redex {
   readonly #parts: StoreParts;
+  readonly #backups = new Set<Promise<BackupReport>>();
   #closing: Promise<void> | undefined;
 
   private constructor(parts: StoreParts) {
@@ -70,7 +71,8 @@ export class Redex {
 
   /**
    * Iterates over the channels that are there when it starts, sorted by name, as JavaScript
-   * compares strings. Those that are deleted meanwhile are left out.
+   * compares strings. Those that are deleted or renamed meanwhile are left out. A damaged one is
+   * listed with its `error`, under the path of its directory when even its name cannot be read.
    */
   channels(options: ChannelListOptions = {}): AsyncIterableIterator<ChannelInfo> {
     checkListOptions(options);
@@ -120,7 +122,13 @@ export class Redex {
   async backup(directory: string): Promise<BackupReport> {
     checkDirectory(directory);
     this.#parts.health.requireWritable();
-    return backUpStore(this.#parts, directory);
+    const backup = backUpStore(this.#parts, directory);
+    this.#backups.add(backup);
+    try {
+      return await backup;
+    } finally {
+      this.#backups.delete(backup);
+    }
   }
 
   /** Lets go at once of what each channel's `retention` does not keep, open or not. */
@@ -162,6 +170,8 @@ export class Redex {
   async #close(): Promise<void> {
     const { place, health, directories, registry } = this.#parts;
     health.close();
+    // The lock is not given back before they have seen that.
+    await Promise.allSettled(this.#backups);
     try {
       await settleAll([registry.close(), directories.stop()]);
     } finally {

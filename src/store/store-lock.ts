@@ -81,7 +81,7 @@ export class StoreLock {
 }
 
 function openLockFile(fs: FileSystem, path: string): FileHandle {
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     try {
       return fs.openSync(path, 'write');
     } catch (error) {
@@ -90,8 +90,8 @@ function openLockFile(fs: FileSystem, path: string): FileHandle {
     try {
       return fs.openSync(path, 'create');
     } catch (error) {
-      // Another process was faster.
-      if (systemCodeOf(error) !== 'EEXIST') throw error;
+      // Another process was faster; or what is there is a link to nothing.
+      if (systemCodeOf(error) !== 'EEXIST' || attempt === 3) throw error;
     }
   }
 }

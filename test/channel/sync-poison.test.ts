@@ -165,9 +165,9 @@ test('S3: a poisoned channel does not begin a queued segment', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open({ sync: 'never', segmentBytes: 4096 });
   await channel.append(payload(1, 3000));
-  await channel.append(payload(2, 3000));
   // The third segment waits until the first is synced, and that fails.
   lab.disk.failSync(lab.datPaths[0] ?? '');
+  await channel.append(payload(2, 3000));
   const parked = outcomeOf(channel.append(payload(3, 3000)));
   lab.fail('datasync', DAT, 'ENOSPC', { times: Infinity });
   await lab.drain();

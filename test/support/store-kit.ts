@@ -20,6 +20,7 @@ import type { ChannelOptions } from '../../src/channel/options.js';
 import { encodeChannelName } from '../../src/format/channel-name.js';
 import type { DirectoryEntry, FileHandle, FileSystem, OpenMode } from '../../src/fs/file-system.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
+import type { ChannelInfo, ChannelListOptions } from '../../src/store/channel-list.js';
 import { Redex } from '../../src/store/redex.js';
 import type { RedexOptions } from '../../src/store/store-options.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
@@ -204,4 +205,16 @@ export async function idsOfName(
   options: ChannelOptions = {},
 ): Promise<(number | undefined)[]> {
   return idsIn(await redex.channel(name, { createIfMissing: false, ...options }));
+}
+
+/** The whole list of channels. */
+export async function listed(redex: Redex, options?: ChannelListOptions): Promise<ChannelInfo[]> {
+  const found: ChannelInfo[] = [];
+  for await (const info of redex.channels(options)) found.push(info);
+  return found;
+}
+
+/** As JavaScript compares strings. */
+export function inOrder(names: readonly string[]): string[] {
+  return names.toSorted((a, b) => (a < b ? -1 : Number(a > b)));
 }
