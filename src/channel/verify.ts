@@ -239,7 +239,6 @@ class Verification {
     this.#recordCount += verdict.recordCount;
     this.#byteCount += verdict.byteCount;
     this.#lastTime = laterOf(verdict.lastTime, this.#lastTime);
-    if (nextBase === undefined) this.#checkMark(at.then, verdict);
   }
 
   /** Of a segment that is gone, as it may be. */
@@ -283,7 +282,7 @@ class Verification {
     files.makeRoom(FILES);
     files.added(holder);
     try {
-      return await verifySegment({
+      const verdict = await verifySegment({
         owner: context.owner,
         segment: then,
         nextBase,
@@ -294,6 +293,8 @@ class Verification {
         endIsFinal: context.owner.readOnly || health.isPoisoned,
         onPiece: (position) => this.#onPiece(then, offset, position),
       });
+      if (nextBase === undefined) this.#checkMark(then, verdict);
+      return verdict;
     } catch (error) {
       if (this.stoppedBy !== undefined) throw error;
       return await this.#cannotOpen(error, manifest, place);
@@ -335,7 +336,8 @@ class Verification {
   }
 
   /** The clean mark is believed by the next open, so it has to say what the segment says. */
-  #checkMark(segment: Segment, { end, recordCount, lastTime }: SegmentVerdict): void {
+  #checkMark(segment: Segment, verdict: SegmentVerdict): void {
+    const { end, recordCount, lastTime, problems } = verdict;
     const mark = this.#mark;
     if (mark === undefined || end === undefined || !this.#isMarked(segment)) return;
     const agrees =
@@ -349,7 +351,7 @@ class Verification {
     const path = `${this.#core.context.directory}/${CLEAN_MARK_NAME}`;
     const place = { path, position: cleanSlotPosition(mark.counter), check: 'fields' } as const;
     const what = `${path} does not say what the last segment says`;
-    this.#problems.add(problemOf('damage', 'clean-mark', place, what));
+    problems.add(problemOf('damage', 'clean-mark', place, what));
   }
 
   async #verifyNames({ manifest }: Snapshot): Promise<void> {
