@@ -51,7 +51,7 @@ export interface SegmentVerdict {
   readonly end: SegmentEndState | undefined;
 }
 
-export interface SegmentEndState {
+interface SegmentEndState {
   readonly nextSeq: number;
   readonly frameCount: number;
   readonly lastChecksum: Checksum | undefined;

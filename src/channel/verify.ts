@@ -79,7 +79,7 @@ class VerifyHolder implements FileHolder {
 
 interface SegmentPlace {
   /** The segment as it was at the call, and as it is now. */
-  readonly then: Segment;
+  readonly known: Segment;
   readonly now: Segment;
   readonly nextBase: number | undefined;
 }
@@ -117,17 +117,18 @@ class Verification {
 
   async run(): Promise<Omit<VerifyReport, 'durationMs'>> {
     this.#stopIfAsked();
-    await this.#core.look();
+    // Who writes knows at once what is accepted at the call.
+    if (this.#isFollower) await this.#core.look();
     const snapshot = this.#snapshot();
     const { segments } = snapshot;
-    this.#bytesTotal = segments.reduce((sum, { then }) => sum + then.datLength, 0);
+    this.#bytesTotal = segments.reduce((sum, { known }) => sum + known.datLength, 0);
     await this.#verifyAround(snapshot);
     if (this.#hasGeneration(snapshot)) {
       for (let i = 0; i < segments.length; i++) await this.#verifySegmentAt(snapshot, i);
       await this.#verifyNames(snapshot);
     }
     this.#bytesDone = this.#bytesTotal;
-    this.#tell(segments.at(-1)?.then);
+    this.#tell(segments.at(-1)?.known);
     const { kept: problems, more: moreProblems, hasDamage } = this.#problems;
     return {
       ok: !hasDamage,
@@ -141,7 +142,7 @@ class Verification {
 
   #snapshot(): Snapshot {
     const { manifest, chain } = this.#core;
-    const segments = chain.all.map((now) => ({ then: { ...now }, now }));
+    const segments = chain.all.map((now) => ({ known: { ...now }, now }));
     return { manifest, segments };
   }
 
@@ -226,15 +227,15 @@ class Verification {
     const at = snapshot.segments[index];
     if (at === undefined) return;
     const { manifest } = snapshot;
-    const nextBase = snapshot.segments[index + 1]?.then.baseSeq;
-    if (index === 0) this.#checkHead(manifest, at.then);
+    const nextBase = snapshot.segments[index + 1]?.known.baseSeq;
+    if (index === 0) this.#checkHead(manifest, at.known);
     let isFirst = true;
     const verdict = await this.#confirmed(async () => {
-      const place = isFirst ? { ...at, nextBase } : this.#placeNow(manifest, at.then);
+      const place = isFirst ? { ...at, nextBase } : this.#placeNow(manifest, at.known);
       isFirst = false;
       return place === undefined ? this.#nothing() : this.#look(manifest, place);
     });
-    this.#offset += at.then.datLength;
+    this.#offset += at.known.datLength;
     this.#problems.addAll(verdict.problems);
     this.#recordCount += verdict.recordCount;
     this.#byteCount += verdict.byteCount;
@@ -265,35 +266,35 @@ class Verification {
     const index = chain.all.findIndex((it) => it.baseSeq === baseSeq && it.directory === directory);
     const now = chain.all[index];
     if (now !== undefined) {
-      return { then: { ...now }, now, nextBase: chain.all[index + 1]?.baseSeq };
+      return { known: { ...now }, now, nextBase: chain.all[index + 1]?.baseSeq };
     }
     if (current.generation !== manifest.generation) throw new OtherGeneration();
     return undefined;
   }
 
   async #look(manifest: Manifest, place: SegmentPlace): Promise<SegmentVerdict> {
-    const { then, now, nextBase } = place;
+    const { known, now, nextBase } = place;
     const { context, health } = this.#core;
     const { files } = context.shared;
     const offset = this.#offset;
-    const isCut = then.damage !== undefined && nextBase === undefined;
-    const isMarked = this.#isMarked(then);
+    const isCut = known.damage !== undefined && nextBase === undefined;
+    const isMarked = this.#isMarked(known);
     const holder = new VerifyHolder();
     files.makeRoom(FILES);
     files.added(holder);
     try {
       const verdict = await verifySegment({
         owner: context.owner,
-        segment: then,
+        segment: known,
         nextBase,
         firstSeq: manifest.firstSeq,
         notBefore: this.#lastTime,
         mustBeIndexed: () =>
-          !isCut && (then.sealed || (isMarked && now.datLength === then.datLength)),
+          !isCut && (known.sealed || (isMarked && now.datLength === known.datLength)),
         endIsFinal: context.owner.readOnly || health.isPoisoned,
-        onPiece: (position) => this.#onPiece(then, offset, position),
+        onPiece: (position) => this.#onPiece(known, offset, position),
       });
-      if (nextBase === undefined) this.#checkMark(then, verdict);
+      if (nextBase === undefined) this.#checkMark(known, verdict);
       return verdict;
     } catch (error) {
       if (this.stoppedBy !== undefined) throw error;
@@ -308,17 +309,17 @@ class Verification {
   async #cannotOpen(
     error: unknown,
     manifest: Manifest,
-    { then, nextBase }: SegmentPlace,
+    { known, nextBase }: SegmentPlace,
   ): Promise<SegmentVerdict> {
     const code = systemCodeOf(error);
     if (code !== 'ENOENT' && code !== 'EIO') throw error;
     const nothing = this.#nothing();
     if (code === 'ENOENT') {
       await this.#core.look();
-      if (this.#placeNow(manifest, then) === undefined) return nothing;
+      if (this.#placeNow(manifest, known) === undefined) return nothing;
     }
-    const path = segmentPath(then, 'dat');
-    const seqRange = rangeOf(then.baseSeq, nextBase ?? then.nextSeq, manifest.firstSeq);
+    const path = segmentPath(known, 'dat');
+    const seqRange = rangeOf(known.baseSeq, nextBase ?? known.nextSeq, manifest.firstSeq);
     const { problems } = nothing;
     if (code === 'ENOENT') {
       const place = { path, check: 'missing', seqRange } as const;

@@ -176,7 +176,7 @@ describe('beside reads', () => {
 
 describe('files beside dat', () => {
   test.each(['idx', 'ts'] as const)(
-    'an %s file of every length, missing, or another',
+    'a derived file (%s) of every length, missing, or another',
     async (kind) => {
       const { fs: original } = await sample;
       const paths = namesOf(original, kind);

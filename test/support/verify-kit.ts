@@ -16,7 +16,6 @@ import type { FileSystem } from '../../src/fs/file-system.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { openChannelIn, type AloneOptions } from './open-channel.js';
-import { readFile } from './recovery-lab.js';
 
 export const CHANNEL = '/data/log';
 export const LIVE: string = `${CHANNEL}/v0000000001`;
@@ -125,15 +124,4 @@ export function problemsOf(report: VerifyReport, severity: VerifyProblem['severi
   return report.problems
     .filter((problem) => problem.severity === severity)
     .map(({ kind, path, position }) => `${kind} ${path.slice(CHANNEL.length + 1)} ${position}`);
-}
-
-/** The sizes of files and their bytes, to put them back. */
-export function saved(fs: FileSystem, path: string): () => void {
-  const bytes = readFile(fs, path);
-  return () => {
-    const file = fs.openSync(path, fs.statSync(path) === undefined ? 'create' : 'write');
-    file.truncateSync(0);
-    file.writeSync(bytes, 0, bytes.byteLength, 0);
-    file.closeSync();
-  };
 }
