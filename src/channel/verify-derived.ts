@@ -10,7 +10,7 @@ import { systemCodeOf } from '../fs/system-error.js';
 import { problemOf, type ProblemPlace } from './verify-problem.js';
 import type { ProblemList } from './verify-report.js';
 
-const PIECE_BYTES = 128 * 1024;
+const PIECE_BYTES = 256 * 1024;
 /** Runs of wrong entries that are reported one by one. */
 const MAX_RUNS = 1000;
 

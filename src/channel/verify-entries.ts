@@ -78,9 +78,9 @@ export class EntryCheck {
   async #prepare({ baseSeq, recordCount }: UnitHeader): Promise<void> {
     if (!this.#isAligned) await this.#align(baseSeq - this.#segment.baseSeq);
     if (this.#isLost) return;
-    for (const file of [this.#idx, this.#ts]) {
-      if (!file.has(this.#ordinal, recordCount)) await file.load(this.#ordinal, recordCount);
-    }
+    const first = this.#ordinal;
+    const missing = [this.#idx, this.#ts].filter((file) => !file.has(first, recordCount));
+    await Promise.all(missing.map((file) => file.load(first, recordCount)));
   }
 
   /** Goes on in idx to the entry of a seq. */

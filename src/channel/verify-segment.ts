@@ -357,7 +357,7 @@ class SegmentCheck {
     problems.addAll(this.#problems);
     problems.addAll(this.#derived);
     const { nextSeq, link: lastChecksum } = this.#parser;
-    const end = problems.hasDamage
+    const end = !this.#regions.isEmpty
       ? undefined
       : { nextSeq: this.#seal?.baseSeq ?? nextSeq, frameCount: this.#frameCount, lastChecksum };
     const byteCount = Math.min(this.#size, this.#end);

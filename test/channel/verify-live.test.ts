@@ -51,7 +51,7 @@ describe('a channel in use', () => {
     await lab.done(channel.close());
   });
 
-  test('entries that the writer still has in memory are not missed, the others are compared', async () => {
+  test('entries that are still in memory are not missed, the others are compared', async () => {
     const fs = new MemoryFs();
     const channel = await openOn(fs, { sync: 'never' });
     await channel.appendBatch(Array.from({ length: 5000 }, () => 'x'));
