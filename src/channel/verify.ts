@@ -117,6 +117,19 @@ class Verification {
 
   async run(): Promise<Omit<VerifyReport, 'durationMs'>> {
     this.#stopIfAsked();
+    const { files } = this.#core.context.shared;
+    const holder = new VerifyHolder();
+    files.makeRoom(FILES);
+    files.added(holder);
+    try {
+      return await this.#verify();
+    } finally {
+      files.removed(holder);
+      files.onMayClose();
+    }
+  }
+
+  async #verify(): Promise<Omit<VerifyReport, 'durationMs'>> {
     // Who writes knows at once what is accepted at the call.
     if (this.#isFollower) await this.#core.look();
     const snapshot = this.#snapshot();
@@ -275,13 +288,9 @@ class Verification {
   async #look(manifest: Manifest, place: SegmentPlace): Promise<SegmentVerdict> {
     const { known, now, nextBase } = place;
     const { context, health } = this.#core;
-    const { files } = context.shared;
     const offset = this.#offset;
     const isCut = known.damage !== undefined && nextBase === undefined;
     const isMarked = this.#isMarked(known);
-    const holder = new VerifyHolder();
-    files.makeRoom(FILES);
-    files.added(holder);
     try {
       const verdict = await verifySegment({
         owner: context.owner,
@@ -299,9 +308,6 @@ class Verification {
     } catch (error) {
       if (this.stoppedBy !== undefined) throw error;
       return await this.#cannotOpen(error, manifest, place);
-    } finally {
-      files.removed(holder);
-      files.onMayClose();
     }
   }
 

@@ -85,6 +85,23 @@ describe('units that are whole', () => {
     await channel.close();
   });
 
+  test('what does not follow the damage before it belongs to the same region', async () => {
+    const { fs } = await sampleChannel();
+    const path = namesOf(fs, 'dat').at(-1) ?? '';
+    const [first, second] = unitsIn(readFile(fs, path));
+    if (first === undefined || second === undefined) throw new Error('too few units');
+    const channel = await openOn(fs);
+    editFile(fs, path, (bytes) => {
+      forge(bytes, second, (view, at) => view.setUint32(at + 16, 10, true));
+      return bytes;
+    });
+    flip(fs, path, 8 * (first.at + 90));
+    const { problems } = await channel.verify();
+    const seqRange = { firstSeq: 41, nextSeq: 64 };
+    expect(problems).toMatchObject([{ path, position: first.at, seqRange, recordsBehind: 0 }]);
+    await channel.close();
+  });
+
   test('a head that counts other records than its blocks hold', async () => {
     const { fs } = await sampleChannel();
     const path = namesOf(fs, 'dat')[2] ?? '';
