@@ -1,7 +1,7 @@
 /**
  * Goal: verify also sees what no checksum shows: units that are whole and do not agree with each
  * other. And beside a writer it believes only what it has found twice.
- * Method: units are changed and get the checksum that belongs to it; reads are changed on their way.
+ * Method: units are changed and get the checksum that belongs to it; reads are changed on the way.
  */
 import { describe, expect, test } from 'vitest';
 import { Channel } from '../../src/channel/channel.js';
