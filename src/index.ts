@@ -37,6 +37,14 @@ export type {
   SuffixDamage,
   TornTail,
 } from './channel/recovery-report.js';
+export type {
+  VerifyKind,
+  VerifyOptions,
+  VerifyProblem,
+  VerifyProgress,
+  VerifyReport,
+  VerifySeverity,
+} from './channel/verify-report.js';
 export type { SettingsOptions } from './channel/settings.js';
 export type {
   DirectoryEntry,

@@ -10,37 +10,13 @@ import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
 import { AppendLock } from './append-lock.js';
 import { AppendQueue, type PendingAppend } from './append-queue.js';
-import type { ChannelContext } from './channel-context.js';
-import { FrameWriteFailure, type FrameWriter } from './frame-writer.js';
-import type { Health } from './health.js';
+import type { AppenderParts, WriteInFlight } from './appender-parts.js';
+import { FrameWriteFailure } from './frame-writer.js';
 import { WRITER_FILES } from './segment-chain.js';
-import { busyError, type SyncWorker } from './sync-worker.js';
-import type { SyncSchedule } from './sync-schedule.js';
-import type { Unsynced } from './unsynced.js';
+import { busyError } from './sync-worker.js';
 
 /** Frames above this size are written off the calling thread. */
 const ASYNC_WRITE_BYTES = 512 * 1024;
-
-/** An asynchronous dat write that has not returned. */
-interface WriteInFlight {
-  readonly writer: SegmentWriter;
-  readonly frame: EncodedFrame;
-  /** Its frame is in the log already: a synchronous append wrote the same bytes itself. */
-  completed: boolean;
-}
-
-export interface AppenderParts {
-  readonly context: ChannelContext;
-  readonly unsynced: Unsynced;
-  readonly health: Health;
-  readonly frames: FrameWriter;
-  readonly worker: SyncWorker;
-  readonly schedule: SyncSchedule;
-  /** Something was written, or will not be. */
-  readonly onProgress: () => void;
-  /** Its descriptors are wanted by others: nothing is written before they have been given back. */
-  readonly mustYield: () => boolean;
-}
 
 export class Appender {
   readonly #parts: AppenderParts;
@@ -52,9 +28,8 @@ export class Appender {
   #tickOpen = false;
   #tickMs = 0;
   #syncWanted = false;
-  /** What is queued waits for descriptors. */
+  /** What is queued waits for descriptors, or for a sync of the segments before. */
   #waitsForFiles = false;
-  /** What is queued waits for a sync of the segments before. */
   #waitsForPast = false;
   #isPumping = false;
   #idleWaiters: (() => void)[] = [];
@@ -366,7 +341,7 @@ export class Appender {
     await this.#lock.take(() => this.#inFlight === undefined && this.#uncut === undefined);
     return () => {
       this.#lock.release();
-      this.#goOn();
+      this.goOn();
     };
   }
 

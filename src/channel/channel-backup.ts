@@ -14,7 +14,7 @@ import {
   segmentFileName,
   type SegmentFileKind,
 } from '../format/file-name.js';
-import { encodeManifest } from '../format/manifest.js';
+import { encodeManifest, type Manifest } from '../format/manifest.js';
 import { copyFile, linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
 import { writeWholeFile } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
@@ -30,20 +30,28 @@ export async function backUpChannel(parts: ChannelParts, directory: string): Pro
   // From here to the first await nothing is appended: this is the state that is copied.
   const unfinished = new Set<Segment>(unsynced.sealed.map(({ segment }) => segment));
   const segments = parts.chain.all.map((segment) => ({ live: segment, state: { ...segment } }));
+  // Whatever the channel lets go meanwhile stays until it is copied.
+  const snapshot = parts.chain.hold(manifest.firstSeq);
   const last = segments.at(-1)?.state;
   const end = parts.unsynced.writtenSeq;
   const generation = `${directory}/${generationName(manifest.generation)}`;
-  fs.mkdirSync(directory);
-  fs.mkdirSync(generation);
-  let copied = await copyCutAside(context, directory);
-  for (const [i, { live, state }] of segments.entries()) {
-    const isFinished = state.sealed && !unfinished.has(live) && isBehind(i, segments.length, last);
-    copied = sum(copied, await copySegment(parts, state, generation, isFinished));
+  let copied: CopiedBytes;
+  try {
+    fs.mkdirSync(directory);
+    fs.mkdirSync(generation);
+    copied = await copyCutAside(context, directory);
+    for (const [i, { live, state }] of segments.entries()) {
+      const isFinished =
+        state.sealed && !unfinished.has(live) && isBehind(i, segments.length, last);
+      copied = sum(copied, await copySegment(parts, state, generation, isFinished));
+    }
+  } finally {
+    parts.chain.letGo(snapshot);
   }
   // What was appended beside the first sync is in the copy: it may not be lost here either.
   if (parts.durableSeq < end) await parts.syncAll();
   await fs.syncDirectory(generation);
-  await writeSmallFiles(parts, directory, last);
+  await writeSmallFiles(context, manifest, directory, last);
   await fs.syncDirectory(directory);
   return copied;
 }
@@ -68,7 +76,8 @@ async function copyCutAside(context: ChannelContext, target: string): Promise<Co
 }
 
 async function writeSmallFiles(
-  { context, manifest }: ChannelParts,
+  context: ChannelContext,
+  manifest: Manifest,
   directory: string,
   last: Segment | undefined,
 ): Promise<void> {

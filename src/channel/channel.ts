@@ -32,6 +32,8 @@ import { checkCompactOptions, type CompactOptions } from './survivors.js';
 import { TailFeed } from './tail-feed.js';
 import { BatchTail, RecordTail } from './tail-iterator.js';
 import { checkTailOptions, type TailOptions } from './tail-options.js';
+import { verifyChannel } from './verify.js';
+import type { VerifyOptions, VerifyReport } from './verify-report.js';
 
 export interface ChannelStats {
   readonly name: string;
@@ -231,6 +233,15 @@ export class Channel {
   async configure(options: ConfigureOptions): Promise<void> {
     checkConfigureOptions(options);
     await this.#writer.configure(options);
+  }
+
+  /**
+   * Reads and checks every byte of the channel's files up to the end as it is at the call, and
+   * resolves to all that is wrong with them. Changes nothing; appends and reads go on beside it.
+   * Rejects with IO, CLOSED, the reason of the signal, or what `onProgress` throws.
+   */
+  async verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return verifyChannel(this.#core, options);
   }
 
   /** What the channel is made of, as it is now. */

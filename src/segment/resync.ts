@@ -31,6 +31,8 @@ export interface ResyncRequest {
   /** Only units that start at or after this position are considered. */
   readonly position: number;
   readonly end: number;
+  /** Called before each piece that is read; what it throws ends the search. */
+  readonly onPiece?: (position: number) => void;
 }
 
 /** Calls `visit` for each verified unit at or after a position until it returns false. */
@@ -45,6 +47,7 @@ async function visitUnits(
   const view = viewOf(window);
   let start = Math.ceil(request.position / 8) * 8;
   while (start + BLOCK_HEADER_BYTES <= end) {
+    request.onPiece?.(start);
     const length = await file.read(window, 0, Math.min(window.byteLength, end - start), start);
     let at = 0;
     while (at + MAGIC_AT + 4 <= length) {

@@ -12,9 +12,9 @@ const LONG = 'x'.repeat(520);
 export const NAMES: readonly string[] = ['a', 'b', 'Ü/.c', `${LONG}1`, `${LONG}2`];
 
 export const OPTIONS: readonly StoredChannelOptions[] = [
-  { sync: 'always', segmentBytes: 8192, segmentMs: 0 },
-  { sync: 'never', segmentBytes: 4096, segmentMs: 0 },
-  { sync: { everyN: 2 }, segmentBytes: 8192, segmentMs: 1000 },
+  { sync: 'always', segmentBytes: 8192, segmentMs: 0, retention: undefined },
+  { sync: 'never', segmentBytes: 4096, segmentMs: 0, retention: undefined },
+  { sync: { everyN: 2 }, segmentBytes: 8192, segmentMs: 1000, retention: undefined },
 ];
 
 /**

@@ -1,0 +1,376 @@
+/**
+ * Verifies a whole channel: every byte of its files, up to the end that is accepted when it is
+ * called. Works in pieces, beside appends and reads, and beside another process that writes: there
+ * a problem counts when two looks in a row have found it. Changes nothing, and holds three
+ * descriptors at a time.
+ */
+import { compareNanos, ZERO_NANOS, type Nanos } from '../core/nanos.js';
+import { sameChecksum } from '../format/checksum.js';
+import { cleanSlotPosition, type CleanMark } from '../format/clean-mark.js';
+import { CLEAN_MARK_NAME, generationName, segmentFileName } from '../format/file-name.js';
+import type { Manifest } from '../format/manifest.js';
+import { systemCodeOf } from '../fs/system-error.js';
+import { segmentPath, type Segment } from '../segment/segment.js';
+import type { ChannelCore } from './channel-core.js';
+import { ioError } from './io-error.js';
+import type { FileHolder } from './open-files.js';
+import { problemOf, rangeOf } from './verify-problem.js';
+import { verifyCleanMark, verifyConfig, verifyManifest, verifyNames } from './verify-files.js';
+import {
+  checkVerifyOptions,
+  ProblemList,
+  type VerifyOptions,
+  type VerifyReport,
+} from './verify-report.js';
+import { laterOf } from './verify-entries.js';
+import { verifySegment, type SegmentVerdict } from './verify-segment.js';
+
+const PROGRESS_BYTES = 1024 * 1024;
+/** dat, idx and ts. */
+const FILES = 3;
+/** How often a look that has found something is repeated beside another process. */
+const MAX_LOOKS = 4;
+/** How often it starts over because another generation took the place of the one it reads. */
+const MAX_STARTS = 4;
+
+/** See Channel.verify. */
+export async function verifyChannel(
+  core: ChannelCore,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
+  checkVerifyOptions(options);
+  const { runtime } = core.context.settings;
+  const started = runtime.monotonic();
+  for (let start = 1; ; start++) {
+    const run = new Verification(core, options);
+    try {
+      const report = await run.run();
+      return { ...report, durationMs: runtime.monotonic() - started };
+    } catch (error) {
+      if (run.stoppedBy !== undefined) throw run.stoppedBy.reason;
+      if (error instanceof OtherGeneration && start < MAX_STARTS) continue;
+      const cause: unknown = error instanceof OtherGeneration ? error.cause : error;
+      if (systemCodeOf(cause) === undefined) throw cause;
+      throw ioError('verify', core.context.directory, cause, 'absent');
+    }
+  }
+}
+
+/** The files that were to be read went with their generation. */
+class OtherGeneration extends Error {}
+
+/** Descriptors of a verification, which count like those of readers. */
+class VerifyHolder implements FileHolder {
+  readonly fileCount = FILES;
+  used = true;
+
+  tryClose(): boolean {
+    return false;
+  }
+
+  settle(): boolean {
+    return false;
+  }
+
+  settleNow(): void {
+    // Nothing of it has to be synced.
+  }
+}
+
+interface SegmentPlace {
+  /** The segment as it was at the call, and as it is now. */
+  readonly known: Segment;
+  readonly now: Segment;
+  readonly nextBase: number | undefined;
+}
+
+interface Snapshot {
+  readonly manifest: Manifest;
+  readonly segments: readonly Omit<SegmentPlace, 'nextBase'>[];
+}
+
+class Verification {
+  /** What the caller has ended it with. */
+  stoppedBy: { readonly reason: unknown } | undefined;
+  readonly #core: ChannelCore;
+  readonly #options: VerifyOptions;
+  readonly #problems = new ProblemList();
+  #bytesTotal = 0;
+  #bytesDone = 0;
+  #bytesTold = 0;
+  #recordCount = 0;
+  #byteCount = 0;
+  #lastTime: Nanos = ZERO_NANOS;
+  /** Bytes of the segments before the current one. */
+  #offset = 0;
+  #mark: CleanMark | undefined;
+
+  constructor(core: ChannelCore, options: VerifyOptions) {
+    this.#core = core;
+    this.#options = options;
+  }
+
+  /** Beside another process what is seen may be on the way to something else. */
+  get #isFollower(): boolean {
+    return this.#core.context.owner.readOnly && this.#core.health.damage === undefined;
+  }
+
+  async run(): Promise<Omit<VerifyReport, 'durationMs'>> {
+    this.#stopIfAsked();
+    const { files } = this.#core.context.shared;
+    const holder = new VerifyHolder();
+    files.makeRoom(FILES);
+    files.added(holder);
+    try {
+      return await this.#verify();
+    } finally {
+      files.removed(holder);
+      files.onMayClose();
+    }
+  }
+
+  async #verify(): Promise<Omit<VerifyReport, 'durationMs'>> {
+    // Who writes knows at once what is accepted at the call.
+    if (this.#isFollower) await this.#core.look();
+    const snapshot = this.#snapshot();
+    const { segments } = snapshot;
+    this.#bytesTotal = segments.reduce((sum, { known }) => sum + known.datLength, 0);
+    await this.#verifyAround(snapshot);
+    if (this.#hasGeneration(snapshot)) {
+      for (let i = 0; i < segments.length; i++) await this.#verifySegmentAt(snapshot, i);
+      await this.#verifyNames(snapshot);
+    }
+    this.#bytesDone = this.#bytesTotal;
+    this.#tell(segments.at(-1)?.known);
+    const { kept: problems, more: moreProblems, hasDamage } = this.#problems;
+    return {
+      ok: !hasDamage,
+      problems,
+      moreProblems,
+      recordCount: this.#recordCount,
+      byteCount: this.#byteCount,
+      segmentCount: segments.length,
+    };
+  }
+
+  #snapshot(): Snapshot {
+    const { manifest, chain } = this.#core;
+    const segments = chain.all.map((now) => ({ known: { ...now }, now }));
+    return { manifest, segments };
+  }
+
+  /** Throws what the caller ends it with, or CLOSED. */
+  #stopIfAsked(): void {
+    const { signal } = this.#options;
+    if (signal?.aborted === true) this.#stop(signal.reason);
+    const { health, isClosing } = this.#core;
+    if (health.isClosed || isClosing) throw health.closedError();
+  }
+
+  #stop(reason: unknown): never {
+    this.stoppedBy = { reason };
+    throw reason;
+  }
+
+  #onPiece(segment: Segment, offset: number, position: number): void {
+    this.#stopIfAsked();
+    const done = offset + Math.min(position, segment.datLength);
+    this.#bytesDone = Math.max(this.#bytesDone, done);
+    if (this.#bytesDone - this.#bytesTold >= PROGRESS_BYTES) this.#tell(segment);
+  }
+
+  #tell(segment: Segment | undefined): void {
+    const bytesTotal = this.#bytesTotal;
+    const bytesDone = this.#bytesDone;
+    this.#bytesTold = bytesDone;
+    const path = segment === undefined ? this.#core.context.directory : segmentPath(segment, 'dat');
+    try {
+      this.#options.onProgress?.({ bytesDone, bytesTotal, path });
+    } catch (error) {
+      this.#stop(error);
+    }
+  }
+
+  /**
+   * What `look` finds; beside another process, what two looks in a row have found, with all that
+   * was written in between taken up.
+   */
+  async #confirmed<T extends { readonly problems: ProblemList }>(
+    look: () => Promise<T>,
+  ): Promise<T> {
+    let found = await look();
+    for (let i = 1; i < MAX_LOOKS && !found.problems.isEmpty && this.#isFollower; i++) {
+      this.#stopIfAsked();
+      await this.#core.look();
+      const again = await look();
+      if (again.problems.isSameAs(found.problems)) return again;
+      found = { ...again, problems: again.problems.alsoIn(found.problems) };
+    }
+    return found;
+  }
+
+  async #verifyAround(snapshot: Snapshot): Promise<void> {
+    const { context } = this.#core;
+    const { problems, mark } = await this.#confirmed(async () => {
+      const found = new ProblemList();
+      verifyConfig(context, found);
+      verifyManifest(context, found);
+      return { problems: found, mark: verifyCleanMark(context, found) };
+    });
+    this.#problems.addAll(problems);
+    this.#mark = mark?.generation === snapshot.manifest.generation ? mark : undefined;
+  }
+
+  /** Whether there is a directory with the segments. */
+  #hasGeneration({ manifest }: Snapshot): boolean {
+    const { context, visibleSeq } = this.#core;
+    const path = this.#generationDirectory(manifest);
+    if (context.fs.statSync(path)?.kind === 'directory') return true;
+    const seqRange = rangeOf(manifest.firstSeq, visibleSeq, manifest.firstSeq);
+    const place = { path, check: 'missing', seqRange } as const;
+    this.#problems.add(problemOf('damage', 'generation', place, `${path} is not there`));
+    return false;
+  }
+
+  #generationDirectory({ generation }: Manifest): string {
+    return `${this.#core.context.directory}/${generationName(generation)}`;
+  }
+
+  async #verifySegmentAt(snapshot: Snapshot, index: number): Promise<void> {
+    const at = snapshot.segments[index];
+    if (at === undefined) return;
+    const { manifest } = snapshot;
+    const nextBase = snapshot.segments[index + 1]?.known.baseSeq;
+    if (index === 0) this.#checkHead(manifest, at.known);
+    let isFirst = true;
+    const verdict = await this.#confirmed(async () => {
+      const place = isFirst ? { ...at, nextBase } : this.#placeNow(manifest, at.known);
+      isFirst = false;
+      return place === undefined ? this.#nothing() : this.#look(manifest, place);
+    });
+    this.#offset += at.known.datLength;
+    this.#problems.addAll(verdict.problems);
+    this.#recordCount += verdict.recordCount;
+    this.#byteCount += verdict.byteCount;
+    this.#lastTime = laterOf(verdict.lastTime, this.#lastTime);
+  }
+
+  /** Of a segment that is gone, as it may be. */
+  #nothing(): SegmentVerdict {
+    const problems = new ProblemList();
+    return { problems, recordCount: 0, byteCount: 0, lastTime: this.#lastTime, end: undefined };
+  }
+
+  /** Records below the first segment that the channel should hold. */
+  #checkHead(manifest: Manifest, first: Segment): void {
+    const { firstSeq } = manifest;
+    const seqRange = rangeOf(firstSeq, first.baseSeq, firstSeq);
+    if (seqRange === undefined) return;
+    const path = `${first.directory}/${segmentFileName(firstSeq, 'dat')}`;
+    const place = { path, check: 'missing', seqRange } as const;
+    const what = `the segment of record ${firstSeq} is not there`;
+    this.#problems.add(problemOf('damage', 'missing-segment', place, what));
+  }
+
+  /** The segment as the channel knows it now; undefined when it is no part of it any more. */
+  #placeNow(manifest: Manifest, segment: Segment): SegmentPlace | undefined {
+    const { chain, manifest: current } = this.#core;
+    const { directory, baseSeq } = segment;
+    const index = chain.all.findIndex((it) => it.baseSeq === baseSeq && it.directory === directory);
+    const now = chain.all[index];
+    if (now !== undefined) {
+      return { known: { ...now }, now, nextBase: chain.all[index + 1]?.baseSeq };
+    }
+    if (current.generation !== manifest.generation) throw new OtherGeneration();
+    return undefined;
+  }
+
+  async #look(manifest: Manifest, place: SegmentPlace): Promise<SegmentVerdict> {
+    const { known, now, nextBase } = place;
+    const { context, health } = this.#core;
+    const offset = this.#offset;
+    const isCut = known.damage !== undefined && nextBase === undefined;
+    const isMarked = this.#isMarked(known);
+    try {
+      const verdict = await verifySegment({
+        owner: context.owner,
+        segment: known,
+        nextBase,
+        firstSeq: manifest.firstSeq,
+        notBefore: this.#lastTime,
+        mustBeIndexed: () =>
+          !isCut && (known.sealed || (isMarked && now.datLength === known.datLength)),
+        endIsFinal: context.owner.readOnly || health.isPoisoned,
+        onPiece: (position) => this.#onPiece(known, offset, position),
+      });
+      if (nextBase === undefined) this.#checkMark(known, verdict);
+      return verdict;
+    } catch (error) {
+      if (this.stoppedBy !== undefined) throw error;
+      return await this.#cannotOpen(error, manifest, place);
+    }
+  }
+
+  /** A dat file that is not there, or that the system cannot open. */
+  async #cannotOpen(
+    error: unknown,
+    manifest: Manifest,
+    { known, nextBase }: SegmentPlace,
+  ): Promise<SegmentVerdict> {
+    const code = systemCodeOf(error);
+    if (code !== 'ENOENT' && code !== 'EIO') throw error;
+    const nothing = this.#nothing();
+    if (code === 'ENOENT') {
+      await this.#core.look();
+      if (this.#placeNow(manifest, known) === undefined) return nothing;
+    }
+    const path = segmentPath(known, 'dat');
+    const seqRange = rangeOf(known.baseSeq, nextBase ?? known.nextSeq, manifest.firstSeq);
+    const { problems } = nothing;
+    if (code === 'ENOENT') {
+      const place = { path, check: 'missing', seqRange } as const;
+      problems.add(problemOf('damage', 'missing-segment', place, `${path} is not there`));
+    } else {
+      const what = `${path} cannot be opened (EIO)`;
+      problems.add(problemOf('damage', 'unreadable', { path, seqRange }, what));
+    }
+    return nothing;
+  }
+
+  /** Whether the clean mark on disk is that of a channel that ends with this segment. */
+  #isMarked({ baseSeq, datLength }: Segment): boolean {
+    return this.#mark?.baseSeq === baseSeq && this.#mark.datLength === datLength;
+  }
+
+  /** The clean mark is believed by the next open, so it has to say what the segment says. */
+  #checkMark(segment: Segment, verdict: SegmentVerdict): void {
+    const { end, recordCount, lastTime, problems } = verdict;
+    const mark = this.#mark;
+    if (mark === undefined || end === undefined || !this.#isMarked(segment)) return;
+    const agrees =
+      mark.nextSeq === end.nextSeq &&
+      mark.recordCount === recordCount &&
+      mark.frameCount === end.frameCount &&
+      compareNanos(mark.lastTimestamp, lastTime) === 0 &&
+      end.lastChecksum !== undefined &&
+      sameChecksum(mark.lastChecksum, end.lastChecksum);
+    if (agrees) return;
+    const path = `${this.#core.context.directory}/${CLEAN_MARK_NAME}`;
+    const place = { path, position: cleanSlotPosition(mark.counter), check: 'fields' } as const;
+    const what = `${path} does not say what the last segment says`;
+    problems.add(problemOf('damage', 'clean-mark', place, what));
+  }
+
+  async #verifyNames({ manifest }: Snapshot): Promise<void> {
+    const { context } = this.#core;
+    const { problems } = await this.#confirmed(async () => {
+      const found = new ProblemList();
+      // Whose generation is not there any more has been replaced: its names are not looked at.
+      if (this.#core.manifest.generation === manifest.generation) {
+        verifyNames(context, manifest.generation, this.#core.chain.all, found);
+      }
+      return { problems: found };
+    });
+    this.#problems.addAll(problems);
+  }
+}
