@@ -26,11 +26,12 @@ export function findLeftovers(
   bases: readonly number[],
 ): Leftovers {
   const { fs, directory, generationDirectory } = context;
-  const kept = new Set(bases);
+  // Above firstSeq a file without its dat is a trace of damage, and no leftover.
+  const end = Math.min(manifest.firstSeq, bases[0] ?? 0);
   const paths = fs
     .readDirectorySync(generationDirectory)
     .map(({ name }) => ({ name, parsed: parseSegmentFileName(name) }))
-    .filter(({ parsed }) => parsed !== undefined && !kept.has(parsed.baseSeq))
+    .filter(({ parsed }) => parsed !== undefined && parsed.baseSeq < end)
     .map(({ name }) => `${generationDirectory}/${name}`);
   const directories = fs
     .readDirectorySync(directory)
