@@ -19,7 +19,11 @@ export function checkInteger(
   }
 }
 
-export function checkType(name: string, value: unknown, type: 'boolean' | 'function'): void {
+export function checkType(
+  name: string,
+  value: unknown,
+  type: 'boolean' | 'function' | 'number',
+): void {
   if (value !== undefined && typeof value !== type) {
     throw new TypeError(`${name} must be a ${type}`);
   }
