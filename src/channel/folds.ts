@@ -57,10 +57,12 @@ export class Folds {
       if (isClosing || this.#isFinishing) throw health.closedError();
       const present = this.#entries.get(name);
       if (present === undefined) break;
-      refuseConflict(name, present, asked);
-      const opened = await present.opening;
-      if (!opened.isClosed) return opened;
-      await opened.close();
+      const opened = await present.opening.catch(() => undefined);
+      if (opened?.isClosed === false) {
+        refuseConflict(name, present, asked);
+        return opened;
+      }
+      await opened?.close();
     }
     const forget = (): void => {
       if (this.#entries.get(name) === entry) this.#entries.delete(name);

@@ -9,13 +9,11 @@ import { describe, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import type { Fold } from '../../src/channel/fold.js';
 import type { SyncPolicy } from '../../src/channel/options.js';
-import { RedexError } from '../../src/core/errors.js';
 import { choicesFromSeed, Random, worst, type Choose } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
 import { processKill, strict, type Profile } from '../../src/testing/crash-profiles.js';
 import { framesOf, Lab, outcomeOf, payload, rejection } from '../support/channel-kit.js';
 import {
-  allOf,
   checkpointNames,
   checkpointPath,
   expectTrue,
@@ -24,7 +22,6 @@ import {
   payloads,
   readCheckpointFile,
   replaceFile,
-  SEEN,
   type Seen,
 } from '../support/fold-kit.js';
 
@@ -68,15 +65,16 @@ class Camera {
         const channel = await lab.open();
         expect((await channel.stats()).damage).toBe(undefined);
         const fold = await openFold(lab, channel);
-        if (fold.seq > 0) fromCheckpoint += 1;
-        expect(fold.seq).toBeGreaterThanOrEqual(saved);
+        const { checkpointSeq = 0 } = fold;
+        if (checkpointSeq > 0) fromCheckpoint += 1;
+        expect(checkpointSeq).toBeGreaterThanOrEqual(saved);
         await expectTrue(lab, channel, fold);
         await lab.done(channel.append(payload(999)));
         await lab.done(channel.close());
         const after = new Lab({}, (given) => lab.disk.crash(worst, given));
         const reopened = await after.open();
         const again = await openFold(after, reopened);
-        expect(again.seq).toBe(reopened.nextSeq);
+        expect(again.checkpointSeq).toBe(reopened.nextSeq);
         await expectTrue(after, reopened, again);
       } catch (error) {
         problems.push(`${where}: ${String(error)}`);
@@ -236,7 +234,7 @@ test('a fold after a cut of a torn tail goes on with what is there', async () =>
   const next = lab.cut(worst);
   const reopened = await next.open();
   const again = await openFold(next, reopened);
-  expect([again.seq, reopened.nextSeq]).toEqual([3, 3]);
+  expect([again.checkpointSeq, reopened.nextSeq]).toEqual([3, 3]);
   await next.done(reopened.append(payload(20)));
   await expectTrue(next, reopened, again);
   expect(again.value.at(-1)).toBe('3:20');
@@ -271,7 +269,7 @@ class RandomRun {
       checkpointEvery: 1 + this.#random.below(8),
       initial,
     });
-    if (fold.seq > 0) this.restored += 1;
+    if (fold.checkpointSeq !== undefined) this.restored += 1;
     await expectTrue(this.#lab, channel, fold);
     return fold;
   }
