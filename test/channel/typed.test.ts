@@ -1,6 +1,6 @@
 /**
- * Goal: what is appended as a value is read as one, by every way of reading; what does not decode is
- * told for that record, and no other record is lost by it.
+ * Goal: what is appended as a value is read as one, by every way of reading; what does not decode
+ * is told for that record, and no other record is lost by it.
  */
 import { describe, expect, test, vi } from 'vitest';
 import { DecodeError, jsonCodec, utf8Codec, type Codec } from '../../src/channel/codec.js';

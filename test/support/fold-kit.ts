@@ -9,7 +9,7 @@ import type { FoldOptions } from '../../src/channel/fold-options.js';
 import type { Fold } from '../../src/channel/fold.js';
 import type { LogRecord } from '../../src/core/record.js';
 import type { Logger } from '../../src/core/runtime.js';
-import { payload, payloadId, readAll, readFile, type Found, type Lab } from './channel-kit.js';
+import { Lab, payload, payloadId, readAll, readFile, type Found } from './channel-kit.js';
 
 /** `seq:id` of each record that was applied, or `seq:?`. */
 export type Seen = string[];
@@ -37,6 +37,19 @@ export function openFold(
   options: Partial<FoldOptions<Seen>> = {},
 ): Promise<Fold<Seen>> {
   return lab.done(channel.fold({ ...SEEN, ...options }));
+}
+
+/** A lab with a channel of `count` records and a fold that has seen them. */
+export async function begun(
+  count: number,
+  options: Partial<FoldOptions<Seen>> = {},
+): Promise<{ lab: Lab; channel: Channel; fold: Fold<Seen> }> {
+  const lab = new Lab();
+  const channel = await lab.open();
+  const fold = await openFold(lab, channel, options);
+  await lab.done(channel.appendBatch(payloads(1, count)));
+  await lab.done(fold.caughtUp());
+  return { lab, channel, fold };
 }
 
 /** What a fold over all visible records has to have seen. */
