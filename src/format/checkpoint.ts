@@ -14,9 +14,9 @@ import { ENVELOPE_TAIL_BYTES, envelopeFailure, magicNumber, writeEnvelope } from
 import { CHANNEL_ID_BYTES } from './file-header.js';
 
 export const CHECKPOINT_MAGIC: number = magicNumber('RXCP');
-export const MAX_FOLD_NAME_BYTES = 1024;
+const MAX_FOLD_NAME_BYTES = 1024;
 /** Where the name begins. */
-export const CHECKPOINT_NAME_AT = 64;
+const CHECKPOINT_NAME_AT = 64;
 export const MAX_CHECKPOINT_HEADER_BYTES: number =
   CHECKPOINT_NAME_AT + MAX_FOLD_NAME_BYTES + ENVELOPE_TAIL_BYTES;
 

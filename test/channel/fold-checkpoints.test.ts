@@ -1,6 +1,6 @@
 /**
- * Goal: a checkpoint that is not good, or cannot be written, is told, and costs nothing but the time
- * to read the log again.
+ * Goal: a checkpoint that is not good, or cannot be written, is told, and costs nothing but the
+ * time to read the log again.
  * Method: bytes of the files are changed between two lives, and operations on them fail on request.
  */
 import { describe, expect, test } from 'vitest';

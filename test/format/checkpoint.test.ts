@@ -4,7 +4,9 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { viewOf } from '../../src/format/bytes.js';
 import {
+  CHECKPOINT_MAGIC,
   CHECKPOINT_OF_FOLD,
   decodeCheckpointHeader,
   encodeCheckpoint,
@@ -66,6 +68,7 @@ test('what is wrong with it is told', () => {
     const decoded = decodeCheckpointHeader(bytes);
     return decoded.ok ? 'ok' : decoded.check;
   };
+  expect(viewOf(example).getUint32(0, true)).toBe(CHECKPOINT_MAGIC);
   expect(checkOf(0, 0)).toBe('magic');
   expect(checkOf(4, 2)).toBe('version');
   expect(checkOf(6, 255)).toBe('length');

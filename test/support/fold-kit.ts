@@ -53,7 +53,7 @@ export async function begun(
 }
 
 /** What a fold over all visible records has to have seen. */
-export async function allOf(lab: Lab, channel: Channel): Promise<Seen> {
+async function allOf(lab: Lab, channel: Channel): Promise<Seen> {
   return (await readAll(lab, channel)).map(entryOf);
 }
 
