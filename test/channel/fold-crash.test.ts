@@ -18,6 +18,7 @@ import {
   checkpointPath,
   expectTrue,
   initial,
+  ofOtherChannel,
   openFold,
   payloads,
   readCheckpointFile,
@@ -152,11 +153,12 @@ describe('what a checkpoint says was synced', () => {
   });
 
   test('one of another channel, a damaged or a newer one says nothing', async () => {
-    for (const at of [8, 30, 4]) {
+    const flip = (at: number) => (bytes: Uint8Array) =>
+      bytes.map((byte, i) => (i === at ? byte + 1 : byte));
+    for (const change of [ofOtherChannel, flip(30), flip(4)]) {
       const lab = await shortened(true);
       const [name = ''] = checkpointNames(lab);
-      const bytes = readCheckpointFile(lab, name);
-      bytes[at] = (bytes[at] ?? 0) + 1;
+      const bytes = change(readCheckpointFile(lab, name));
       replaceFile(lab, checkpointPath(lab, name), bytes);
       expect((await (await lab.open()).stats()).damage).toBe(undefined);
     }
@@ -219,6 +221,25 @@ describe('what a checkpoint says was synced', () => {
     expect(checkpointNames(lab)).toEqual([]);
     await rejection(channel.close(), 'POISONED');
   });
+});
+
+test('what was being written when the channel is poisoned does not become a checkpoint', async () => {
+  const lab = new Lab({ io: 'oldest' });
+  const channel = await lab.open();
+  const fold = await openFold(lab, channel);
+  await lab.done(channel.append(payload(1)));
+  await lab.done(fold.caughtUp());
+  const saving = outcomeOf(fold.checkpoint());
+  while (!checkpointNames(lab).includes('seen@0000000001+new')) {
+    await lab.runtime.settle();
+    if (!lab.runtime.runIo()) throw new Error('no checkpoint is begun');
+    await lab.runtime.settle();
+  }
+  lab.fail('anySync', /\.dat$/, 'EIO');
+  expect(() => channel.appendSync('x')).toThrow('failed');
+  await lab.drain();
+  expect(saving).toMatchObject({ state: 'rejected', error: { code: 'POISONED' } });
+  expect(checkpointNames(lab)).toEqual([]);
 });
 
 test('a fold after a cut of a torn tail goes on with what is there', async () => {

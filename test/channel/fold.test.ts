@@ -4,6 +4,7 @@
  * Method: histories on a lab whose disk fails on request; the state is the list of what was seen.
  */
 import { describe, expect, test } from 'vitest';
+import { readConfig, readManifest, replaceManifest } from '../../src/channel/channel-files.js';
 import type { Codec } from '../../src/channel/codec.js';
 import { FollowedChannel } from '../../src/channel/followed-channel.js';
 import { Redex } from '../../src/store/redex.js';
@@ -20,6 +21,8 @@ import {
   SEEN,
   type Seen,
 } from '../support/fold-kit.js';
+
+const idOf = (lab: Lab): Uint8Array => readConfig(lab.disk, lab.directory).channelId;
 
 describe('following', () => {
   test('history and what comes, once and in order', async () => {
@@ -48,6 +51,22 @@ describe('following', () => {
     await lab.done(channel.append(payload(2), { seq: 100 }));
     await lab.done(fold.caughtUp());
     expect([fold.seq, fold.value.length]).toEqual([101, 2]);
+  });
+
+  test('seqs at the end that hold nothing are passed', async () => {
+    const { lab, channel, fold } = await begun(3);
+    await lab.done(fold.close());
+    await lab.done(channel.close());
+    const manifest = readManifest(lab.disk, lab.directory, idOf(lab));
+    replaceManifest(lab.disk, lab.directory, { ...manifest, nextSeqFloor: 20 });
+    const reopened = await lab.open();
+    const again = await openFold(lab, reopened);
+    await lab.done(again.caughtUp());
+    expect([again.seq, again.value.length]).toEqual([20, 3]);
+    await lab.done(reopened.close());
+    const third = await lab.open();
+    expect((await third.stats()).damage).toBe(undefined);
+    expect((await openFold(lab, third)).checkpointSeq).toBe(20);
   });
 
   test('an empty channel is caught up, wherever it begins', async () => {

@@ -9,6 +9,8 @@ import type { FoldOptions } from '../../src/channel/fold-options.js';
 import type { Fold } from '../../src/channel/fold.js';
 import type { LogRecord } from '../../src/core/record.js';
 import type { Logger } from '../../src/core/runtime.js';
+import { decodeCheckpointHeader, encodeCheckpoint } from '../../src/format/checkpoint.js';
+import { valueOf } from './format-arbitraries.js';
 import { Lab, payload, payloadId, readAll, readFile, type Found } from './channel-kit.js';
 
 /** `seq:id` of each record that was applied, or `seq:?`. */
@@ -92,6 +94,13 @@ export const checkpointPath = (lab: Lab, name: string): string =>
 
 export function readCheckpointFile(lab: Lab, name: string): Uint8Array {
   return readFile(lab.disk, checkpointPath(lab, name));
+}
+
+/** The same checkpoint as one of another channel. */
+export function ofOtherChannel(bytes: Uint8Array): Uint8Array {
+  const { header, byteLength } = valueOf(decodeCheckpointHeader(bytes));
+  const channelId = header.channelId.map((byte) => byte ^ 1);
+  return encodeCheckpoint({ ...header, channelId }, bytes.subarray(byteLength));
 }
 
 /** Puts other bytes in the place of a file, durably. */
