@@ -15,6 +15,11 @@ export type { CompactOptions } from './channel/survivors.js';
 export type { RetentionPolicy } from './channel/retention.js';
 export type { BatchResult } from './channel/append-side.js';
 export type { Channel, ChannelStats } from './channel/channel.js';
+export type { ChannelIndex, IndexOptions } from './channel/channel-index.js';
+export { DecodeError, jsonCodec, utf8Codec } from './channel/codec.js';
+export type { Codec, JsonCodec } from './channel/codec.js';
+export type { Fold } from './channel/fold.js';
+export type { FoldOptions } from './channel/fold-options.js';
 export type {
   ChannelOptions,
   ConfigureOptions,
@@ -24,6 +29,8 @@ export type {
 } from './channel/options.js';
 export type { ReadBatchOptions, ReadOptions, TimeInput } from './channel/read-options.js';
 export type { TailOptions } from './channel/tail-options.js';
+export type { TypedChannel, TypedRecordInput } from './channel/typed-channel.js';
+export type { TypedRecord } from './channel/typed-record.js';
 export type {
   Appendable,
   AppendBatchOptions,

@@ -11,6 +11,8 @@ import type { ChannelCore } from './channel-core.js';
 import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
 import { Compaction } from './compaction.js';
 import { FileReclaim } from './file-reclaim.js';
+import type { FoldSync } from './fold-host.js';
+import { Folds } from './folds.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
 import { ioError } from './io-error.js';
@@ -47,6 +49,7 @@ export class ChannelParts implements ChannelCore {
   #isSettling = false;
   readonly #tailSource: TailSource;
   #tails: TailHub | undefined;
+  #folds: Folds | undefined;
 
   #closing: Promise<void> | undefined;
   readonly #onClosed: () => void;
@@ -236,6 +239,18 @@ export class ChannelParts implements ChannelCore {
     return this.#tails;
   }
 
+  /** The folds that are open. */
+  get folds(): Folds {
+    this.#folds ??= new Folds(this);
+    return this.#folds;
+  }
+
+  /** What a checkpoint of a fold relies on. */
+  readonly sync: FoldSync = {
+    addName: (directory) => this.unsynced.addName(directory),
+    syncAll: () => this.syncAll(),
+  };
+
   #wakeProgress(): void {
     this.#tails?.onProgress();
     if (this.#progressWaiters.length === 0) return;
@@ -332,12 +347,14 @@ export class ChannelParts implements ChannelCore {
       unsynced.active?.open.index.flush();
       if (health.damage === undefined) this.#markClean();
       await this.#tails?.finish();
+      await this.#folds?.finish();
     } catch (error) {
       // Nothing is closed while a write or a sync is in flight on it.
       await this.compaction.stop();
       await appender.idle();
       await this.trimming.stop();
       await worker.idle();
+      await this.#folds?.finish();
       throw ioError('close', this.context.directory, error, 'unknown');
     } finally {
       schedule.stop();

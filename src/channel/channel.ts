@@ -8,6 +8,10 @@ import type { LogRecord } from '../core/record.js';
 import { rejected, type AppendSide, type BatchResult } from './append-side.js';
 import type { CompactReport } from './compaction.js';
 import type { ChannelCore } from './channel-core.js';
+import type { ChannelIndex, IndexOptions } from './channel-index.js';
+import type { Codec, JsonCodec } from './codec.js';
+import type { FoldOptions } from './fold-options.js';
+import type { Fold } from './fold.js';
 import {
   checkConfigureOptions,
   type ConfigureOptions,
@@ -34,6 +38,7 @@ import { BatchTail, RecordTail } from './tail-iterator.js';
 import { checkTailOptions, type TailOptions } from './tail-options.js';
 import { verifyChannel } from './verify.js';
 import type { VerifyOptions, VerifyReport } from './verify-report.js';
+import { TypedChannel } from './typed-channel.js';
 
 export interface ChannelStats {
   readonly name: string;
@@ -219,6 +224,26 @@ export class Channel {
       if (result.done === true) return records.toReversed();
       for (const record of result.value) records.push(record);
     }
+  }
+
+  /** This channel with values in place of payloads; there is nothing of it to close. */
+  typed<T>(codec: Codec<T> | JsonCodec): TypedChannel<T> {
+    return new TypedChannel(this, codec as Codec<T>);
+  }
+
+  /**
+   * A state that is computed from the records and follows them, with checkpoints in the channel's
+   * directory. Resolves when the newest checkpoint is read; `caughtUp()` waits for the records
+   * after it. While it is open, the same options give the same fold. Rejects with OUT_OF_RANGE when
+   * records that it needs are gone, with OPTIONS_CONFLICT, IO, CLOSED.
+   */
+  fold<S>(options: FoldOptions<S>): Promise<Fold<S>> {
+    return this.#core.folds.fold(options);
+  }
+
+  /** The last record of each key. A fold; see there. */
+  index(options: IndexOptions): Promise<ChannelIndex> {
+    return this.#core.folds.index(options);
   }
 
   /** Resolves when everything appended before the call is synced. */

@@ -8,6 +8,7 @@ import type { Manifest } from '../format/manifest.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
 import { ChannelFollower } from './channel-follower.js';
+import { Folds } from './folds.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import type { RecordReader } from './record-reader.js';
@@ -23,6 +24,7 @@ export class FollowedChannel implements ChannelCore {
   readonly tails: TailHub;
   readonly #follower: ChannelFollower;
   readonly #onClosed: () => void;
+  #folds: Folds | undefined;
   #closing: Promise<void> | undefined;
   #isAwaited = false;
   #delayMs = SHORTEST_DELAY_MS;
@@ -74,6 +76,12 @@ export class FollowedChannel implements ChannelCore {
 
   get isClosing(): boolean {
     return this.#closing !== undefined;
+  }
+
+  /** Their states stay in memory: nothing is written here. */
+  get folds(): Folds {
+    this.#folds ??= new Folds(this);
+    return this.#folds;
   }
 
   async look(): Promise<void> {
@@ -154,6 +162,7 @@ export class FollowedChannel implements ChannelCore {
   async #close(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
+    if (this.#folds !== undefined) await this.#folds.finish();
     this.#follower.close();
     this.tails.onProgress();
     this.#onClosed();

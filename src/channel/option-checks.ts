@@ -31,7 +31,11 @@ export function checkObject(name: string, value: unknown, method: string): void 
   }
 }
 
-export function checkType(name: string, value: unknown, type: 'boolean' | 'function'): void {
+export function checkType(
+  name: string,
+  value: unknown,
+  type: 'boolean' | 'function' | 'number',
+): void {
   if (value !== undefined && typeof value !== type) {
     throw new TypeError(`${name} must be a ${type}`);
   }

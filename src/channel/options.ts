@@ -109,14 +109,14 @@ export function storedWith(
 }
 
 /** Names are non-empty well-formed strings of at most 1,024 UTF-8 bytes without NUL. */
-export function checkName(name: unknown): asserts name is string {
-  if (typeof name !== 'string') throw new TypeError('a channel name must be a string');
+export function checkName(name: unknown, what: string = 'a channel name'): asserts name is string {
+  if (typeof name !== 'string') throw new TypeError(`${what} must be a string`);
   // A lone surrogate has no UTF-8 form: two such names would become one on disk.
   if (name === '' || name.includes('\0') || /\p{Surrogate}/u.test(name)) {
-    throw new RangeError('a channel name must be well-formed, not empty, and without NUL');
+    throw new RangeError(`${what} must be well-formed, not empty, and without NUL`);
   }
   if (Buffer.byteLength(name) > 1024) {
-    throw new RangeError('a channel name must have at most 1,024 bytes of UTF-8');
+    throw new RangeError(`${what} must have at most 1,024 bytes of UTF-8`);
   }
 }
 

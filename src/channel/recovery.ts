@@ -6,7 +6,6 @@
 import { parentOf } from '../fs/whole-file.js';
 import type { FailedCheck } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
-import type { CleanMark } from '../format/clean-mark.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import type { FileHandle } from '../fs/file-system.js';
@@ -15,6 +14,7 @@ import type { Segment } from '../segment/segment.js';
 import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
 import type { ChannelContext } from './channel-context.js';
 import { readCleanMark } from './channel-files.js';
+import { checkpointWitness } from './checkpoint-files.js';
 import { listSegments, openClean } from './clean-open.js';
 import { openFinished, readOwnHeader, unreadable } from './finished-segment.js';
 import { rewriteInherited, type InheritedRange } from './inherited.js';
@@ -58,11 +58,9 @@ export async function recoverChannel(
   context: ChannelContext,
   manifest: Manifest,
 ): Promise<RecoveredChannel> {
-  const { fs, directory, channelId } = context;
-  const mark = readCleanMark(fs, directory, channelId);
   // What lies wholly below firstSeq is gone, whichever of its files are still there.
   const bases = keptBases(listSegments(context), manifest.firstSeq);
-  const recovered = await recoverSegments(context, manifest, bases, mark);
+  const recovered = await recoverSegments(context, manifest, bases);
   if (recovered.damage !== undefined) return recovered;
   const kept = recovered.segments.map(({ baseSeq }) => baseSeq);
   return { ...recovered, leftovers: findLeftovers(context, manifest, kept) };
@@ -72,10 +70,15 @@ async function recoverSegments(
   context: ChannelContext,
   manifest: Manifest,
   bases: readonly number[],
-  mark: CleanMark | undefined,
 ): Promise<RecoveredChannel> {
+  const { fs, directory, channelId } = context;
+  const mark = readCleanMark(fs, directory, channelId);
   const finishedUpTo = bases.slice(0, -1);
-  if (mark !== undefined && mark.generation === manifest.generation) {
+  const checkpointed = checkpointWitness(fs, directory, channelId).map(({ seq }) => seq);
+  const known = Math.max(mark?.nextSeq ?? 0, manifest.firstSeq, manifest.nextSeqFloor);
+  // A mark of a log that has gone on since is an old one: the log was put back to it.
+  const isWhole = checkpointed.every((seq) => seq <= known);
+  if (mark !== undefined && mark.generation === manifest.generation && isWhole) {
     const last = openClean(context, mark, bases);
     if (last !== undefined) {
       const segments = finishedUpTo.map((base, i) =>
@@ -85,7 +88,8 @@ async function recoverSegments(
       return settled(manifest, segments, mark.counter);
     }
   }
-  return recoverUnclean(context, manifest, bases, mark);
+  const proven = Math.max(manifest.redoSeq, mark?.nextSeq ?? 0, ...checkpointed);
+  return recoverUnclean(context, manifest, bases, { proven, cleanCounter: mark?.counter ?? 0 });
 }
 
 /** The state after an open that had nothing to do. */
@@ -110,16 +114,12 @@ async function recoverUnclean(
   context: ChannelContext,
   manifest: Manifest,
   bases: readonly number[],
-  mark: CleanMark | undefined,
+  known: { readonly proven: number; readonly cleanCounter: number },
 ): Promise<RecoveredChannel> {
-  const suffix: Suffix = {
-    scans: [],
-    entries: [],
-    proven: Math.max(manifest.redoSeq, mark?.nextSeq ?? 0),
-  };
+  const suffix: Suffix = { scans: [], entries: [], proven: known.proven };
   try {
     await scanSuffix(context, bases, suffix);
-    return await decide(context, manifest, bases, suffix, mark?.counter ?? 0);
+    return await decide(context, manifest, bases, suffix, known.cleanCounter);
   } catch (error) {
     for (const scan of suffix.scans) scan.abandonIndex?.();
     throw error;

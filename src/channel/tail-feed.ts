@@ -17,6 +17,8 @@ import type { TailBatch } from './tail-window.js';
 export interface TailConsumer {
   /** Never empty. The array may be shared with other tails. */
   onBatch(records: readonly LogRecord[]): void;
+  /** There is no record up to the feed's `nextSeq`. Told while a batch is waited for. */
+  onSkipped?(): void;
   onEnd(): void;
   onError(error: unknown): void;
 }
@@ -147,6 +149,7 @@ export class TailFeed implements WaitingTail {
   }
 
   #getMore(): void {
+    this.#consumer?.onSkipped?.();
     const { reader, source } = this.#hub;
     const { health } = reader;
     const { firstSeq, visibleSeq } = source;
@@ -191,7 +194,9 @@ export class TailFeed implements WaitingTail {
     this.#next = batch.to;
     const isWhole = batch.from === from;
     const records = isWhole ? batch.records : batch.records.filter(({ seq }) => seq >= from);
-    return this.#deliver(records, true);
+    const isDelivered = this.#deliver(records, true);
+    if (!isDelivered) this.#consumer?.onSkipped?.();
+    return isDelivered;
   }
 
   async #seek(): Promise<void> {

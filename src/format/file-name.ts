@@ -21,6 +21,7 @@ export const NEXT_CONFIG_NAME = 'config.next';
 export const MANIFEST_NAME = 'manifest';
 export const MANIFEST_TEMPORARY_NAME = 'manifest.tmp';
 export const CLEAN_MARK_NAME = 'clean';
+export const CHECKPOINTS_NAME = 'checkpoints';
 
 export type SegmentFileKind = 'dat' | 'idx' | 'ts';
 
@@ -61,4 +62,25 @@ export function cutFileName(baseSeq: number, position: number, hashHex: string):
 
 export function isCutFileName(name: string): boolean {
   return /^cut-\d{20}-\d+-[0-9a-f]{16}$/.test(name);
+}
+
+/** A checkpoint under the entry of its fold; `@` and `+` occur in no entry. */
+export function checkpointFileName(entry: string, number: number): string {
+  return `${entry}@${String(number).padStart(10, '0')}`;
+}
+
+/** The name under which it is written before it is synced. */
+export function newCheckpointFileName(entry: string, number: number): string {
+  return `${checkpointFileName(entry, number)}+new`;
+}
+
+export function parseCheckpointFileName(
+  name: string,
+): { readonly entry: string; readonly number: number; readonly isNew: boolean } | undefined {
+  const [, entry = '', digits = '', suffix] = /^([^@+]+)@(\d{10,16})(\+new)?$/.exec(name) ?? [];
+  const number = Number(digits);
+  if (entry === '' || !Number.isSafeInteger(number)) return undefined;
+  const isNew = suffix !== undefined;
+  const written = isNew ? newCheckpointFileName(entry, number) : checkpointFileName(entry, number);
+  return written === name ? { entry, number, isNew } : undefined;
 }

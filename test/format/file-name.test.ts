@@ -2,12 +2,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  CHECKPOINTS_NAME,
+  checkpointFileName,
   CLEAN_MARK_NAME,
   CONFIG_NAME,
   cutFileName,
   generationName,
   MANIFEST_NAME,
   MANIFEST_TEMPORARY_NAME,
+  newCheckpointFileName,
+  parseCheckpointFileName,
   parseGenerationName,
   parseSegmentFileName,
   rebuiltFileName,
@@ -116,12 +120,24 @@ describe('generations', () => {
 });
 
 test('no name of one kind passes for another', () => {
-  const fixed = [CONFIG_NAME, MANIFEST_NAME, MANIFEST_TEMPORARY_NAME, CLEAN_MARK_NAME];
+  const manifests = [MANIFEST_NAME, MANIFEST_TEMPORARY_NAME];
+  const fixed = [CONFIG_NAME, ...manifests, CLEAN_MARK_NAME, CHECKPOINTS_NAME];
   const derived = [rebuiltFileName(segmentFileName(1, 'idx')), cutFileName(1, 64, 'ab')];
-  expect(new Set([...fixed, ...derived]).size).toBe(6);
+  expect(new Set([...fixed, ...derived]).size).toBe(7);
   for (const name of [...fixed, ...derived]) {
     expect(parseSegmentFileName(name)).toBeUndefined();
     expect(parseGenerationName(name)).toBeUndefined();
   }
   expect(derived).toEqual(['00000000000000000001.idx.tmp', 'cut-00000000000000000001-64-ab']);
+});
+
+test('the name of a checkpoint is recognised when it is written back the same', () => {
+  const name = checkpointFileName('a%2fb', 12);
+  expect(name).toBe('a%2fb@0000000012');
+  expect(parseCheckpointFileName(name)).toEqual({ entry: 'a%2fb', number: 12, isNew: false });
+  const unfinished = parseCheckpointFileName(newCheckpointFileName('a', 3));
+  expect(unfinished).toEqual({ entry: 'a', number: 3, isNew: true });
+  const none = ['a', 'a@12', '@0000000001', 'a@00000000012', 'a@0000000001+old', 'a@b@0000000001'];
+  for (const other of none)
+    expect([other, parseCheckpointFileName(other)]).toEqual([other, undefined]);
 });

@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest';
 import { nanosFromBigint, type Nanos } from '../../src/core/nanos.js';
 import { UNSAFE, viewOf } from '../../src/format/bytes.js';
 import { decodeChannelEntry, encodeChannelName } from '../../src/format/channel-name.js';
+import { decodeCheckpointHeader, encodeCheckpoint } from '../../src/format/checkpoint.js';
 import {
   CLEAN_FILE_BYTES,
   cleanSlotPosition,
@@ -166,6 +167,11 @@ const configOf = (input: Input): Parameters<typeof encodeConfig>[0] => ({
   channelId: id(input),
   body: input['body'] as Record<string, unknown>,
 });
+const checkpointOf = (input: Input): Parameters<typeof encodeCheckpoint>[0] => ({
+  channelId: id(input),
+  ...numbers(input, 'seq', 'foldVersion', 'kind'),
+  name: input['name'] as string,
+});
 const entryOf = (input: Input): ReturnType<typeof readIndexEntry> =>
   numbers(input, 'seqDelta', 'position', 'byteLength', 'check');
 
@@ -176,6 +182,10 @@ function encodeExample(name: string): Uint8Array {
   if (name === 'manifest') return encodeManifest(manifestOf(input));
   if (name === 'clean-mark') return encodeCleanMark(markOf(input));
   if (name === 'config') return encodeConfig(configOf(input));
+  if (name === 'checkpoint') {
+    const state = new TextEncoder().encode(input['state'] as string);
+    return encodeCheckpoint(checkpointOf(input), state);
+  }
   if (name === 'idx-entry') {
     const bytes = new Uint8Array(IDX_ENTRY_BYTES);
     const { seqDelta, position, byteLength, check } = entryOf(input);
@@ -192,7 +202,8 @@ function encodeExample(name: string): Uint8Array {
 
 const FRAMES = ['frame-inline', 'frame-columns', 'frame-blocks', 'frame-witness'];
 const UNITS = [...FRAMES, 'seal'];
-const WHOLE = ['dat-header', 'config', 'manifest', 'clean-mark', 'idx-entry', 'ts-entry'];
+const MARKS = ['clean-mark', 'checkpoint'];
+const WHOLE = ['dat-header', 'config', 'manifest', ...MARKS, 'idx-entry', 'ts-entry'];
 
 /** Where the first block of the example starts in its frame, and the bytes of it that are shown. */
 const BLOCK_START = 104;
@@ -228,6 +239,8 @@ describe('the examples', () => {
     const mark = valueOf(decodeCleanMark(bytesOf('clean-mark')));
     expect(mark).toEqual(markOf(inputOf('clean-mark')));
     expect(valueOf(decodeConfig(bytesOf('config')))).toEqual(configOf(inputOf('config')));
+    const checkpoint = valueOf(decodeCheckpointHeader(bytesOf('checkpoint')));
+    expect(checkpoint.header).toMatchObject(checkpointOf(inputOf('checkpoint')));
     const entry = readIndexEntry(viewOf(bytesOf('idx-entry')), 0);
     expect(entry).toEqual(entryOf(inputOf('idx-entry')));
   });

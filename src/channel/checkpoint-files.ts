@@ -1,0 +1,135 @@
+/**
+ * The checkpoint files of a channel's directory, found and read. A file of a final name was synced
+ * before it got that name; what does not decode all the same is left out, never relied on. The
+ * seq in a good header is a witness of the log, whatever the state behind it is worth (RULES N5).
+ */
+import { encodeChannelName } from '../format/channel-name.js';
+import { sameChecksum, checksumOf } from '../format/checksum.js';
+import {
+  decodeCheckpointHeader,
+  MAX_CHECKPOINT_HEADER_BYTES,
+  type CheckpointHeader,
+} from '../format/checkpoint.js';
+import { failed, type Decoded } from '../format/decoded.js';
+import { CHECKPOINTS_NAME, parseCheckpointFileName } from '../format/file-name.js';
+import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import { systemCodeOf } from '../fs/system-error.js';
+
+/** A state is read in pieces, so that no thread of the pool is held for long. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+
+export interface CheckpointFile {
+  readonly path: string;
+  readonly number: number;
+}
+
+export interface CheckpointList {
+  /** Newest first. */
+  readonly files: readonly CheckpointFile[];
+  /** What was being written when a process stopped. */
+  readonly unfinished: readonly CheckpointFile[];
+}
+
+export function checkpointDirectory(channelDirectory: string): string {
+  return `${channelDirectory}/${CHECKPOINTS_NAME}`;
+}
+
+/** The names in `checkpoints`; undefined when there is no such directory. */
+function namesIn(fs: FileSystem, directory: string): string[] | undefined {
+  try {
+    return fs.readDirectorySync(checkpointDirectory(directory)).map(({ name }) => name);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    return undefined;
+  }
+}
+
+/** The files of the fold with this name. */
+export function listCheckpoints(
+  fs: FileSystem,
+  channelDirectory: string,
+  foldName: string,
+): CheckpointList {
+  const entry = encodeChannelName(foldName);
+  const directory = checkpointDirectory(channelDirectory);
+  const files: CheckpointFile[] = [];
+  const unfinished: CheckpointFile[] = [];
+  for (const name of namesIn(fs, channelDirectory) ?? []) {
+    const parsed = parseCheckpointFileName(name);
+    if (parsed?.entry !== entry) continue;
+    const file = { path: `${directory}/${name}`, number: parsed.number };
+    if (parsed.isNew) unfinished.push(file);
+    else files.push(file);
+  }
+  return { files: files.toSorted((a, b) => b.number - a.number), unfinished };
+}
+
+/**
+ * What the checkpoints of a channel say was synced. One look at a directory that is not there
+ * costs next to nothing; otherwise the header of each file is read. A file that does not decode,
+ * or is of another channel or a newer version, says nothing.
+ */
+export function checkpointWitness(
+  fs: FileSystem,
+  channelDirectory: string,
+  channelId: Uint8Array,
+): { readonly seq: number; readonly path: string }[] {
+  const found: { readonly seq: number; readonly path: string }[] = [];
+  for (const name of namesIn(fs, channelDirectory) ?? []) {
+    if (parseCheckpointFileName(name) === undefined) continue;
+    const path = `${checkpointDirectory(channelDirectory)}/${name}`;
+    const file = fs.openSync(path, 'read');
+    try {
+      const head = readHeader(file);
+      if (!head.ok || Buffer.compare(head.value.header.channelId, channelId) !== 0) continue;
+      found.push({ seq: head.value.header.seq, path });
+    } finally {
+      file.closeSync();
+    }
+  }
+  return found;
+}
+
+function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader> {
+  const bytes = new Uint8Array(MAX_CHECKPOINT_HEADER_BYTES);
+  const length = file.readSync(bytes, 0, bytes.byteLength, 0);
+  return decodeCheckpointHeader(bytes.subarray(0, length));
+}
+
+export interface ReadCheckpoint {
+  readonly header: CheckpointHeader;
+  /** Nobody else has these bytes. */
+  readonly state: Uint8Array;
+}
+
+/**
+ * The checkpoint in a file, when `wanted` says nothing against its header. No more than the file
+ * has is allocated. Throws what the file system reports; ENOENT, too.
+ */
+export async function readCheckpoint(
+  fs: FileSystem,
+  path: string,
+  wanted: (header: CheckpointHeader) => string | undefined,
+): Promise<Decoded<ReadCheckpoint> | { readonly ok: false; readonly check: string }> {
+  const file = fs.openSync(path, 'read');
+  try {
+    const head = readHeader(file);
+    if (!head.ok) return head;
+    const { header, byteLength } = head.value;
+    const { stateLength, stateChecksum } = header;
+    if (file.sizeSync() !== byteLength + stateLength) return failed('length');
+    const refusal = wanted(header);
+    if (refusal !== undefined) return { ok: false, check: refusal };
+    const state = new Uint8Array(stateLength);
+    for (let at = 0; at < stateLength;) {
+      const piece = Math.min(PIECE_BYTES, stateLength - at);
+      const count = await file.read(state, at, piece, byteLength + at);
+      if (count === 0) return failed('length');
+      at += count;
+    }
+    if (!sameChecksum(checksumOf(state, 0, stateLength), stateChecksum)) return failed('checksum');
+    return { ok: true, value: { header, state } };
+  } finally {
+    file.closeSync();
+  }
+}

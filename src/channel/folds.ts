@@ -1,0 +1,100 @@
+/**
+ * The folds and indexes of an open channel, each once: they share the checkpoint files of their
+ * name. Asking again with the same options gives the same one, with others OPTIONS_CONFLICT.
+ */
+import { redexError } from '../core/errors.js';
+import { CHECKPOINT_OF_FOLD, CHECKPOINT_OF_INDEX } from '../format/checkpoint.js';
+import { ChannelIndex, checkIndexOptions, type IndexOptions } from './channel-index.js';
+import type { FoldHost } from './fold-host.js';
+import { checkFoldOptions, foldPlan, type FoldOptions } from './fold-options.js';
+import { Fold } from './fold.js';
+
+interface Closable {
+  readonly isClosed: boolean;
+  close(): Promise<void>;
+}
+
+interface Entry {
+  readonly kind: number;
+  readonly given: Readonly<Record<string, unknown>>;
+  readonly opening: Promise<Closable>;
+}
+
+export class Folds {
+  readonly #host: FoldHost;
+  readonly #entries = new Map<string, Entry>();
+  #isFinishing = false;
+
+  constructor(host: FoldHost) {
+    this.#host = host;
+  }
+
+  /** See Channel.fold. */
+  async fold<S>(options: FoldOptions<S>): Promise<Fold<S>> {
+    checkFoldOptions(options);
+    const plan = foldPlan(options, CHECKPOINT_OF_FOLD);
+    const { kind, name } = plan;
+    const open = (onClosed: () => void): Promise<Fold<S>> => Fold.open(this.#host, plan, onClosed);
+    return (await this.#share(name, { kind, given: { ...options } }, open)) as Fold<S>;
+  }
+
+  /** See Channel.index. */
+  async index(options: IndexOptions): Promise<ChannelIndex> {
+    checkIndexOptions(options);
+    const given = { kind: CHECKPOINT_OF_INDEX, given: { ...options } };
+    const open = (onClosed: () => void): Promise<ChannelIndex> =>
+      ChannelIndex.open(this.#host, { ...options }, onClosed);
+    return (await this.#share(options.name, given, open)) as ChannelIndex;
+  }
+
+  async #share(
+    name: string,
+    asked: Omit<Entry, 'opening'>,
+    open: (onClosed: () => void) => Promise<Closable>,
+  ): Promise<Closable> {
+    for (;;) {
+      const { health, isClosing } = this.#host;
+      if (isClosing || this.#isFinishing) throw health.closedError();
+      const present = this.#entries.get(name);
+      if (present === undefined) break;
+      const opened = await present.opening.catch(() => undefined);
+      if (opened?.isClosed === false) {
+        refuseConflict(name, present, asked);
+        return opened;
+      }
+      await opened?.close();
+    }
+    const forget = (): void => {
+      if (this.#entries.get(name) === entry) this.#entries.delete(name);
+    };
+    const opening = open(forget);
+    const entry: Entry = { ...asked, opening };
+    this.#entries.set(name, entry);
+    opening.catch(forget);
+    return opening;
+  }
+
+  /** Before the channel is closed: each writes a last checkpoint if it can. Never rejects. */
+  async finish(): Promise<void> {
+    this.#isFinishing = true;
+    const closings = [...this.#entries.values()].map(async ({ opening }) => {
+      const opened = await opening.catch(() => undefined);
+      await opened?.close();
+    });
+    await Promise.all(closings);
+  }
+}
+
+/** The name of what is open is taken by something else. */
+function refuseConflict(name: string, present: Entry, asked: Omit<Entry, 'opening'>): void {
+  const { kind, given } = present;
+  const keys = [...new Set([...Object.keys(given), ...Object.keys(asked.given)])];
+  const other = keys.find((key) => !Object.is(given[key], asked.given[key]));
+  if (kind === asked.kind && other === undefined) return;
+  const option = kind === asked.kind ? (other ?? 'name') : 'kind';
+  throw redexError(
+    'OPTIONS_CONFLICT',
+    `fold ${name} is open with another ${option}; close that one first`,
+    { option, stored: given[option], given: asked.given[option] },
+  );
+}
