@@ -138,6 +138,14 @@ describe('a checkpoint that is not good', () => {
     expect([found, messages]).toEqual([3, ['a checkpoint is not used: Error: an old shape']]);
   });
 
+  test('that is larger than is allowed now', async () => {
+    const { lab, channel, fold } = await begun(6);
+    await lab.done(fold.close());
+    const again = await openFold(lab, channel, { maxCheckpointBytes: 10 });
+    expect(again.checkpointSeq).toBe(undefined);
+    await expectTrue(lab, channel, again);
+  });
+
   test('what a kill left half written is removed', async () => {
     const { found, lab } = await changed((disk) => {
       replaceFile(disk, checkpointPath(disk, 'seen@0000000003+new'), new Uint8Array(9));

@@ -223,7 +223,7 @@ describe('what a checkpoint says was synced', () => {
   });
 });
 
-test('what was being written when the channel is poisoned does not become a checkpoint', async () => {
+test('what was being written when the channel is poisoned becomes no checkpoint', async () => {
   const lab = new Lab({ io: 'oldest' });
   const channel = await lab.open();
   const fold = await openFold(lab, channel);
