@@ -19,18 +19,27 @@ export function keptBases(bases: readonly number[], firstSeq: number): number[] 
   return bases.filter((_base, i) => (bases[i + 1] ?? Infinity) > firstSeq);
 }
 
-/** `bases` are those of the segments that the channel consists of. */
+/** The base seq of the segment that a file in a generation belongs to; undefined for any other. */
+export function fileOwner(name: string): number | undefined {
+  return parseSegmentFileName(name.replace(/\.tmp$/, ''))?.baseSeq;
+}
+
+/** `bases` are those of the segments that the channel consists of; the next begins at `end`. */
 export function findLeftovers(
   context: ChannelContext,
   manifest: Manifest,
   bases: readonly number[],
+  end: number,
 ): Leftovers {
   const { fs, directory, generationDirectory } = context;
   const kept = new Set(bases);
   const paths = fs
     .readDirectorySync(generationDirectory)
-    .map(({ name }) => ({ name, parsed: parseSegmentFileName(name) }))
-    .filter(({ parsed }) => parsed !== undefined && !kept.has(parsed.baseSeq))
+    .filter(({ name }) => {
+      const base = fileOwner(name);
+      // A name that a new segment may get is not removed while that may happen.
+      return base !== undefined && base < end && !kept.has(base);
+    })
     .map(({ name }) => `${generationDirectory}/${name}`);
   const directories = fs
     .readDirectorySync(directory)

@@ -64,8 +64,10 @@ export async function recoverChannel(
   const bases = keptBases(listSegments(context), manifest.firstSeq);
   const recovered = await recoverSegments(context, manifest, bases, mark);
   if (recovered.damage !== undefined) return recovered;
-  const kept = recovered.segments.map(({ baseSeq }) => baseSeq);
-  return { ...recovered, leftovers: findLeftovers(context, manifest, kept) };
+  const { segments, nextSeq } = recovered;
+  const kept = segments.map(({ baseSeq }) => baseSeq);
+  const end = segments.at(-1)?.nextSeq ?? nextSeq;
+  return { ...recovered, leftovers: findLeftovers(context, manifest, kept, end) };
 }
 
 async function recoverSegments(
