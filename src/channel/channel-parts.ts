@@ -69,6 +69,7 @@ export class ChannelParts implements ChannelCore {
       onSynced: () => {
         this.#isSettling = false;
         this.schedule.onSynced();
+        this.trimming.dropSegments();
         context.shared.files.onMayClose();
         this.#wakeProgress();
       },
@@ -81,7 +82,6 @@ export class ChannelParts implements ChannelCore {
       },
       onSegmentSynced: (writer) => {
         this.chain.endWriter(writer);
-        this.trimming.dropSegments();
         this.trimming.applyRetentionSoon();
       },
     });

@@ -158,13 +158,15 @@ export class SegmentChain {
   }
 
   /**
-   * Takes the segments off the head whose records all lie below `firstSeq`, the last one never.
+   * Takes the segments off the head whose records all lie below `firstSeq`, the last one never,
+   * and those not yet that somebody still writes to or needs for something else.
    * Returns them: their files can go once no read holds them.
    */
-  dropBelow(firstSeq: number): Segment[] {
+  dropBelow(firstSeq: number, isNeeded = (_segment: Segment): boolean => false): Segment[] {
     const last = this.#segments.length - 1;
     const kept = this.#segments.findIndex(
-      (segment, i) => i === last || segment.nextSeq > firstSeq || this.#isWritten(segment),
+      (segment, i) =>
+        i === last || segment.nextSeq > firstSeq || this.#isWritten(segment) || isNeeded(segment),
     );
     if (kept <= 0) return [];
     const dropped = this.#segments.slice(0, kept);

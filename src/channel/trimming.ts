@@ -4,6 +4,7 @@
  * G2, G6).
  */
 import { ioError } from './io-error.js';
+import { segmentPath } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import type { FileReclaim } from './file-reclaim.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
@@ -100,10 +101,12 @@ export class Trimming implements AgingChannel {
     this.dropSegments();
   }
 
-  /** Segments below `firstSeq` go, once nobody writes to them any more. */
+  /** Segments below `firstSeq` go, once no sync has to come to them any more. */
   dropSegments(): void {
-    const { chain, manifest, reclaim } = this.#parts;
-    const dropped = chain.dropBelow(manifest.current.firstSeq);
+    const { chain, manifest, reclaim, unsynced } = this.#parts;
+    const dropped = chain.dropBelow(manifest.current.firstSeq, (segment) =>
+      unsynced.isInherited(segmentPath(segment, 'dat')),
+    );
     if (dropped.length > 0) reclaim.addSegments(dropped);
   }
 

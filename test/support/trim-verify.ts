@@ -132,7 +132,7 @@ async function verify(
     const ledger = { ...image.ledger, candidates };
     const next: TrimImage = { ledger, kind, place, seed: random.uint32() };
     const again = await verifyTrimImage(nested.image, next, stats, depth + 1);
-    const isSame = image.kind === 'kill' || again.nextSeq >= found.nextSeq;
+    const isSame = image.kind === 'kill' || depth > 0 || again.nextSeq >= found.nextSeq;
     if (!isSame) throw new Error(`C6: nextSeq ${again.nextSeq} after ${found.nextSeq}`);
   }
   return found;
