@@ -107,7 +107,8 @@ export class Trimming implements AgingChannel {
     const dropped = chain.dropBelow(manifest.current.firstSeq, (segment) =>
       unsynced.isInherited(segmentPath(segment, 'dat')),
     );
-    if (dropped.length > 0) reclaim.addSegments(dropped);
+    // Also what was held before may go by now.
+    reclaim.addSegments(dropped);
   }
 
   /** Ends what is done in the background. */

@@ -40,6 +40,21 @@ export async function grown(
   return channel;
 }
 
+/** What `work` comes to, however many turns it takes. */
+export async function finished<T>(lab: Lab, work: Promise<T>): Promise<T> {
+  const state = { settled: false };
+  const settle = (): void => {
+    state.settled = true;
+  };
+  work.then(settle, settle);
+  for (let idle = 0; !state.settled && idle < 1000; idle += 1) {
+    await lab.runtime.settle();
+    if (lab.runtime.runIo()) idle = 0;
+  }
+  if (!state.settled) throw new Error('it waits for something that will never happen');
+  return work;
+}
+
 /** Seqs of these records, all of which have to be whole and at their place. */
 export function seqsOf(records: readonly LogRecord[]): number[] {
   return records.map((record) => {

@@ -236,7 +236,9 @@ async function checkSwept(fs: CrashFs, runtime: ManualRuntime): Promise<void> {
   for (const kind of ['idx', 'ts'] as const) {
     const orphans = basesOf(fs, kind, directory).filter((base) => !bases.includes(base));
     if (orphans.length > 0) throw new Error(`${kind} of ${orphans.join()} was not swept`);
-    const missing = bases.slice(0, -1).filter((base) => !basesOf(fs, kind, directory).includes(base));
+    const missing = bases
+      .slice(0, -1)
+      .filter((base) => !basesOf(fs, kind, directory).includes(base));
     if (missing.length > 0) throw new Error(`${kind} of ${missing.join()} is missing`);
   }
 }
