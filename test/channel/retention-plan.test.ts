@@ -6,7 +6,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { nanosFromMs } from '../../src/core/nanos.js';
-import { retainedFrom, type RetentionPolicy } from '../../src/channel/retention.js';
+import {
+  retainedFrom,
+  type RetentionPolicy,
+  type RetentionState,
+} from '../../src/channel/retention.js';
 import type { Segment } from '../../src/segment/segment.js';
 
 interface Shape {
@@ -48,12 +52,7 @@ const FOUR = segmentsOf(
   [100, 200, 300, 400].map((lastMs) => ({ seqs: 10, records: 10, bytes: 100, lastMs })),
 );
 
-const rows: readonly [
-  string,
-  RetentionPolicy,
-  Partial<Parameters<typeof retainedFrom>[1]>,
-  number,
-][] = [
+const rows: readonly [string, RetentionPolicy, Partial<RetentionState>, number][] = [
   ['bytes: exactly what is kept', { maxBytes: 400 }, {}, 0],
   ['bytes: a segment more than is kept', { maxBytes: 300 }, {}, 10],
   ['bytes: at least so many stay', { maxBytes: 301 }, {}, 0],

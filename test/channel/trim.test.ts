@@ -26,6 +26,7 @@ import {
   grow,
   grown,
   Log,
+  nextOf,
   range,
   SEGMENT_MS,
   seqsOf,
@@ -85,7 +86,7 @@ async function expectExact(
       expect(seqsOf(await channel.last(1000))).toEqual(kept);
       expect(await channel.seqAt(0)).toBe(firstSeq);
       const tail = channel.tail();
-      for (const seq of kept) expect((await tail.next()).value?.seq).toBe(seq);
+      for (const seq of kept) expect((await nextOf(tail))?.seq).toBe(seq);
       await tail.return?.();
     })(),
   );
@@ -270,7 +271,7 @@ test('beside a writer nothing can be trimmed, and its trims are seen', async () 
   await rejection(channel.trim({ beforeSeq: 1 }), 'READ_ONLY');
   await rejection(channel.applyRetention(), 'READ_ONLY');
   const steps = channel.read({ from: 'start' });
-  expect((await steps.next()).value?.seq).toBe(0);
+  expect((await nextOf(steps))?.seq).toBe(0);
   await written.trim({ beforeSeq: 4 });
   expect(await channel.stats()).toMatchObject({ firstSeq: 4, count: 5 });
   expect(await rejection(channel.get(3), 'OUT_OF_RANGE')).toMatchObject({ firstSeq: 4 });
@@ -312,7 +313,7 @@ test('G5: when nobody can say which manifest is on the disk nothing is deleted',
   }
 });
 
-test('S4: a trim that a process before had begun is durable when it is asked for again', async () => {
+test('S4: a trim that a process before had begun is durable when asked for again', async () => {
   for (const sync of ['never', 'always'] as const) {
     const lab = new Lab({ io: 'oldest' });
     const channel = await grown(lab, 2, { sync });
@@ -340,9 +341,9 @@ test('reads that are under way go on over what was let go; its files stay until 
   const forward = channel.readBatches({ copy: true, limit: 1000, to: 18 });
   const backward = channel.read({ reverse: true, copy: true });
   const others = range(0, 20).map(() => channel.read({ from: 2, copy: true }));
-  expect(seqsOf((await lab.done(forward.next())).value ?? [])).toContain(0);
-  expect((await lab.done(backward.next())).value?.seq).toBe(17);
-  for (const read of others) expect((await lab.done(read.next())).value?.seq).toBe(2);
+  expect(seqsOf((await nextOf(forward)) ?? [])).toContain(0);
+  expect((await nextOf(backward))?.seq).toBe(17);
+  for (const read of others) expect((await nextOf(read))?.seq).toBe(2);
   await lab.done(channel.trim({ beforeSeq: 18 }));
   await lab.drain();
   expect(basesOf(lab.disk)[0]).toBe(0);

@@ -16,9 +16,8 @@ import { inGroup, type OperationRecord } from '../../src/testing/operations.js';
 import { turns } from './crash-inputs.js';
 import { payload } from './channel-kit.js';
 import { openChannelIn } from './open-channel.js';
-import { verifyTrimImage, type TrimLedger, type TrimStats } from './trim-verify.js';
+import { DIRECTORY, verifyTrimImage, type TrimLedger, type TrimStats } from './trim-verify.js';
 
-export const DIRECTORY = '/data/log';
 const POLICIES: readonly SyncPolicy[] = ['always', 'never', { everyN: 3 }, { intervalMs: 20 }];
 const RETENTIONS: readonly (RetentionPolicy | undefined)[] = [
   undefined,

@@ -55,6 +55,11 @@ export async function finished<T>(lab: Lab, work: Promise<T>): Promise<T> {
   return work;
 }
 
+export async function nextOf<T>(steps: AsyncIterator<T, unknown>): Promise<T | undefined> {
+  const result = await steps.next();
+  return result.done === true ? undefined : result.value;
+}
+
 /** Seqs of these records, all of which have to be whole and at their place. */
 export function seqsOf(records: readonly LogRecord[]): number[] {
   return records.map((record) => {

@@ -12,7 +12,7 @@ import { payload, payloadId } from './channel-kit.js';
 import { openChannelIn } from './open-channel.js';
 import { basesOf } from './trim-kit.js';
 
-const DIRECTORY = '/data/log';
+export const DIRECTORY = '/data/log';
 
 export interface TrimLedger {
   /** Ids of payloads below it were appended. */
