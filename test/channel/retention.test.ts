@@ -1,7 +1,7 @@
 /**
  * Goal: retention runs by itself, after a roll, by age on an idle channel, at an open and when it
- * is configured; what fails is told and tried again. What a process before has left is swept, under a
- * manifest that is sound and durable, and nothing else ever is (RULES G4, G5, S4).
+ * is configured; what fails is told and tried again. What a process before has left is swept,
+ * under a manifest that is sound and durable, and nothing else ever is (RULES G4, G5, S4).
  * Method: channels of segments of three records, a clock moved by hand, images of crashes.
  */
 import { expect, test } from 'vitest';

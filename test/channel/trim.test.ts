@@ -1,34 +1,24 @@
 /**
  * Goal: `trim` is exact, durable when it resolves, and never pushes out what is durable for what is
- * not (RULES G1); reads that are under way go on, files go when the last of them has passed (G6).
+ * not (RULES G1).
  * Method: a channel whose records carry their seqs, in segments of three, on a machine that is cut
  * and killed.
  */
-import { afterEach, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
-import type { LogRecord } from '../../src/core/record.js';
 import type { ReadOptions } from '../../src/channel/read-options.js';
 import type { SyncPolicy } from '../../src/channel/options.js';
 import { benign, choicesFromSeed, worst } from '../../src/testing/choices.js';
-import {
-  GENERATION,
-  Lab,
-  outcomeOf,
-  payload,
-  rejection,
-  requireCode,
-} from '../support/channel-kit.js';
-import { consumerOf } from '../support/tail-kit.js';
+import { Lab, outcomeOf, payload, rejection, requireCode } from '../support/channel-kit.js';
 import { ReadOnlyLab } from '../support/read-only-lab.js';
 import {
+  SEGMENT_MS,
+  all,
   basesOf,
   finished,
-  grow,
   grown,
-  Log,
   nextOf,
   range,
-  SEGMENT_MS,
   seqsOf,
 } from '../support/trim-kit.js';
 
@@ -39,14 +29,6 @@ const POLICIES: readonly SyncPolicy[] = [
   { maxBytes: 300 },
   { intervalMs: 50 },
 ];
-
-afterEach(() => vi.unstubAllGlobals());
-
-async function all(records: AsyncIterable<LogRecord>): Promise<LogRecord[]> {
-  const found: LogRecord[] = [];
-  for await (const record of records) found.push(record);
-  return found;
-}
 
 /** Everything a reader can ask for says that the channel is [firstSeq, nextSeq). */
 async function expectExact(
@@ -335,163 +317,17 @@ test('S4: a trim that a process before had begun is durable when asked for again
   }
 });
 
-test('reads that are under way go on over what was let go; its files stay until then', async () => {
+test('a segment whose bytes are inherited stays until they are synced', async () => {
   const lab = new Lab();
-  const channel = await grown(lab, 6);
-  const forward = channel.readBatches({ copy: true, limit: 1000, to: 18 });
-  const backward = channel.read({ reverse: true, copy: true });
-  const others = range(0, 20).map(() => channel.read({ from: 2, copy: true }));
-  expect(seqsOf((await nextOf(forward)) ?? [])).toContain(0);
-  expect((await nextOf(backward))?.seq).toBe(17);
-  for (const read of others) expect((await nextOf(read))?.seq).toBe(2);
-  await lab.done(channel.trim({ beforeSeq: 18 }));
-  await lab.drain();
-  expect(basesOf(lab.disk)[0]).toBe(0);
-  for (const read of others) {
-    const seqs: number[] = [];
-    for await (const { seq } of read) seqs.push(seq);
-    expect(seqs).toEqual(range(3, 18));
-  }
-  await lab.drain();
-  expect(basesOf(lab.disk)[0]).toBe(0);
-  const rest: number[] = [];
-  for await (const { seq } of backward) rest.push(seq);
-  expect(rest).toEqual(range(0, 17).toReversed());
-  await forward.return?.();
-  await lab.drain();
-  expect(basesOf(lab.disk)).toEqual([15]);
-});
-
-test('G6: files go as the last read passes them', async () => {
-  const lab = new Lab();
-  const channel = await lab.open({ segmentMs: SEGMENT_MS, sync: 'never' });
-  await grow(lab, channel, 4, 2, 300_000);
-  const read = channel.readBatches();
-  await lab.done(read.next());
-  await lab.done(channel.trim({ beforeSeq: 8 }));
-  const seen: number[] = [];
-  for (;;) {
-    await lab.drain();
-    seen.push(basesOf(lab.disk).length);
-    if ((await lab.done(read.next())).done === true) break;
-  }
-  expect(seen[0]).toBeGreaterThan(2);
-  expect(seen.at(-1)).toBe(1);
-  expect(new Set(seen).size).toBeGreaterThan(2);
-});
-
-test('a read that nobody ends does not keep files for ever', async () => {
-  let collected = false;
-  // What a collected iterator leaves: a reference to nothing.
-  class Reference<T extends WeakKey> {
-    readonly #target: T;
-    constructor(target: T) {
-      this.#target = target;
-    }
-    deref(): T | undefined {
-      return collected ? undefined : this.#target;
-    }
-  }
-  vi.stubGlobal('WeakRef', Reference);
-  const lab = new Lab();
-  const channel = await grown(lab, 4);
-  await lab.done(channel.read().next());
-  await lab.done(channel.trim({ beforeSeq: 6 }));
-  await lab.drain();
-  // The records of the first segment are in memory already.
-  expect(basesOf(lab.disk)).toEqual([3, 6, 9]);
-  collected = true;
-  await lab.done(channel.trim({ beforeSeq: 7 }));
-  await lab.drain();
-  expect(basesOf(lab.disk)).toEqual([6, 9]);
-});
-
-test('a read that begins while records go gets all it was promised, or OUT_OF_RANGE', async () => {
-  for (let turn = 0; turn < 120; turn += 1) {
-    const lab = new Lab({ io: 'immediate' });
-    const channel = await grown(lab, 4);
-    const trim = channel.trim({ beforeSeq: 9 });
-    for (let i = 0; i < turn; i += 1) await Promise.resolve();
-    const reads = [
-      channel.readBatch({ from: 1 }),
-      channel.readBatch(),
-      all(channel.read({ fromTime: 0, copy: true })),
-      all(channel.read({ fromTime: 0, reverse: true })),
-    ];
-    const first = channel.seqAt(0);
-    const record = outcomeOf(channel.get(1));
-    const results = await Promise.allSettled(reads);
-    for (const [i, result] of results.entries()) {
-      if (result.status === 'rejected') requireCode(result.reason, 'OUT_OF_RANGE');
-      else {
-        const seqs = seqsOf(result.value).toSorted((a, b) => a - b);
-        expect(seqs).toEqual(range(i === 0 ? 1 : (seqs[0] ?? -1), 12));
-      }
-    }
-    expect(range(0, 10)).toContain(await first);
-    await lab.runtime.settle();
-    if (record.state === 'rejected') requireCode(record.error, 'OUT_OF_RANGE');
-    else expect(record.value?.seq).toBe(1);
-    await trim;
-  }
-});
-
-test('a tail that is overtaken is told so; one that starts takes what is kept', async () => {
-  const lab = new Lab();
-  const channel = await grown(lab, 4);
-  const overtaken = consumerOf(channel.tail({ from: 2 }));
-  const fresh = consumerOf(channel.tail());
-  const live = consumerOf(channel.tail({ from: 'end' }));
-  live.ask(1);
-  await lab.done(channel.trim({ beforeSeq: 7 }));
-  overtaken.ask(1);
-  fresh.ask(5);
-  await lab.drain();
-  expect(requireCode(overtaken.error, 'OUT_OF_RANGE')).toMatchObject({ seq: 2, firstSeq: 7 });
-  expect(fresh.found.map(({ seq }) => seq)).toEqual(range(7, 12));
-  await lab.done(channel.append(payload(12, 20)));
-  await lab.drain();
-  expect(live.found.map(({ seq }) => seq)).toEqual([12]);
-});
-
-test('G6: no segment file is removed on the calling thread', async () => {
-  const lab = new Lab();
-  const channel = await grown(lab, 30);
-  await lab.done(channel.trim({ beforeSeq: 90 }));
-  await lab.drain();
-  expect(lab.faults.calls.of('unlink')).toBeGreaterThanOrEqual(29);
-  expect(
-    lab.disk.operations.filter(
-      ({ operation, path }) => operation === 'unlinkSync' && path.startsWith(GENERATION),
-    ),
-  ).toEqual([]);
-});
-
-test('G6: a trim does not wait for its files', async () => {
-  const lab = new Lab({ io: 'oldest' });
-  const channel = await grown(lab, 6);
-  await lab.done(channel.trim({ beforeSeq: 18 }));
-  expect(basesOf(lab.disk).length).toBeGreaterThan(3);
-  await lab.drain();
-  expect(basesOf(lab.disk)).toEqual([15]);
-});
-
-test('a file that cannot be removed is reported, and swept at the next open', async () => {
-  const lab = new Lab();
-  const logger = new Log();
-  const channel = await grown(lab, 4, { logger });
-  lab.fail('unlink', /00003\.dat$/, 'EACCES');
-  await lab.done(channel.trim({ beforeSeq: 9 }));
-  await lab.drain();
-  expect(basesOf(lab.disk)).toEqual([3, 9]);
-  expect(logger.warnings).toMatchObject([
-    { message: 'a file could not be removed', details: { error: { code: 'EACCES' } } },
-  ]);
-  await lab.done(channel.close());
+  await grown(lab, 2, { sync: 'never' });
   const next = lab.kill();
-  await next.open();
+  const channel = await next.open();
+  await next.done(channel.trim({ beforeSeq: 6 }));
+  await next.done(channel.sync());
   await next.drain();
-  expect(basesOf(next.disk)).toEqual([9]);
+  await expectExact(next, channel, 6, 6);
+  expect(await next.done(channel.append(payload(6, 20), { durability: 'synced' }))).toBe(6);
+  expect(basesOf(next.disk)).toEqual([3]);
 });
 
 test('a close in the middle leaves the rest to the next open', async () => {
@@ -508,17 +344,4 @@ test('a close in the middle leaves the rest to the next open', async () => {
   await next.drain();
   expect(basesOf(next.disk)).toEqual([21]);
   await expectExact(next, again, 24, 24);
-});
-
-test('a segment whose bytes are inherited stays until they are synced', async () => {
-  const lab = new Lab();
-  await grown(lab, 2, { sync: 'never' });
-  const next = lab.kill();
-  const channel = await next.open();
-  await next.done(channel.trim({ beforeSeq: 6 }));
-  await next.done(channel.sync());
-  await next.drain();
-  await expectExact(next, channel, 6, 6);
-  expect(await next.done(channel.append(payload(6, 20), { durability: 'synced' }))).toBe(6);
-  expect(basesOf(next.disk)).toEqual([3]);
 });

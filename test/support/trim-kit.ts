@@ -55,6 +55,12 @@ export async function finished<T>(lab: Lab, work: Promise<T>): Promise<T> {
   return work;
 }
 
+export async function all(records: AsyncIterable<LogRecord>): Promise<LogRecord[]> {
+  const found: LogRecord[] = [];
+  for await (const record of records) found.push(record);
+  return found;
+}
+
 export async function nextOf<T>(steps: AsyncIterator<T, unknown>): Promise<T | undefined> {
   const result = await steps.next();
   return result.done === true ? undefined : result.value;
