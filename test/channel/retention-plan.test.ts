@@ -47,7 +47,7 @@ function segmentsOf(shapes: readonly Shape[], baseSeq = 0): Segment[] {
   });
 }
 
-/** Four segments of ten records and 100 bytes, whose newest records are of 100, 200, 300, 400 ms. */
+/** Four segments of ten records and 100 bytes; their newest records are of 100, 200, ... ms. */
 const FOUR = segmentsOf(
   [100, 200, 300, 400].map((lastMs) => ({ seqs: 10, records: 10, bytes: 100, lastMs })),
 );
