@@ -15,14 +15,15 @@ import type { OpenSegment } from '../segment/open-segment.js';
 import { findNextUnit } from '../segment/resync.js';
 import { corruption, segmentPath, type Segment } from '../segment/segment.js';
 import { UnitParser } from '../segment/unit-parser.js';
-import { indexIn, type ChainSnapshot, type SegmentChain } from './segment-chain.js';
+import type { ChainSnapshot } from './chain-snapshots.js';
+import { indexIn, type SegmentChain } from './segment-chain.js';
 
 export interface CursorOptions {
   readonly from: number;
   /** Exclusive, for steps that name no other end. Never above what is visible. */
   readonly to: number;
   /** The segments of a read that is under way; otherwise those of the chain at each step. */
-  readonly snapshot?: ChainSnapshot | undefined;
+  readonly snapshot?: Pick<ChainSnapshot, 'segments'> | undefined;
   /** What reads the chunks of a segment; asked when a segment is entered. */
   readonly chunks: () => ChunkSource;
 }

@@ -72,6 +72,7 @@ export class ChannelParts implements ChannelCore {
       onSynced: () => {
         this.#isSettling = false;
         this.schedule.onSynced();
+        this.trimming.dropSegments();
         context.shared.files.onMayClose();
         this.appender.goOn();
         this.#wakeProgress();
@@ -161,10 +162,10 @@ export class ChannelParts implements ChannelCore {
 
   #takeUpLastSegment(recovered: RecoveredChannel): void {
     this.chain.writingSide = this.#writingSide();
+    if (recovered.damage !== undefined) return;
     const last = recovered.segments.at(-1);
-    if (last === undefined || recovered.damage !== undefined) return;
     const { settings, stored } = this.context;
-    if (!last.sealed) {
+    if (last?.sealed === false) {
       const random = settings.runtime.random(new Uint8Array(4));
       const attempt = new DataView(random.buffer, random.byteOffset, 4).getUint32(0);
       this.chain.park(last, attempt);
@@ -178,7 +179,7 @@ export class ChannelParts implements ChannelCore {
   #sweep({ leftovers }: RecoveredChannel): void {
     if (leftovers.paths.length + leftovers.directories.length === 0) return;
     const { settings, name } = this.context;
-    this.keeper.confirm().then(
+    this.keeper.makeDurable().then(
       () => this.reclaim.add(leftovers.paths, leftovers.directories),
       (error: unknown) => {
         settings.logger.warn('leftovers could not be swept', { channel: name, error });

@@ -207,7 +207,7 @@ export class Compaction {
     const cursor = new BatchCursor(this.#parts.chain, {
       from,
       to: segment.nextSeq,
-      snapshot: { segments: [segment], from },
+      snapshot: { segments: [segment] },
       chunks: chunksFor(false),
     });
     for (;;) {

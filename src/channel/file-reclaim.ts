@@ -9,6 +9,7 @@ import { parentOf } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
 import { derivedNames } from '../segment/segment-index.js';
 import type { ChannelContext } from './channel-context.js';
+import { fileOwner } from './leftovers.js';
 import type { SegmentChain } from './segment-chain.js';
 
 export class FileReclaim {
@@ -20,6 +21,7 @@ export class FileReclaim {
   readonly #paths: string[] = [];
   readonly #directories: string[] = [];
   #running: Promise<void> | undefined;
+  #isWanted = false;
   #stopped = false;
 
   constructor(context: ChannelContext, chain: SegmentChain) {
@@ -44,8 +46,9 @@ export class FileReclaim {
   /** Goes on with what can go now. Costs next to nothing when there is nothing to do. */
   start(): void {
     const waiting = this.#segments.length + this.#paths.length + this.#directories.length;
-    if (waiting === 0 || this.#stopped || this.#running !== undefined) return;
-    this.#running = this.#run();
+    if (waiting === 0 || this.#stopped) return;
+    this.#isWanted = true;
+    this.#running ??= this.#run();
   }
 
   /** Leaves the rest for the next open. Resolves when nothing is being removed any more. */
@@ -55,7 +58,10 @@ export class FileReclaim {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped && (await this.#step()));
+    while (this.#isWanted && !this.#stopped) {
+      this.#isWanted = false;
+      while (!this.#stopped && (await this.#step()));
+    }
     this.#running = undefined;
   }
 
@@ -95,7 +101,7 @@ export class FileReclaim {
     const { fs } = this.#context;
     try {
       for (const { name } of fs.readDirectorySync(directory)) {
-        await this.#remove(`${directory}/${name}`);
+        if (fileOwner(name) !== undefined) await this.#remove(`${directory}/${name}`);
       }
       fs.rmdirSync(directory);
       await fs.syncDirectory(parentOf(directory));

@@ -19,6 +19,11 @@ export function keptBases(bases: readonly number[], firstSeq: number): number[] 
   return bases.filter((_base, i) => (bases[i + 1] ?? Infinity) > firstSeq);
 }
 
+/** The base seq of the segment that a file in a generation belongs to; undefined for any other. */
+export function fileOwner(name: string): number | undefined {
+  return parseSegmentFileName(name.replace(/\.tmp$/, ''))?.baseSeq;
+}
+
 /** `bases` are those of the segments that the channel consists of. */
 export function findLeftovers(
   context: ChannelContext,
@@ -27,11 +32,10 @@ export function findLeftovers(
 ): Leftovers {
   const { fs, directory, generationDirectory } = context;
   // Above firstSeq a file without its dat is a trace of damage, and no leftover.
-  const end = Math.min(manifest.firstSeq, bases[0] ?? 0);
+  const end = Math.min(manifest.firstSeq, bases[0] ?? Infinity);
   const paths = fs
     .readDirectorySync(generationDirectory)
-    .map(({ name }) => ({ name, parsed: parseSegmentFileName(name) }))
-    .filter(({ parsed }) => parsed !== undefined && parsed.baseSeq < end)
+    .filter(({ name }) => (fileOwner(name) ?? Infinity) < end)
     .map(({ name }) => `${generationDirectory}/${name}`);
   const directories = fs
     .readDirectorySync(directory)

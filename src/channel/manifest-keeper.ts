@@ -14,6 +14,8 @@ export class ManifestKeeper {
   readonly #health: Health;
   readonly #poison: (path: string, cause: unknown) => void;
   #current: Manifest;
+  /** A process before may have died between its rename and the sync of that (RULES S4). */
+  #isInherited = true;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -28,7 +30,7 @@ export class ManifestKeeper {
     this.#poison = poison;
   }
 
-  /** As it is on disk, durably. */
+  /** As it is on disk; durably, unless it is still the one that was there at the open. */
   get current(): Manifest {
     return this.#current;
   }
@@ -43,9 +45,9 @@ export class ManifestKeeper {
     return update;
   }
 
-  /** Replaces it by itself: then it is durable, whoever has written it (RULES S4). */
-  async confirm(): Promise<void> {
-    await this.update((manifest) => ({ ...manifest }));
+  /** Replaces it by itself unless it is known to be durable, whoever has written it (RULES S4). */
+  async makeDurable(): Promise<void> {
+    await this.update((manifest) => (this.#isInherited ? { ...manifest } : manifest));
   }
 
   /** Resolves when no change is being made any more. */
@@ -76,6 +78,7 @@ export class ManifestKeeper {
     }
     // A sync that failed meanwhile elsewhere says nothing about this one.
     this.#current = next;
+    this.#isInherited = false;
     return next;
   }
 }

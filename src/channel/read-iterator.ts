@@ -6,7 +6,6 @@ import type { LogRecord } from '../core/record.js';
 import type { BatchCursor } from './batch-cursor.js';
 import type { ReadOptions } from './read-options.js';
 import type { ReadRange, RecordReader } from './record-reader.js';
-import type { ChainSnapshot } from './segment-chain.js';
 
 /** Records that a reverse read fetches at once: more while they are small, fewer when large. */
 const FIRST_WINDOW = 16;
@@ -18,7 +17,6 @@ class BatchSource {
   readonly #reader: RecordReader;
   readonly #options: ReadOptions;
   #range: ReadRange | undefined;
-  #snapshot: ChainSnapshot | undefined;
   #cursor: BatchCursor | undefined;
   #recordsLeft: number;
   #bytesLeft: number;
@@ -38,10 +36,9 @@ class BatchSource {
     if (this.#done) return undefined;
     try {
       this.#options.signal?.throwIfAborted();
-      this.#range ??= await this.#start();
-      const batch = await this.#read(this.#range);
+      const batch = await this.#read(this.#range ?? (await this.#start()));
       this.#options.signal?.throwIfAborted();
-      if (batch === undefined && this.#range.endsPoisoned) {
+      if (batch === undefined && this.#range?.endsPoisoned === true) {
         throw this.#reader.health.poisonedError();
       }
       if (batch === undefined) this.end();
@@ -53,7 +50,8 @@ class BatchSource {
   }
 
   async #start(): Promise<ReadRange> {
-    const range = await this.#reader.range(this.#options);
+    const range = await this.#reader.begin(this.#options);
+    this.#range = range;
     // Its first record would be one that nobody can vouch for.
     if (range.endsPoisoned && this.#options.reverse === true) {
       throw this.#reader.health.poisonedError();
@@ -64,18 +62,11 @@ class BatchSource {
   async #read(range: ReadRange): Promise<LogRecord[] | undefined> {
     const limited = this.#poisonedRange(range);
     if (this.#options.reverse === true) return this.#readBackward(limited);
-    const snapshot = this.#held(limited);
-    this.#cursor ??= this.#reader.cursor(limited, this.#options.copy === true, snapshot);
+    this.#cursor ??= this.#reader.cursor(limited, this.#options.copy === true);
     const batch = await this.#reader.step(this.#cursor, this.#recordsLeft, limited.to);
     // The records of a batch are in memory: only what comes after it is still needed.
-    if (!this.#done) snapshot.from = this.#cursor.nextSeq;
+    if (!this.#done) this.#reader.chain.pass(range.snapshot, this.#cursor.nextSeq);
     return batch;
-  }
-
-  /** The segments that this read goes on in, whatever is let go meanwhile. */
-  #held(range: ReadRange): ChainSnapshot {
-    this.#snapshot ??= this.#reader.chain.hold(range.from);
-    return this.#snapshot;
   }
 
   /** A channel that is poisoned meanwhile vouches only for what is durable. */
@@ -90,7 +81,7 @@ class BatchSource {
     let { to } = range;
     while (to > range.from) {
       const count = Math.min(this.#window, this.#recordsLeft);
-      const from = Math.max(range.from, this.#reader.windowStart(to, count, this.#held(range)));
+      const from = Math.max(range.from, this.#reader.windowStart(to, count, range.snapshot));
       const window = { ...range, from, to };
       const batch = await this.#collect(window);
       this.#resizeWindow(batch);
@@ -110,7 +101,7 @@ class BatchSource {
   }
 
   async #collect(range: ReadRange): Promise<LogRecord[]> {
-    const cursor = this.#reader.cursor(range, true, this.#held(range));
+    const cursor = this.#reader.cursor(range, true);
     const records: LogRecord[] = [];
     for (;;) {
       const batch = await this.#reader.step(cursor, Infinity);
@@ -141,7 +132,7 @@ class BatchSource {
   end(): void {
     this.#done = true;
     this.#cursor = undefined;
-    if (this.#snapshot !== undefined) this.#reader.chain.letGo(this.#snapshot);
+    if (this.#range !== undefined) this.#reader.chain.letGo(this.#range.snapshot);
   }
 }
 

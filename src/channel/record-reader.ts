@@ -14,7 +14,8 @@ import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import { outOfRange } from './out-of-range.js';
 import { nanosOfTime, type ReadOptions } from './read-options.js';
-import { indexIn, type ChainSnapshot, type SegmentChain } from './segment-chain.js';
+import type { ChainSnapshot } from './chain-snapshots.js';
+import { indexIn, type SegmentChain } from './segment-chain.js';
 
 export interface Visibility {
   readonly firstSeq: number;
@@ -34,6 +35,8 @@ export interface ReadRange {
   readonly to: number;
   /** The read was asked to go beyond what a poisoned channel can vouch for. */
   readonly endsPoisoned: boolean;
+  /** To be let go when the read is over. */
+  readonly snapshot: ChainSnapshot;
 }
 
 export class RecordReader {
@@ -84,7 +87,8 @@ export class RecordReader {
 
   /** Without the help of the index, or because of a gap: reads up to the place. */
   async #search(seq: number): Promise<LogRecord | undefined> {
-    const cursor = this.cursor({ from: seq, to: seq + 1, endsPoisoned: false }, true);
+    const chunks = chunksFor(true);
+    const cursor = new BatchCursor(this.chain, { from: seq, to: seq + 1, chunks });
     return (await this.step(cursor, 1))?.[0];
   }
 
@@ -97,25 +101,32 @@ export class RecordReader {
     return poisoned ? this.health.poisonedError() : undefined;
   }
 
-  /** The range of a read that starts now. Throws OUT_OF_RANGE, POISONED, CLOSED. */
-  async range(options: ReadOptions): Promise<ReadRange> {
+  /** A read that starts now. Throws OUT_OF_RANGE, POISONED, CLOSED. */
+  async begin(options: ReadOptions): Promise<ReadRange> {
     if (this.beforeRead !== undefined) await this.beforeRead();
     const { firstSeq } = this.#visibility;
     const given = options.from;
     let from = given === undefined || given === 'start' ? firstSeq : given;
     const refusal = this.#refusal(from);
     if (refusal !== undefined) throw refusal;
+    // From here on nothing that it was promised can be let go.
+    const snapshot = this.chain.hold(from);
     if (options.fromTime !== undefined) {
-      from = Math.max(from, await this.#seekTime(nanosOfTime(options.fromTime)));
+      try {
+        from = Math.max(from, await this.#seekTime(nanosOfTime(options.fromTime)));
+      } catch (error) {
+        this.chain.letGo(snapshot);
+        throw error;
+      }
+      this.chain.pass(snapshot, from);
     }
     const { visibleSeq } = this.#visibility;
     const to = Math.min(options.to ?? visibleSeq, visibleSeq);
     const endsPoisoned = this.health.isPoisoned && (options.to ?? Infinity) > visibleSeq;
-    return { from, to, endsPoisoned };
+    return { from, to, endsPoisoned, snapshot };
   }
 
-  cursor(range: ReadRange, ownBytes: boolean, snapshot?: ChainSnapshot): BatchCursor {
-    const { from, to } = range;
+  cursor({ from, to, snapshot }: ReadRange, ownBytes: boolean): BatchCursor {
     // What another process lets go is gone, whoever still reads it: then the read looks again.
     const kept = this.#recheck === undefined ? snapshot : undefined;
     return new BatchCursor(this.chain, { from, to, snapshot: kept, chunks: chunksFor(ownBytes) });
@@ -192,9 +203,17 @@ export class RecordReader {
   }
 
   async #seqAt(time: Nanos): Promise<number> {
+    const snapshot = this.chain.hold(this.#visibility.firstSeq);
+    try {
+      return await this.#seqIn(snapshot, time);
+    } finally {
+      this.chain.letGo(snapshot);
+    }
+  }
+
+  async #seqIn({ segments }: ChainSnapshot, time: Nanos): Promise<number> {
     const { firstSeq, visibleSeq } = this.#visibility;
     const { chain } = this;
-    const segments = chain.all;
     for (let i = Math.max(0, chain.indexOf(firstSeq)); i < segments.length; i++) {
       const segment = segments[i];
       if (segment === undefined || segment.baseSeq >= visibleSeq) break;
@@ -207,7 +226,9 @@ export class RecordReader {
       const open = chain.borrow(segment);
       try {
         const seq = await open.seqAt(time);
-        if (seq < Math.min(segment.nextSeq, visibleSeq)) return Math.max(seq, firstSeq);
+        // It may have been let go meanwhile.
+        const isThere = seq < Math.min(segment.nextSeq, visibleSeq);
+        if (isThere) return Math.max(seq, this.#visibility.firstSeq);
       } finally {
         chain.release(open);
       }

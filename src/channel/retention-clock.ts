@@ -17,7 +17,7 @@ export interface AgingChannel {
 export class RetentionClock {
   readonly #runtime: Runtime;
   readonly #channels = new Set<AgingChannel>();
-  #cancel: Cancel | undefined;
+  #timer: { readonly dueMs: number; readonly cancel: Cancel } | undefined;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -25,28 +25,40 @@ export class RetentionClock {
 
   /** From now on the channel is looked at; again when its limit has changed. */
   watch(channel: AgingChannel): void {
-    if (channel.maxAgeMs === undefined) this.#channels.delete(channel);
-    else this.#channels.add(channel);
-    this.#set();
+    const { maxAgeMs } = channel;
+    if (maxAgeMs === undefined) {
+      this.unwatch(channel);
+      return;
+    }
+    this.#channels.add(channel);
+    this.#wakeWithin(maxAgeMs);
   }
 
   unwatch(channel: AgingChannel): void {
-    if (this.#channels.delete(channel)) this.#set();
+    if (!this.#channels.delete(channel) || this.#channels.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
-  /** So often that little stays for more than a quarter longer than it should. */
-  #set(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    if (this.#channels.size === 0) return;
-    let delayMs = LONGEST_MS;
-    for (const { maxAgeMs = Infinity } of this.#channels) delayMs = Math.min(delayMs, maxAgeMs / 4);
-    this.#cancel = this.#runtime.schedule(
-      () => {
-        for (const channel of this.#channels) channel.onAge();
-        this.#set();
-      },
-      Math.max(SHORTEST_MS, delayMs),
-    );
+  /**
+   * So often that little stays for more than a quarter longer than it should. A timer that is due
+   * before stays: however often channels come and go, it is not put off.
+   */
+  #wakeWithin(maxAgeMs: number): void {
+    const delayMs = Math.max(SHORTEST_MS, Math.min(LONGEST_MS, maxAgeMs / 4));
+    const dueMs = this.#runtime.monotonic() + delayMs;
+    if (this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
+    this.#timer?.cancel();
+    this.#timer = { dueMs, cancel: this.#runtime.schedule(() => this.#onTimer(), delayMs) };
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    let shortestMs = Infinity;
+    for (const channel of this.#channels) {
+      shortestMs = Math.min(shortestMs, channel.maxAgeMs ?? Infinity);
+      channel.onAge();
+    }
+    if (this.#channels.size > 0) this.#wakeWithin(shortestMs);
   }
 }

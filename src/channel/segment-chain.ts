@@ -8,6 +8,7 @@ import { OpenSegment } from '../segment/open-segment.js';
 import { SegmentIndex } from '../segment/segment-index.js';
 import { corruption, isDense, segmentPath, type Segment } from '../segment/segment.js';
 import { SegmentWriter } from '../segment/segment-writer.js';
+import { ChainSnapshots, type ChainSnapshot } from './chain-snapshots.js';
 import type { ChannelContext } from './channel-context.js';
 import type { FileHolder } from './open-files.js';
 
@@ -63,19 +64,9 @@ class OpenHolder implements FileHolder {
   }
 }
 
-/**
- * The segments of a read that is under way: it goes on in them, whatever the channel lets go
- * meanwhile.
- */
-export interface ChainSnapshot {
-  readonly segments: readonly Segment[];
-  /** The read will not come back to what is below. */
-  from: number;
-}
-
 export class SegmentChain {
   #isClosed = false;
-  /** Told when a read is over: what it held may go now. */
+  /** Told when a read is over, or further on: what it held may go now. */
   onLetGo: () => void = () => undefined;
   /** Absent for a channel that is only read. */
   writingSide: WritingSide | undefined;
@@ -84,9 +75,8 @@ export class SegmentChain {
   readonly #open = new Map<Segment, OpenHolder>();
   /** The active segment while no descriptor is open on it, and the last attempt number used. */
   #parked: { readonly segment: Segment; readonly attempt: number } | undefined;
-  /** Weak, because nobody has to end a read. */
-  readonly #snapshots = new Set<WeakRef<ChainSnapshot>>();
-  /** Records of the first segment that lie below `firstSeq`, where it takes looking. */
+  readonly #snapshots = new ChainSnapshots();
+  /** Records of one segment that lie below `firstSeq`, where it takes looking. */
   #hidden:
     { readonly head: Segment; readonly firstSeq: number; readonly count: number } | undefined;
   /** Of segments that are no longer in the chain, and still used. */
@@ -105,11 +95,13 @@ export class SegmentChain {
     return this.#segments.at(-1);
   }
 
-  /** Records from `firstSeq` on, which lies in the first segment or before it. */
+  /** Records from `firstSeq` on. */
   recordsFrom(firstSeq: number): number {
-    const count = this.#segments.reduce((sum, segment) => sum + segment.recordCount, 0);
-    const [head] = this.#segments;
-    return head === undefined ? count : count - this.#recordsBelow(head, firstSeq);
+    let count = 0;
+    for (const segment of this.#segments) {
+      count += segment.recordCount - this.#recordsBelow(segment, firstSeq);
+    }
+    return count;
   }
 
   #recordsBelow(head: Segment, firstSeq: number): number {
@@ -149,34 +141,35 @@ export class SegmentChain {
 
   /** For a read that begins now at `from`; `letGo` when it is over. */
   hold(from: number): ChainSnapshot {
-    const snapshot = { segments: this.#segments, from };
-    this.#snapshots.add(new WeakRef(snapshot));
-    return snapshot;
+    return this.#snapshots.hold(this.#segments, from);
+  }
+
+  /** The read has come to `from` and does not go back. */
+  pass(snapshot: ChainSnapshot, from: number): void {
+    snapshot.from = from;
+    this.onLetGo();
   }
 
   letGo(snapshot: ChainSnapshot): void {
-    snapshot.from = Infinity;
+    this.#snapshots.letGo(snapshot);
     this.onLetGo();
   }
 
   /** Whether a read that is under way has still to come to this segment. */
   isHeld(segment: Segment): boolean {
-    for (const reference of this.#snapshots) {
-      const snapshot = reference.deref();
-      if (snapshot === undefined || snapshot.from === Infinity) this.#snapshots.delete(reference);
-      else if (snapshot.from < segment.nextSeq && snapshot.segments.includes(segment)) return true;
-    }
-    return false;
+    return this.#snapshots.isHeld(segment);
   }
 
   /**
-   * Takes the segments off the head whose records all lie below `firstSeq`, the last one never.
+   * Takes the segments off the head whose records all lie below `firstSeq`, the last one never,
+   * and those not yet that somebody still writes to or needs for something else.
    * Returns them: their files can go once no read holds them.
    */
-  dropBelow(firstSeq: number): Segment[] {
+  dropBelow(firstSeq: number, isNeeded = (_segment: Segment): boolean => false): Segment[] {
     const last = this.#segments.length - 1;
     const kept = this.#segments.findIndex(
-      (segment, i) => i === last || segment.nextSeq > firstSeq || this.#isWritten(segment),
+      (segment, i) =>
+        i === last || segment.nextSeq > firstSeq || this.#isWritten(segment) || isNeeded(segment),
     );
     if (kept <= 0) return [];
     const dropped = this.#segments.slice(0, kept);

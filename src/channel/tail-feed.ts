@@ -96,6 +96,8 @@ export class TailFeed implements WaitingTail {
   #start(): void {
     this.#isStarted = true;
     this.#hub.addTail();
+    // What was let go since it was made is not missed.
+    if (this.#from === 'start' && this.#looked === undefined) this.#next = this.#startSeq();
     if (this.#signal === undefined) return;
     if (this.#signal.aborted) this.#onAbort();
     else this.#signal.addEventListener('abort', this.#onAbort);

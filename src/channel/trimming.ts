@@ -4,6 +4,7 @@
  * G2, G6).
  */
 import { ioError } from './io-error.js';
+import { segmentPath } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import type { FileReclaim } from './file-reclaim.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
@@ -33,10 +34,11 @@ export class Trimming implements AgingChannel {
 
   /** No record below `beforeSeq` is in the channel any more when this resolves. */
   async trim(beforeSeq: number): Promise<void> {
-    const { unsynced, syncAll } = this.#parts;
+    const { unsynced, syncAll, manifest } = this.#parts;
     // What is not durable may not push out what is: a power cut would lose both.
     if (unsynced.durableSeq < beforeSeq) await syncAll();
-    await this.#raise(beforeSeq);
+    if (beforeSeq > manifest.current.firstSeq) await this.#raise(beforeSeq);
+    else await manifest.makeDurable();
   }
 
   /** Applies the channel's retention policy. */
@@ -89,14 +91,24 @@ export class Trimming implements AgingChannel {
   }
 
   async #raise(firstSeq: number): Promise<void> {
-    const { unsynced, chain, manifest, reclaim } = this.#parts;
+    const { unsynced, manifest } = this.#parts;
     if (firstSeq > manifest.current.firstSeq) {
       await manifest.update((current) => {
         const raised = Math.min(firstSeq, unsynced.durableSeq);
         return raised <= current.firstSeq ? current : { ...current, firstSeq: raised };
       });
     }
-    reclaim.addSegments(chain.dropBelow(manifest.current.firstSeq));
+    this.dropSegments();
+  }
+
+  /** Segments below `firstSeq` go, once no sync has to come to them any more. */
+  dropSegments(): void {
+    const { chain, manifest, reclaim, unsynced } = this.#parts;
+    const dropped = chain.dropBelow(manifest.current.firstSeq, (segment) =>
+      unsynced.isInherited(segmentPath(segment, 'dat')),
+    );
+    // Also what was held before may go by now.
+    reclaim.addSegments(dropped);
   }
 
   /** Ends what is done in the background. */

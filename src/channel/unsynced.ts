@@ -30,6 +30,8 @@ export class Unsynced {
   sealed: SegmentWriter[] = [];
   active: SegmentWriter | undefined;
   #inherited: readonly InheritedRange[];
+  /** What a background sync is writing again. */
+  #rewriting: readonly InheritedRange[] = [];
   readonly #directories: Set<string>;
   readonly #syncing = new Set<SegmentWriter>();
   readonly #syncingDirectories = new Set<string>();
@@ -80,6 +82,11 @@ export class Unsynced {
     };
   }
 
+  /** A sync that is running or still has to come reads this file. */
+  isInherited(path: string): boolean {
+    return [...this.#inherited, ...this.#rewriting].some((range) => range.path === path);
+  }
+
   /** No sync that is running or still has to come concerns this segment. */
   isSettled(writer: SegmentWriter): boolean {
     return !writer.dirty && !writer.isWriting && !this.#syncing.has(writer);
@@ -116,6 +123,7 @@ export class Unsynced {
       this.#directories.delete(directory);
       this.#syncingDirectories.add(directory);
     }
+    this.#rewriting = target.inherited;
     if (scope === 'all') this.#begun = target.written;
     return target;
   }
@@ -151,6 +159,7 @@ export class Unsynced {
   finish(target: SyncTarget): SegmentWriter[] {
     for (const writer of target.writers) this.#syncing.delete(writer);
     for (const directory of target.directories) this.#syncingDirectories.delete(directory);
+    this.#rewriting = [];
     return this.finishNow(target);
   }
 

@@ -131,14 +131,24 @@ export class Redex {
     }
   }
 
-  /** Lets go at once of what each channel's `retention` does not keep, open or not. */
+  /**
+   * Lets go at once of what each channel's `retention` does not keep, open or not. One that fails
+   * does not keep the others from it: the first error is what it rejects with in the end.
+   */
   async applyRetention(): Promise<void> {
     this.#parts.health.requireWritable();
     const { registry, directories } = this.#parts;
+    const failures: unknown[] = [];
     for (const found of directories.list()) {
-      const name = directories.nameOf(found);
-      await registry.use(name, (parts) => parts.trimming.applyRetention());
+      try {
+        const name = directories.nameOf(found);
+        await registry.use(name, (parts) => parts.trimming.applyRetention());
+      } catch (error) {
+        // One that was deleted meanwhile has nothing left.
+        if (directories.isThere(found.path)) failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** What the store is made of, as it is now. */
