@@ -352,7 +352,11 @@ export class Appender {
     try {
       frames.rollNow();
     } catch (error) {
-      if (!(error instanceof FrameWriteFailure)) throw error;
+      if (!(error instanceof FrameWriteFailure)) {
+        // The seal could not be taken back.
+        worker.poison(this.#parts.context.generationDirectory, error);
+        throw this.#parts.health.poisonedError();
+      }
       this.#uncut = error.partial ? (unsynced.active ?? active) : undefined;
       this.#cutBack();
       if (error.leftover) worker.poison(this.#parts.context.generationDirectory, error.error);

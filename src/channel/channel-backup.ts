@@ -23,9 +23,19 @@ import type { ChannelParts } from './channel-parts.js';
 /** Makes `directory` a channel like this one as it is after a sync. Its parent exists. */
 export async function backUpChannel(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
   await parts.syncAll();
+  // From here to the first await nothing is appended: this is the state that is copied.
+  // Compaction and trim may let go of it meanwhile; its files stay for as long.
+  const snapshot = parts.chain.hold(0);
+  try {
+    return await copyState(parts, directory);
+  } finally {
+    parts.chain.letGo(snapshot);
+  }
+}
+
+async function copyState(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
   const { context, manifest, unsynced } = parts;
   const { fs, channelId, name, created, stored } = context;
-  // From here to the first await nothing is appended: this is the state that is copied.
   const unfinished = new Set<Segment>(unsynced.sealed.map(({ segment }) => segment));
   const segments = parts.chain.all.map((segment) => ({ live: segment, state: { ...segment } }));
   const generation = `${directory}/${generationName(manifest.generation)}`;

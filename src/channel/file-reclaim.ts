@@ -20,6 +20,8 @@ export class FileReclaim {
   readonly #paths: string[] = [];
   readonly #directories: string[] = [];
   #running: Promise<void> | undefined;
+  /** Something may have become free since the last look. */
+  #isWanted = false;
   #stopped = false;
 
   constructor(context: ChannelContext, chain: SegmentChain) {
@@ -44,8 +46,9 @@ export class FileReclaim {
   /** Goes on with what can go now. Costs next to nothing when there is nothing to do. */
   start(): void {
     const waiting = this.#segments.length + this.#paths.length + this.#directories.length;
-    if (waiting === 0 || this.#stopped || this.#running !== undefined) return;
-    this.#running = this.#run();
+    if (waiting === 0 || this.#stopped) return;
+    this.#isWanted = true;
+    this.#running ??= this.#run();
   }
 
   /** Leaves the rest for the next open. Resolves when nothing is being removed any more. */
@@ -55,7 +58,10 @@ export class FileReclaim {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped && (await this.#step()));
+    while (this.#isWanted && !this.#stopped) {
+      this.#isWanted = false;
+      while (!this.#stopped && (await this.#step()));
+    }
     this.#running = undefined;
   }
 

@@ -48,6 +48,13 @@ export class ManifestKeeper {
     await this.update((manifest) => ({ ...manifest }));
   }
 
+  /** Makes durable which names there are beside the manifest. Rejects with POISONED. */
+  syncNames(): Promise<void> {
+    const sync = this.#last.then(() => this.#syncNames());
+    this.#last = sync.catch(() => undefined);
+    return sync;
+  }
+
   /** Resolves when no change is being made any more. */
   async idle(): Promise<void> {
     await this.#last;
@@ -68,14 +75,19 @@ export class ManifestKeeper {
     } catch (error) {
       throw ioError('replace the manifest', directory, error, 'absent');
     }
+    await this.#syncNames();
+    // A sync that failed meanwhile elsewhere says nothing about this one.
+    this.#current = next;
+    return next;
+  }
+
+  async #syncNames(): Promise<void> {
+    const { fs, directory } = this.#context;
     try {
       await fs.syncDirectory(directory);
     } catch (error) {
       this.#poison(directory, error);
       throw this.#health.poisonedError();
     }
-    // A sync that failed meanwhile elsewhere says nothing about this one.
-    this.#current = next;
-    return next;
   }
 }
