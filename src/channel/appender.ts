@@ -383,10 +383,9 @@ export class Appender {
     }
   }
 
-  /** Gives memory back until the next append. Nothing may be queued. */
+  /** Gives memory back until the next append. What is queued keeps its own. */
   releaseMemory(): void {
-    this.#filling.gather.release();
-    this.#writing.gather.release();
+    for (const queue of [this.#filling, this.#writing]) if (queue.isEmpty) queue.gather.release();
   }
 
   #wakeIdle(): void {
