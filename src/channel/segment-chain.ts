@@ -128,6 +128,7 @@ export class SegmentChain {
     try {
       const open = this.borrow(head);
       try {
+        if (!open.index.covers(firstSeq - 1)) return undefined;
         const ordinal = open.index.ordinalAtOrBelow(firstSeq - 1);
         return ordinal === undefined ? undefined : ordinal + 1;
       } finally {
