@@ -260,7 +260,7 @@ export class Compaction {
       writer.abandon();
       // After a failed sync of the manifest nobody can say which generation is the channel's.
       if (!this.#parts.health.isPoisoned) await removeGeneration(fs, directory);
-      throw compactError(directory, error);
+      throw error === options.signal?.reason ? error : compactError(directory, error);
     }
   }
 

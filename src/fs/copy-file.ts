@@ -49,11 +49,11 @@ export async function copyFile(
 export async function linkOrCopy(fs: FileSystem, from: string, to: string): Promise<CopiedBytes> {
   try {
     fs.linkSync(from, to);
-    return { linkedBytes: fs.statSync(to)?.size ?? 0, copiedBytes: 0 };
   } catch {
     // Another file system, or one without links: whatever is really wrong, the copy will say.
     return { linkedBytes: 0, copiedBytes: await copyFile(fs, from, to) };
   }
+  return { linkedBytes: fs.statSync(to)?.size ?? 0, copiedBytes: 0 };
 }
 
 /** Copies a directory with all files in it as they are. Returns the bytes of the files. */
