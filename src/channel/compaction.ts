@@ -77,9 +77,10 @@ export class Compaction {
     this.#parts = parts;
   }
 
-  /** One after the other. */
+  /** One after the other. What is appended after the call stays. */
   run(options: CompactOptions): Promise<CompactReport> {
-    const run = this.#last.then(() => this.#run(options));
+    const end = this.#parts.appender.nextSeq;
+    const run = this.#last.then(() => this.#run(options, end));
     this.#last = run.catch(() => undefined);
     return run;
   }
@@ -101,7 +102,7 @@ export class Compaction {
     if (refusal !== undefined) throw refusal;
   }
 
-  async #run(options: CompactOptions): Promise<CompactReport> {
+  async #run(options: CompactOptions, end: number): Promise<CompactReport> {
     const { context, chain, unsynced, manifest } = this.#parts;
     const { runtime } = context.settings;
     const started = runtime.monotonic();
@@ -116,7 +117,7 @@ export class Compaction {
     // Retention may let go of what is being read; its files stay for as long.
     const snapshot = chain.hold(firstSeq);
     try {
-      const survivors = survivorsBy(options);
+      const survivors = survivorsBy(options, end);
       const decided = await this.#decide(sources, survivors, options);
       const dropped = decided.reduce((sum, source) => sum + source.dropped, 0);
       const written = dropped === 0 ? undefined : await this.#rewrite(decided, durableSeq, options);

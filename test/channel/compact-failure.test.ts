@@ -44,10 +44,26 @@ async function expectUntouched(lab: Lab, channel: Channel): Promise<void> {
 describe('functions that misbehave', () => {
   const broken = new Error('it broke');
   const wrong: [string, unknown, unknown][] = [
-    ['keep throws', { keep: () => { throw broken; } }, broken],
+    [
+      'keep throws',
+      {
+        keep: () => {
+          throw broken;
+        },
+      },
+      broken,
+    ],
     ['keep returns no boolean', { keep: () => 1 }, TypeError],
     ['keep is async', { keep: () => Promise.resolve(false) }, TypeError],
-    ['key throws', { key: () => { throw broken; } }, broken],
+    [
+      'key throws',
+      {
+        key: () => {
+          throw broken;
+        },
+      },
+      broken,
+    ],
     ['key returns no string', { key: () => 7 }, TypeError],
     ['key is async', { key: () => Promise.resolve('a') }, TypeError],
   ];

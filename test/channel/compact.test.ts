@@ -31,7 +31,8 @@ async function fill(lab: Lab, channel: Channel, ids: readonly number[], size = 3
   }
 }
 
-const upTo = (count: number, from = 1): number[] => Array.from({ length: count }, (_, i) => from + i);
+const upTo = (count: number, from = 1): number[] =>
+  Array.from({ length: count }, (_, i) => from + i);
 
 const keepIds = (keeps: (id: number) => boolean): CompactOptions => ({
   keep: (record) => keeps(payloadId(record.payload) ?? -1),
@@ -306,7 +307,10 @@ test('segments that lose nothing are the same files; without links they are copi
   expect(report.linkedBytes).toBe(0);
   expect(report.writtenBytes).toBeGreaterThan(report.bytesAfter - 1);
   await fill(lab, channel, [61]);
-  const rows = [...before.filter(({ id }) => (id ?? 0) > 15), ...(await rowsOf(lab, channel)).slice(-1)];
+  const rows = [
+    ...before.filter(({ id }) => (id ?? 0) > 15),
+    ...(await rowsOf(lab, channel)).slice(-1),
+  ];
   await expectEverywhere(lab, channel, rows);
 });
 
@@ -353,7 +357,13 @@ test('options that cannot be meant are refused', async () => {
   const lab = new Lab();
   const channel = await lab.open(SMALL);
   const keep = (): boolean => true;
-  const wrong: unknown[] = [{}, { keep, key: () => 'a' }, { keep: 1 }, { keep, signal: {} }, { kep: keep }];
+  const wrong: unknown[] = [
+    {},
+    { keep, key: () => 'a' },
+    { keep: 1 },
+    { keep, signal: {} },
+    { kep: keep },
+  ];
   for (const options of wrong) {
     await expect(channel.compact(options as CompactOptions)).rejects.toThrow(TypeError);
   }

@@ -9,7 +9,14 @@ import { parseGenerationName } from '../../src/format/file-name.js';
 import { choicesFromSeed, Random, worst } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
 import { Lab } from './channel-kit.js';
-import { brokenBy, CompactModel, rowOf, type Ledger, type LossKind, type Row } from './compact-model.js';
+import {
+  brokenBy,
+  CompactModel,
+  rowOf,
+  type Ledger,
+  type LossKind,
+  type Row,
+} from './compact-model.js';
 import { changesState } from './crash-verify.js';
 
 const POLICIES: readonly SyncPolicy[] = ['always', 'never', { everyN: 3 }, { intervalMs: 20 }];
@@ -65,7 +72,7 @@ export async function finish<T>(lab: Lab, promise: Promise<T>): Promise<T> {
     settled = true;
   };
   promise.then(settle, settle);
-  for (let idle = 0; idle < 2000; ) {
+  for (let idle = 0; idle < 2000;) {
     for (let turn = 0; turn < 12 && !settled; turn++) await Promise.resolve();
     if (settled) return promise;
     idle = lab.runtime.runIo() ? 0 : idle + 1;
@@ -165,7 +172,13 @@ export class CompactCrashRun {
     const choose = choicesFromSeed((this.#draws += 1));
     if (this.#compacting > 0) this.#stats.inCompaction += 1;
     if (turn === 3) this.#images.push({ fs: disk.kill(choose), ledger, kind: 'kill', place });
-    else this.#images.push({ fs: disk.crash(turn === 5 ? worst : choose), ledger, kind: 'power', place });
+    else
+      this.#images.push({
+        fs: disk.crash(turn === 5 ? worst : choose),
+        ledger,
+        kind: 'power',
+        place,
+      });
   }
 
   async #step(lab: Lab, channel: Channel): Promise<void> {
@@ -267,7 +280,9 @@ export class CompactCrashRun {
   }
 
   async #open(fs: CrashFs): Promise<Opened> {
-    const lab = new Lab({ seed: (this.#draws += 1) & 0xffff }, (given) => fs.kill(undefined, given));
+    const lab = new Lab({ seed: (this.#draws += 1) & 0xffff }, (given) =>
+      fs.kill(undefined, given),
+    );
     const onRecovery = (report: { readonly damage: unknown; readonly tornTail: unknown }): void => {
       if (report.damage !== undefined) this.#require('a legal image is called damaged', 'open');
       if (report.tornTail !== undefined) this.#stats.tornTails += 1;
@@ -357,7 +372,10 @@ export class CompactCrashRun {
     });
     model.trimAsked = channel.firstSeq;
     await finish(lab, model.append(channel, [100, 3000, 8], [1, 2, 3], { durability: 'synced' }));
-    const report = await finish(lab, model.compact(channel, (id) => id % 2 === 1));
+    const report = await finish(
+      lab,
+      model.compact(channel, (id) => id % 2 === 1),
+    );
     await finish(lab, model.append(channel, [100], [1], { durability: 'synced' }));
     const ledger = model.ledger(channel);
     const { generation: after } = await channel.stats();
