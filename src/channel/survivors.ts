@@ -33,7 +33,7 @@ export function checkCompactOptions(options: CompactOptions): void {
 export interface Survivors {
   /** Looks at every record once before anything is decided. */
   readonly survey: ((record: LogRecord) => void) | undefined;
-  survives(record: LogRecord): boolean;
+  readonly survives: (record: LogRecord) => boolean;
 }
 
 /** Records from `end` on survive, whatever they are, and condemn nobody. */

@@ -48,7 +48,7 @@ async function holdAt(lab: Lab, path: RegExp): Promise<void> {
 }
 
 describe('appends', () => {
-  test('wait while the exchange holds the lock; synchronous ones are BUSY; none is lost', async () => {
+  test('wait during the exchange; synchronous ones are BUSY; none is lost', async () => {
     const lab = new Lab({ io: 'oldest' });
     const channel = await filled(lab);
     const compacting = channel.compact(odd);

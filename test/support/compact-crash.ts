@@ -8,7 +8,7 @@ import { RedexError } from '../../src/core/errors.js';
 import { parseGenerationName } from '../../src/format/file-name.js';
 import { choicesFromSeed, Random, worst } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
-import { Lab } from './channel-kit.js';
+import { Lab, outcomeOf } from './channel-kit.js';
 import {
   brokenBy,
   CompactModel,
@@ -67,14 +67,10 @@ interface Image {
 
 /** Lets everything happen until `promise` has settled. */
 export async function finish<T>(lab: Lab, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const settle = (): void => {
-    settled = true;
-  };
-  promise.then(settle, settle);
+  const outcome = outcomeOf(promise);
   for (let idle = 0; idle < 2000;) {
-    for (let turn = 0; turn < 12 && !settled; turn++) await Promise.resolve();
-    if (settled) return promise;
+    for (let turn = 0; turn < 12 && outcome.state === 'pending'; turn++) await Promise.resolve();
+    if (outcome.state !== 'pending') return promise;
     idle = lab.runtime.runIo() ? 0 : idle + 1;
   }
   throw new Error('it waits for something that will never happen');

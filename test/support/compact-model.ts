@@ -54,7 +54,7 @@ export const rowOf = (record: LogRecord): Row => ({
 /** Strictly rising, with digits below the millisecond. */
 export const timeOf = (id: number): bigint => 1_800_000_000_000_000_000n + BigInt(id) * 1_000_003n;
 
-export const keyOf = ({ type }: { readonly type: number }): string | undefined =>
+const keyOf = ({ type }: { readonly type: number }): string | undefined =>
   type === 0 ? undefined : `key ${type}`;
 
 export class CompactModel {
