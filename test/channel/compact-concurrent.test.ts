@@ -441,7 +441,9 @@ test(
             break;
           case 4:
             if (random.below(3) === 0)
-              work.push(model.trim(channel, channel.firstSeq + random.below(4)));
+              work.push(
+                model.trim(channel, Math.min(channel.nextSeq, channel.firstSeq + random.below(4))),
+              );
             break;
           default:
             work.push(model.append(channel, sizes, types));
