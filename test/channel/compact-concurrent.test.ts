@@ -92,6 +92,19 @@ describe('appends', () => {
     expect(await idsOf(cut, reopened)).toEqual([...odds, ...upTo(60, 41)]);
   });
 
+  test('in flight when the exchange begins are waited for', async () => {
+    const lab = new Lab({ io: 'oldest' });
+    const channel = await filled(lab);
+    const compacting = channel.compact(odd);
+    // Nothing but the exchange is left to do.
+    await holdAt(lab, /v0000000002$/);
+    const appending = channel.append(payload(41, LARGE));
+    await finish(lab, compacting);
+    await finish(lab, appending);
+    await finish(lab, channel.append(payload(42), { durability: 'synced' }));
+    expect(await idsOf(lab, channel)).toEqual([...odds, 41, 42]);
+  });
+
   test('S6: nothing unsynced is closed', async () => {
     const lab = new Lab({ io: 'oldest' });
     const channel = await filled(lab);

@@ -272,6 +272,23 @@ test('an abort at each step rejects with its reason and leaves nothing', async (
   expect(aborted).toBeGreaterThan(8);
 });
 
+test('G4: the number of what could not be removed is not taken', async () => {
+  const lab = new Lab();
+  const channel = await filled(lab);
+  lab.fail('datasync', /v0000000002.*dat$/, 'EIO');
+  lab.fail('unlink', /v0000000002/, 'EIO', { times: Infinity });
+  await rejection(finish(lab, channel.compact(odd)), 'IO');
+  lab.faults.clearFaults();
+  expect(generationsIn(lab.disk, lab.directory)).toEqual([1, 2]);
+  await finish(lab, channel.compact(odd));
+  expect((await channel.stats()).generation).toBe(3);
+  expect(await idsOf(lab, channel)).toEqual(odds);
+  const next = lab.kill();
+  expect(await idsOf(next, await finish(next, next.open(SMALL)))).toEqual(odds);
+  await next.drain();
+  expect(generationsIn(next.disk, next.directory)).toEqual([3]);
+});
+
 test('a signal that is aborted already', async () => {
   const lab = new Lab();
   const channel = await filled(lab);
