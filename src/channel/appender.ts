@@ -65,12 +65,7 @@ export class Appender {
 
   /** Nothing is queued or being written, or has to be cut off. */
   get isIdle(): boolean {
-    return (
-      this.#filling.isEmpty &&
-      this.#writing.isEmpty &&
-      this.#inFlight === undefined &&
-      this.#uncut === undefined
-    );
+    return this.#filling.isEmpty && this.#writing.isEmpty && this.#isFree;
   }
 
   /** The append that was just added to the queue is complete: writes it now or with this tick. */
@@ -338,7 +333,7 @@ export class Appender {
    * until the function that it resolves to is called.
    */
   async hold(): Promise<() => void> {
-    await this.#lock.take(() => this.#inFlight === undefined && this.#uncut === undefined);
+    await this.#lock.take(() => this.#isFree);
     return () => {
       this.#lock.release();
       this.goOn();
@@ -352,7 +347,11 @@ export class Appender {
     try {
       frames.rollNow();
     } catch (error) {
-      if (!(error instanceof FrameWriteFailure)) throw error;
+      if (!(error instanceof FrameWriteFailure)) {
+        // The seal could not be taken back.
+        worker.poison(this.#parts.context.generationDirectory, error);
+        throw this.#parts.health.poisonedError();
+      }
       this.#uncut = error.partial ? (unsynced.active ?? active) : undefined;
       this.#cutBack();
       if (error.leftover) worker.poison(this.#parts.context.generationDirectory, error.error);
@@ -379,16 +378,18 @@ export class Appender {
     }
   }
 
+  get #isFree(): boolean {
+    return this.#inFlight === undefined && this.#uncut === undefined;
+  }
+
   /** A write is being made, or has to be cut off. */
   get isWriting(): boolean {
-    return this.#isPumping || this.#inFlight !== undefined || this.#uncut !== undefined;
+    return this.#isPumping || !this.#isFree;
   }
 
   /** Gives memory back until the next append. */
   releaseMemory(): void {
-    for (const { gather } of [this.#filling, this.#writing]) {
-      if (gather.isEmpty) gather.release();
-    }
+    for (const { gather } of [this.#filling, this.#writing]) if (gather.isEmpty) gather.release();
   }
 
   #wakeIdle(): void {

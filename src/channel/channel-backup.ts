@@ -25,28 +25,30 @@ import type { ChannelParts } from './channel-parts.js';
 /** Makes `directory` a channel like this one as it is after a sync. Its parent exists. */
 export async function backUpChannel(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
   await parts.syncAll();
+  // From here to the first await nothing is appended: this is the state that is copied.
+  // Compaction and trim may let go of it meanwhile; its files stay for as long.
+  const snapshot = parts.chain.hold(0);
+  try {
+    return await copyState(parts, directory);
+  } finally {
+    parts.chain.letGo(snapshot);
+  }
+}
+
+async function copyState(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
   const { context, manifest, unsynced } = parts;
   const { fs } = context;
-  // From here to the first await nothing is appended: this is the state that is copied.
   const unfinished = new Set<Segment>(unsynced.sealed.map(({ segment }) => segment));
   const segments = parts.chain.all.map((segment) => ({ live: segment, state: { ...segment } }));
-  // Whatever the channel lets go meanwhile stays until it is copied.
-  const snapshot = parts.chain.hold(manifest.firstSeq);
   const last = segments.at(-1)?.state;
   const end = parts.unsynced.writtenSeq;
   const generation = `${directory}/${generationName(manifest.generation)}`;
-  let copied: CopiedBytes;
-  try {
-    fs.mkdirSync(directory);
-    fs.mkdirSync(generation);
-    copied = await copyCutAside(context, directory);
-    for (const [i, { live, state }] of segments.entries()) {
-      const isFinished =
-        state.sealed && !unfinished.has(live) && isBehind(i, segments.length, last);
-      copied = sum(copied, await copySegment(parts, state, generation, isFinished));
-    }
-  } finally {
-    parts.chain.letGo(snapshot);
+  fs.mkdirSync(directory);
+  fs.mkdirSync(generation);
+  let copied = await copyCutAside(context, directory);
+  for (const [i, { live, state }] of segments.entries()) {
+    const isFinished = state.sealed && !unfinished.has(live) && isBehind(i, segments.length, last);
+    copied = sum(copied, await copySegment(parts, state, generation, isFinished));
   }
   // What was appended beside the first sync is in the copy: it may not be lost here either.
   if (parts.durableSeq < end) await parts.syncAll();

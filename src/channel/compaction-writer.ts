@@ -94,7 +94,9 @@ export class CompactionWriter {
       durableSeq: Math.min(this.#durableSeq, baseSeq),
       timestampFloor,
     };
-    this.#writer = SegmentWriter.create(owner, birth, shared.scratch, view.getUint32(8));
+    const writer = SegmentWriter.create(owner, birth, shared.scratch, view.getUint32(8));
+    this.writtenBytes += writer.segment.datLength;
+    this.#writer = writer;
     this.#lastTimestamp = timestampFloor;
   }
 

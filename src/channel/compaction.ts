@@ -10,6 +10,7 @@ import type { FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { parentOf } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
+import { DatWriteError } from '../segment/segment-writer.js';
 import type { Appender } from './appender.js';
 import { BatchCursor, chunksFor } from './batch-cursor.js';
 import type { ChannelContext } from './channel-context.js';
@@ -76,9 +77,10 @@ export class Compaction {
     this.#parts = parts;
   }
 
-  /** One after the other. */
+  /** One after the other. What is appended after the call stays. */
   run(options: CompactOptions): Promise<CompactReport> {
-    const run = this.#last.then(() => this.#run(options));
+    const end = this.#parts.appender.nextSeq;
+    const run = this.#last.then(() => this.#run(options, end));
     this.#last = run.catch(() => undefined);
     return run;
   }
@@ -90,14 +92,17 @@ export class Compaction {
   }
 
   #check(options: CompactOptions): void {
-    const { health, context } = this.#parts;
     options.signal?.throwIfAborted();
-    if (this.#stopped) throw closedMeanwhile(context.name);
-    const refusal = health.writeError();
+    if (this.#stopped) throw closedMeanwhile(this.#parts.context.name);
+    this.#refuse();
+  }
+
+  #refuse(): void {
+    const refusal = this.#parts.health.writeError();
     if (refusal !== undefined) throw refusal;
   }
 
-  async #run(options: CompactOptions): Promise<CompactReport> {
+  async #run(options: CompactOptions, end: number): Promise<CompactReport> {
     const { context, chain, unsynced, manifest } = this.#parts;
     const { runtime } = context.settings;
     const started = runtime.monotonic();
@@ -112,7 +117,7 @@ export class Compaction {
     // Retention may let go of what is being read; its files stay for as long.
     const snapshot = chain.hold(firstSeq);
     try {
-      const survivors = survivorsBy(options);
+      const survivors = survivorsBy(options, end);
       const decided = await this.#decide(sources, survivors, options);
       const dropped = decided.reduce((sum, source) => sum + source.dropped, 0);
       const written = dropped === 0 ? undefined : await this.#rewrite(decided, durableSeq, options);
@@ -138,6 +143,8 @@ export class Compaction {
       await syncAll();
       const release = await appender.hold();
       try {
+        // A sync may have failed meanwhile: a seal would be written to a poisoned channel.
+        this.#refuse();
         // A third segment is not begun before the first is synced.
         if (unsynced.hasOpenPast) continue;
         appender.roll();
@@ -232,13 +239,15 @@ export class Compaction {
     durableSeq: number,
     options: CompactOptions,
   ): Promise<CompactionWriter> {
-    const { context } = this.#parts;
+    const { context, manifest } = this.#parts;
     const { fs } = context;
     const generation = this.#newGeneration();
     const directory = `${context.directory}/${generationName(generation)}`;
     const writer = new CompactionWriter(context, directory, durableSeq);
     try {
       fs.mkdirSync(directory);
+      // Its name is durable before any manifest names it.
+      await manifest.syncNames();
       for (const source of sources) {
         if (source.decisions === undefined) await writer.link(source.segment);
         else await this.#copySurvivors(source, source.decisions, writer, options);
@@ -252,17 +261,22 @@ export class Compaction {
       writer.abandon();
       // After a failed sync of the manifest nobody can say which generation is the channel's.
       if (!this.#parts.health.isPoisoned) await removeGeneration(fs, directory);
-      throw ioError('compact', directory, error, 'absent');
+      throw error === options.signal?.reason ? error : compactError(directory, error);
     }
   }
 
   /** A number that no generation has, live or left over: it was never named by a manifest. */
   #newGeneration(): number {
     const { context, manifest } = this.#parts;
-    const present = context.fs
-      .readDirectorySync(context.directory)
-      .map(({ name }) => parseGenerationName(name) ?? 0);
-    return Math.max(manifest.current.generation, ...present) + 1;
+    const { fs, directory } = context;
+    try {
+      const present = fs
+        .readDirectorySync(directory)
+        .map(({ name }) => parseGenerationName(name) ?? 0);
+      return Math.max(manifest.current.generation, ...present) + 1;
+    } catch (error) {
+      throw compactError(directory, error);
+    }
   }
 
   async #copySurvivors(
@@ -288,9 +302,12 @@ export class Compaction {
   ): Promise<void> {
     const { context, chain, appender, manifest, reclaim, syncWritten } = this.#parts;
     const release = await appender.hold();
+    // A trim may let go of what is being linked; its files stay for as long.
+    const snapshot = chain.hold(0);
     try {
       await syncWritten();
       const old = [...chain.all];
+      const oldDirectory = context.generationDirectory;
       const compacted = new Set(sources.map(({ segment }) => segment));
       chain.flushIndexes();
       const nextBase = sources.at(-1)?.segment.nextSeq ?? 0;
@@ -304,9 +321,10 @@ export class Compaction {
       chain.exchange(writer.segments);
       const dropped = chain.dropBelow(firstSeq);
       reclaim.addSegments([...old, ...dropped]);
-      reclaim.add([], [directoryOf(old, context.directory)]);
+      reclaim.add([], [oldDirectory]);
       this.#parts.onExchanged();
     } finally {
+      chain.letGo(snapshot);
       release();
     }
   }
@@ -314,8 +332,10 @@ export class Compaction {
 
 const nothing = (): Promise<void> => Promise.resolve();
 
-function directoryOf(segments: readonly Segment[], fallback: string): string {
-  return segments[0]?.directory ?? fallback;
+/** Errors of the file system become IO; a signal's reason, say, stays what it is. */
+function compactError(path: string, error: unknown): unknown {
+  const cause: unknown = error instanceof DatWriteError ? error.cause : error;
+  return systemCodeOf(cause) === undefined ? cause : ioError('compact', path, cause, 'absent');
 }
 
 /** Removes a generation that never became the channel's. */

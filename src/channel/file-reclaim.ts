@@ -21,6 +21,7 @@ export class FileReclaim {
   readonly #paths: string[] = [];
   readonly #directories: string[] = [];
   #running: Promise<void> | undefined;
+  /** Something may have become free since the last look. */
   #isWanted = false;
   #stopped = false;
 

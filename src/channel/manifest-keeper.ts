@@ -50,6 +50,13 @@ export class ManifestKeeper {
     await this.update((manifest) => (this.#isInherited ? { ...manifest } : manifest));
   }
 
+  /** Makes durable which names there are beside the manifest. Rejects with POISONED. */
+  syncNames(): Promise<void> {
+    const sync = this.#last.then(() => this.#syncNames());
+    this.#last = sync.catch(() => undefined);
+    return sync;
+  }
+
   /** Resolves when no change is being made any more. */
   async idle(): Promise<void> {
     await this.#last;
@@ -70,15 +77,20 @@ export class ManifestKeeper {
     } catch (error) {
       throw ioError('replace the manifest', directory, error, 'absent');
     }
+    await this.#syncNames();
+    // A sync that failed meanwhile elsewhere says nothing about this one.
+    this.#current = next;
+    this.#isInherited = false;
+    return next;
+  }
+
+  async #syncNames(): Promise<void> {
+    const { fs, directory } = this.#context;
     try {
       await fs.syncDirectory(directory);
     } catch (error) {
       this.#poison(directory, error);
       throw this.#health.poisonedError();
     }
-    // A sync that failed meanwhile elsewhere says nothing about this one.
-    this.#current = next;
-    this.#isInherited = false;
-    return next;
   }
 }

@@ -110,22 +110,27 @@ export class SegmentChain {
     if (firstSeq >= nextSeq) return recordCount;
     if (isDense(head)) return firstSeq - baseSeq;
     if (this.#hidden?.head !== head || this.#hidden.firstSeq !== firstSeq) {
-      this.#hidden = { head, firstSeq, count: this.#countBelow(head, firstSeq) };
+      const count = this.#countBelow(head, firstSeq);
+      // As long as nobody can say, none is taken to be hidden.
+      if (count === undefined) return 0;
+      this.#hidden = { head, firstSeq, count };
     }
     return this.#hidden.count;
   }
 
-  /** By the index; as long as that cannot say, none is taken to be hidden. */
-  #countBelow(head: Segment, firstSeq: number): number {
+  /** By the index, when there is one. */
+  #countBelow(head: Segment, firstSeq: number): number | undefined {
     try {
       const open = this.borrow(head);
       try {
-        return (open.index.ordinalAtOrBelow(firstSeq - 1) ?? -1) + 1;
+        if (!open.index.covers(firstSeq - 1)) return undefined;
+        const ordinal = open.index.ordinalAtOrBelow(firstSeq - 1);
+        return ordinal === undefined ? undefined : ordinal + 1;
       } finally {
         this.release(open);
       }
     } catch {
-      return 0;
+      return undefined;
     }
   }
 

@@ -33,10 +33,24 @@ export function checkCompactOptions(options: CompactOptions): void {
 export interface Survivors {
   /** Looks at every record once before anything is decided. */
   readonly survey: ((record: LogRecord) => void) | undefined;
-  survives(record: LogRecord): boolean;
+  readonly survives: (record: LogRecord) => boolean;
 }
 
-export function survivorsBy({ keep, key }: CompactOptions): Survivors {
+/** Records from `end` on survive, whatever they are, and condemn nobody. */
+export function survivorsBy(options: CompactOptions, end: number): Survivors {
+  const { survey, survives } = answersOf(options);
+  return {
+    survey:
+      survey === undefined
+        ? undefined
+        : (record) => {
+            if (record.seq < end) survey(record);
+          },
+    survives: (record) => record.seq >= end || survives(record),
+  };
+}
+
+function answersOf({ keep, key }: CompactOptions): Survivors {
   if (keep !== undefined) {
     return {
       survey: undefined,
