@@ -260,11 +260,13 @@ test('derived files of a segment that is made again are not swept under it', asy
   const next = lab.kill({ io: 'oldest' });
   const again = await next.open();
   next.runtime.advance(SEGMENT_MS);
-  await next.done(again.appendBatch(range(3, 6).map((seq) => payload(seq, 20))));
+  again.appendBatchSync(range(3, 6).map((seq) => payload(seq, 20)));
+  next.runtime.advance(SEGMENT_MS);
+  again.appendSync(payload(6, 20));
   await next.drain();
   await next.done(again.close());
-  expect(basesOf(next.disk, 'idx')).toEqual([0, 3]);
-  expect(basesOf(next.disk, 'ts')).toEqual([0, 3]);
+  expect(basesOf(next.disk, 'idx')).toEqual([0, 3, 6]);
+  expect(basesOf(next.disk, 'ts')).toEqual([0, 3, 6]);
 });
 
 test('S4: nothing is unlinked before the manifest is durable by this process', async () => {
