@@ -9,7 +9,7 @@
 import { expect, test } from 'vitest';
 import { CompactCrashRun, noCompactStats } from '../support/compact-crash.js';
 
-const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 6000);
+const wanted = Number(process.env['REDEX_CRASH_IMAGES'] ?? 2500);
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 1);
 
 test(
