@@ -17,7 +17,6 @@ import { busyError } from './sync-worker.js';
 
 /** Frames above this size are written off the calling thread. */
 const ASYNC_WRITE_BYTES = 512 * 1024;
-
 export class Appender {
   readonly #parts: AppenderParts;
   #filling: AppendQueue;

@@ -22,7 +22,7 @@ import { RecordReader } from './record-reader.js';
 import type { RecoveredChannel } from './recovery.js';
 import { SegmentChain, type WritingSide } from './segment-chain.js';
 import { SyncSchedule } from './sync-schedule.js';
-import { SyncWorker } from './sync-worker.js';
+import { SyncWorker, type SyncListener } from './sync-worker.js';
 import { TailHub, type TailSource } from './tail-hub.js';
 import { Trimming } from './trimming.js';
 import { Unsynced } from './unsynced.js';
@@ -68,27 +68,7 @@ export class ChannelParts implements ChannelCore {
     this.chain = new SegmentChain(context, segments);
     const { inheritedDirectories } = recovered;
     this.unsynced = new Unsynced(nextSeq, durableSeq, inherited, inheritedDirectories);
-    this.worker = new SyncWorker(context, this.unsynced, this.health, {
-      onSynced: () => {
-        this.#isSettling = false;
-        this.schedule.onSynced();
-        this.trimming.dropSegments();
-        context.shared.files.onMayClose();
-        this.appender.goOn();
-        this.#wakeProgress();
-      },
-      onPoisoned: () => {
-        this.schedule.stop();
-        this.appender.rejectAll(this.health.poisonedError());
-        this.#isSettling = false;
-        context.shared.files.onMayClose();
-        this.#wakeProgress();
-      },
-      onSegmentSynced: (writer) => {
-        this.chain.endWriter(writer);
-        this.trimming.applyRetentionSoon();
-      },
-    });
+    this.worker = new SyncWorker(context, this.unsynced, this.health, this.#syncListener(context));
     const poison = (path: string, cause: unknown): void => this.worker.poison(path, cause);
     const keeper = new ManifestKeeper(context, this.health, manifest, poison);
     this.keeper = keeper;
@@ -135,18 +115,32 @@ export class ChannelParts implements ChannelCore {
         this.#tails?.reset();
       },
     });
-    this.#tailSource = {
-      get firstSeq() {
-        return keeper.current.firstSeq;
-      },
-      get visibleSeq() {
-        return worker.visibleSeq;
-      },
-      // Whatever becomes visible is told by the parts that make it so.
-      onWaiting: () => {},
-      onIdle: () => {},
-    };
+    this.#tailSource = tailSourceOf(keeper, worker);
     this.reader = new RecordReader(context, this.chain, health, this.#tailSource);
+  }
+
+  #syncListener({ shared }: ChannelContext): SyncListener {
+    return {
+      onSynced: () => {
+        this.#isSettling = false;
+        this.schedule.onSynced();
+        this.trimming.dropSegments();
+        shared.files.onMayClose();
+        this.appender.goOn();
+        this.#wakeProgress();
+      },
+      onPoisoned: () => {
+        this.schedule.stop();
+        this.appender.rejectAll(this.health.poisonedError());
+        this.#isSettling = false;
+        shared.files.onMayClose();
+        this.#wakeProgress();
+      },
+      onSegmentSynced: (writer) => {
+        this.chain.endWriter(writer);
+        this.trimming.applyRetentionSoon();
+      },
+    };
   }
 
   /** No descriptor is open when this returns: the first use opens what it needs. */
@@ -367,4 +361,18 @@ export class ChannelParts implements ChannelCore {
       this.#onClosed();
     }
   }
+}
+
+function tailSourceOf(keeper: ManifestKeeper, worker: SyncWorker): TailSource {
+  return {
+    get firstSeq() {
+      return keeper.current.firstSeq;
+    },
+    get visibleSeq() {
+      return worker.visibleSeq;
+    },
+    // Whatever becomes visible is told by the parts that make it so.
+    onWaiting: () => {},
+    onIdle: () => {},
+  };
 }

@@ -10,8 +10,8 @@ import { checkKnown, checkType } from '../channel/option-checks.js';
 import { checkSettings, SETTING_NAMES, type SettingsOptions } from '../channel/settings.js';
 
 /**
- * `sync`, `segmentBytes`, `segmentMs` and `retention` are the defaults of channels that are created: they
- * change nothing for those that exist.
+ * `sync`, `segmentBytes`, `segmentMs` and `retention` are the defaults of channels that are
+ * created: they change nothing for those that exist.
  */
 export interface RedexOptions extends ConfigureOptions, SettingsOptions {
   /**

@@ -7,45 +7,25 @@
 import { describe, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import { RecordIterator } from '../../src/channel/read-iterator.js';
-import type { CompactOptions } from '../../src/channel/survivors.js';
 import { RedexError } from '../../src/core/errors.js';
 import { Redex } from '../../src/store/redex.js';
 import type { RedexOptions } from '../../src/store/store-options.js';
-import { Random, worst } from '../../src/testing/choices.js';
+import { worst } from '../../src/testing/choices.js';
 import { Lab, LARGE, outcomeOf, payload, payloadId, thrown } from '../support/channel-kit.js';
-import { finish, generationsIn } from '../support/compact-crash.js';
-import { brokenBy, CompactModel, rowOf, type Row } from '../support/compact-model.js';
+import {
+  SMALL,
+  filled,
+  finish,
+  generationsIn,
+  holdAt,
+  idsOf,
+  odd,
+  odds,
+  upTo,
+} from '../support/compact-lab.js';
 import { FollowerLab } from '../support/follower-lab.js';
 import { DATA, StoreLab } from '../support/store-kit.js';
 import { readToEnd, seqsOf, tailOf } from '../support/tail-kit.js';
-
-const SMALL = { sync: 'never', segmentBytes: 4096 } as const;
-const upTo = (count: number, from = 1): number[] =>
-  Array.from({ length: count }, (_, i) => from + i);
-const odd: CompactOptions = { keep: (record) => (payloadId(record.payload) ?? 0) % 2 === 1 };
-
-async function filled(lab: Lab, count = 40): Promise<Channel> {
-  const channel = await finish(lab, lab.open(SMALL));
-  for (const id of upTo(count)) await finish(lab, channel.append(payload(id, 300)));
-  await finish(lab, channel.sync());
-  return channel;
-}
-
-async function idsOf(lab: Lab, channel: Channel): Promise<(number | undefined)[]> {
-  return (await finish(lab, channel.readBatch())).map((record) => payloadId(record.payload));
-}
-
-const odds = upTo(40).filter((id) => id % 2 === 1);
-
-/** Lets operations through until one on such a path is held. */
-async function holdAt(lab: Lab, path: RegExp): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    await lab.runtime.settle();
-    if (path.test(lab.disk.operations.at(-1)?.path ?? '')) return;
-    if (!lab.runtime.runIo()) break;
-  }
-  throw new Error(`nothing happened at ${String(path)}`);
-}
 
 describe('appends', () => {
   test('wait during the exchange; synchronous ones are BUSY; none is lost', async () => {
@@ -413,83 +393,3 @@ test('a read-only process beside it sees one of the two, and what is appended af
     follower.close();
   }
 });
-
-const RUNS = Number(process.env['REDEX_COMPACT_RUNS'] ?? 60);
-
-test(
-  'random interleavings: what was not condemned is there exactly once',
-  { timeout: 600_000 },
-  async () => {
-    let swapped = 0;
-    let refused = 0;
-    for (let seed = 1; seed <= RUNS; seed++) {
-      const random = new Random(seed);
-      const lab = new Lab({ seed, io: 'random' });
-      const sync = random.below(2) === 0 ? ('always' as const) : ('never' as const);
-      const channel = await finish(lab, lab.open({ sync, segmentBytes: 4096 }));
-      const model = new CompactModel(random.below(2) === 0 ? 'keep' : 'key');
-      const tail = tailOf(channel);
-      const reads: Promise<Row[]>[] = [];
-      const work: Promise<unknown>[] = [];
-      for (let step = 0; step < 60; step++) {
-        const sizes = Array.from({ length: 1 + random.below(3) }, () => 8 + random.below(600));
-        const types = sizes.map(() => random.below(5));
-        const salt = random.uint32() | 1;
-        switch (random.below(8)) {
-          case 0:
-            work.push(
-              model
-                .compact(channel, (id) => (Math.imul(id, salt) >>> 9) % 3 === 0)
-                .then(({ compacted }) => (swapped += compacted ? 1 : 0)),
-            );
-            break;
-          case 1:
-            if (model.appendSync(channel, sizes, types)) refused += 1;
-            break;
-          case 2:
-            reads.push(channel.readBatch().then((records) => records.map(rowOf)));
-            break;
-          case 3:
-            tail.ask(1 + random.below(20));
-            break;
-          case 4:
-            if (random.below(3) === 0)
-              work.push(
-                model.trim(channel, Math.min(channel.nextSeq, channel.firstSeq + random.below(4))),
-              );
-            break;
-          default:
-            work.push(model.append(channel, sizes, types));
-        }
-        for (let i = random.below(6); i > 0; i--) {
-          await lab.runtime.settle();
-          lab.runtime.runIo();
-        }
-      }
-      await finish(lab, Promise.all(work));
-      const ledger = model.ledger(channel);
-      const rows = (await finish(lab, channel.readBatch())).map(rowOf);
-      const check = (): string | undefined =>
-        model.broken ?? brokenBy(rows, channel.firstSeq, ledger, 'none');
-      expect(check(), `seed ${seed}`).toBeUndefined();
-      for (const read of await finish(lab, Promise.all(reads))) {
-        const seqs = read.map(({ seq }) => seq);
-        expect(seqs, `seed ${seed}`).toEqual([...new Set(seqs)].toSorted((a, b) => a - b));
-      }
-      await readToEnd(lab, tail);
-      if (!RedexError.is(tail.error, 'OUT_OF_RANGE'))
-        expect(tail.error, `seed ${seed}`).toBeUndefined();
-      const seen = seqsOf(tail);
-      expect(seen, `seed ${seed}`).toEqual([...new Set(seen)].toSorted((a, b) => a - b));
-      if (tail.error === undefined) {
-        const missed = rows.filter(({ seq }) => !seen.includes(seq));
-        expect(missed, `seed ${seed}: the tail misses survivors`).toEqual([]);
-      }
-      const { generation } = await channel.stats();
-      await lab.drain();
-      expect(generationsIn(lab.disk, lab.directory), `seed ${seed}`).toEqual([generation]);
-    }
-    expect(swapped).toBeGreaterThan(RUNS);
-    expect(refused).toBeGreaterThan(0);
-  },
-);

@@ -11,7 +11,7 @@ import { RedexError } from '../../src/core/errors.js';
 import { choicesFromSeed, worst } from '../../src/testing/choices.js';
 import type { Operation, OperationGroup } from '../../src/testing/operations.js';
 import { Lab, payload, payloadId, rejection } from '../support/channel-kit.js';
-import { finish, generationsIn } from '../support/compact-crash.js';
+import { finish, generationsIn } from '../support/compact-lab.js';
 import { rowOf, type Row } from '../support/compact-model.js';
 
 const SMALL = { sync: 'never', segmentBytes: 4096 } as const;

@@ -13,7 +13,7 @@ import { MAX_SEQ_DELTA } from '../../src/format/index-entry.js';
 import { Redex } from '../../src/store/redex.js';
 import { Random, worst } from '../../src/testing/choices.js';
 import { Lab, LARGE, payload, payloadId, parseDat, readFile } from '../support/channel-kit.js';
-import { finish, generationsIn } from '../support/compact-crash.js';
+import { finish, generationsIn } from '../support/compact-lab.js';
 import { rowOf, timeOf, type Row } from '../support/compact-model.js';
 import { RealStore } from '../support/store-kit.js';
 

@@ -255,7 +255,6 @@ test('derived files of a segment that is made again are not swept under it', asy
   await lab.done(channel.sync());
   for (const kind of ['idx', 'ts']) {
     putFile(lab.disk, `${GENERATION}/00000000000000000003.${kind}`, payload(1));
-    putFile(lab.disk, `${GENERATION}/00000000000000000001.${kind}`, payload(1));
   }
   const next = lab.kill({ io: 'oldest' });
   const again = await next.open();

@@ -185,7 +185,7 @@ describe('metadata', () => {
 
   test('files that are not of the live generation are neither taken nor removed', async () => {
     const foreign = [
-      `${DIRECTORY}/v0000000002/00000000000000000000.dat`,
+      `${DIRECTORY}/v0000000002/notes.txt`,
       `${DIRECTORY}/v0000000007/idx`,
       `${DIRECTORY}/idx`,
       `${DIRECTORY}/dat`,

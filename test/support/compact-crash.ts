@@ -5,10 +5,10 @@
 import type { Channel } from '../../src/channel/channel.js';
 import type { SyncPolicy } from '../../src/channel/options.js';
 import { RedexError } from '../../src/core/errors.js';
-import { parseGenerationName } from '../../src/format/file-name.js';
 import { choicesFromSeed, Random, worst } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
-import { Lab, outcomeOf } from './channel-kit.js';
+import { Lab } from './channel-kit.js';
+import { finish, generationsIn } from './compact-lab.js';
 import {
   brokenBy,
   CompactModel,
@@ -63,24 +63,6 @@ interface Image {
   readonly ledger: Ledger;
   readonly kind: LossKind;
   readonly place: string;
-}
-
-/** Lets everything happen until `promise` has settled. */
-export async function finish<T>(lab: Lab, promise: Promise<T>): Promise<T> {
-  const outcome = outcomeOf(promise);
-  for (let idle = 0; idle < 2000;) {
-    for (let turn = 0; turn < 12 && outcome.state === 'pending'; turn++) await Promise.resolve();
-    if (outcome.state !== 'pending') return promise;
-    idle = lab.runtime.runIo() ? 0 : idle + 1;
-  }
-  throw new Error('it waits for something that will never happen');
-}
-
-export function generationsIn(fs: Lab['disk'], directory: string): number[] {
-  return fs
-    .readDirectorySync(directory)
-    .flatMap(({ name }) => parseGenerationName(name) ?? [])
-    .toSorted((a, b) => a - b);
 }
 
 /** Waits until nothing but the live generation is there. */
