@@ -9,16 +9,19 @@ import { corruption, type Segment } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import { endsInSeal, readOwnHeader } from './finished-segment.js';
 
-/** Base seqs of the dat files of the live generation, ascending. */
-export function listSegments(context: ChannelContext): number[] {
+/** The names in the directory of the live generation. */
+export function listGeneration(context: ChannelContext): string[] {
   const { fs, generationDirectory } = context;
-  let names: string[];
   try {
-    names = fs.readDirectorySync(generationDirectory).map((entry) => entry.name);
+    return fs.readDirectorySync(generationDirectory).map((entry) => entry.name);
   } catch (error) {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
     throw corruption(generationDirectory, 0, 'missing');
   }
+}
+
+/** Base seqs of the dat files among these names, ascending. */
+export function segmentBases(names: readonly string[]): number[] {
   return names
     .map(parseSegmentFileName)
     .filter((parsed) => parsed?.kind === 'dat')

@@ -6,7 +6,6 @@
 import { redexError } from '../core/errors.js';
 import { compareNanos, nanosFromBigint, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
-import type { Checksum } from '../format/checksum.js';
 import { FrameEncoder } from '../format/frame-encoder.js';
 import { segmentFileName } from '../format/file-name.js';
 import { MAX_SEQ_DELTA } from '../format/index-entry.js';
@@ -15,6 +14,7 @@ import { segmentPath, type Segment } from '../segment/segment.js';
 import { SegmentWriter } from '../segment/segment-writer.js';
 import type { ChannelContext } from './channel-context.js';
 import { Gather } from './gather.js';
+import { drawSegment, encodeGathered } from './gathered-frame.js';
 
 /** Payload bytes that are encoded at once. */
 const PIECE_BYTES = 512 * 1024;
@@ -83,9 +83,7 @@ export class CompactionWriter {
 
   #begin(source: Segment): void {
     const { owner, settings, shared } = this.#context;
-    const random = settings.runtime.random(new Uint8Array(12));
-    const view = new DataView(random.buffer, random.byteOffset, 12);
-    const nonce: Checksum = { hi: view.getUint32(0), lo: view.getUint32(4) };
+    const { nonce, attempt } = drawSegment(settings.runtime);
     const { baseSeq, timestampFloor } = source;
     const birth = {
       directory: this.#directory,
@@ -94,7 +92,7 @@ export class CompactionWriter {
       durableSeq: Math.min(this.#durableSeq, baseSeq),
       timestampFloor,
     };
-    const writer = SegmentWriter.create(owner, birth, shared.scratch, view.getUint32(8));
+    const writer = SegmentWriter.create(owner, birth, shared.scratch, attempt);
     this.writtenBytes += writer.segment.datLength;
     this.#writer = writer;
     this.#lastTimestamp = timestampFloor;
@@ -122,23 +120,12 @@ export class CompactionWriter {
     if (gather.isEmpty || writer === undefined) return;
     for (let i = 0; i < gather.frameCount; i++) {
       const content = gather.frame(i);
-      const last = content.first + content.recordCount - 1;
       // A witness in a frame may state only what is below the frame and synced.
       const place = writer.nextPlace(Math.min(this.#durableSeq, content.baseSeq));
-      this.#encoder.encode(content, place);
-      const { bytes, byteLength, checksum, units } = this.#encoder;
-      await writer.write(bytes, byteLength);
-      this.writtenBytes += byteLength;
-      writer.accept({
-        bytes,
-        byteLength,
-        checksum,
-        units,
-        recordCount: content.recordCount,
-        keys: content,
-        nextSeq: gather.seqOf(last) + 1,
-        lastTimestamp: gather.timeOf(last),
-      });
+      const frame = encodeGathered(this.#encoder, gather, content, place);
+      await writer.write(frame.bytes, frame.byteLength);
+      this.writtenBytes += frame.byteLength;
+      writer.accept(frame);
     }
     gather.clear();
   }

@@ -6,9 +6,7 @@
  */
 import { generationName, parseGenerationName } from '../format/file-name.js';
 import type { LogRecord } from '../core/record.js';
-import type { FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
-import { parentOf } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
 import { DatWriteError } from '../segment/segment-writer.js';
 import type { Appender } from './appender.js';
@@ -239,7 +237,7 @@ export class Compaction {
     durableSeq: number,
     options: CompactOptions,
   ): Promise<CompactionWriter> {
-    const { context, manifest } = this.#parts;
+    const { context, manifest, reclaim } = this.#parts;
     const { fs } = context;
     const generation = this.#newGeneration();
     const directory = `${context.directory}/${generationName(generation)}`;
@@ -260,7 +258,7 @@ export class Compaction {
     } catch (error) {
       writer.abandon();
       // After a failed sync of the manifest nobody can say which generation is the channel's.
-      if (!this.#parts.health.isPoisoned) await removeGeneration(fs, directory);
+      if (!this.#parts.health.isPoisoned) await reclaim.removeGeneration(directory);
       throw error === options.signal?.reason ? error : compactError(directory, error);
     }
   }
@@ -336,16 +334,4 @@ const nothing = (): Promise<void> => Promise.resolve();
 function compactError(path: string, error: unknown): unknown {
   const cause: unknown = error instanceof DatWriteError ? error.cause : error;
   return systemCodeOf(cause) === undefined ? cause : ioError('compact', path, cause, 'absent');
-}
-
-/** Removes a generation that never became the channel's. */
-async function removeGeneration(fs: FileSystem, directory: string): Promise<void> {
-  try {
-    for (const { name } of fs.readDirectorySync(directory)) await fs.unlink(`${directory}/${name}`);
-    fs.rmdirSync(directory);
-    await fs.syncDirectory(parentOf(directory));
-  } catch (error) {
-    // The next open finds what is left; its number is not taken before.
-    if (systemCodeOf(error) === undefined) throw error;
-  }
 }

@@ -85,7 +85,7 @@ export class FileReclaim {
       !this.#segments.some((each) => each.directory === directory);
     const directory = take(this.#directories, isFree);
     if (directory === undefined) return false;
-    await this.#removeDirectory(directory);
+    await this.removeGeneration(directory);
     return true;
   }
 
@@ -97,8 +97,11 @@ export class FileReclaim {
     }
   }
 
-  /** Its number may be used again only when it is durably gone (RULES G4). */
-  async #removeDirectory(directory: string): Promise<void> {
+  /**
+   * Removes a generation that is not live, now. What cannot be removed is reported and found by the
+   * next open: its number may be used again only when it is durably gone (RULES G4).
+   */
+  async removeGeneration(directory: string): Promise<void> {
     const { fs } = this.#context;
     try {
       for (const { name } of fs.readDirectorySync(directory)) {

@@ -4,13 +4,13 @@
  */
 import { redexError, type RedexError } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
-import type { Checksum } from '../format/checksum.js';
 import { MAX_SEQ_DELTA } from '../format/index-entry.js';
 import type { FrameContent, FrameEncoder } from '../format/frame-encoder.js';
 import { FRAME_HEADER_BYTES, tableBytes } from '../format/unit.js';
 import { DatWriteError, SegmentWriter, type EncodedFrame } from '../segment/segment-writer.js';
 import type { ChannelContext } from './channel-context.js';
 import type { Gather } from './gather.js';
+import { drawSegment, encodeGathered } from './gathered-frame.js';
 import { ioError } from './io-error.js';
 import type { SegmentChain } from './segment-chain.js';
 import { mustRoll } from './segment-roll.js';
@@ -153,9 +153,7 @@ export class FrameWriter {
 
   #create(baseSeq: number): SegmentWriter {
     const { owner, settings, shared, generationDirectory } = this.#context;
-    const random = settings.runtime.random(new Uint8Array(12));
-    const view = new DataView(random.buffer, random.byteOffset, 12);
-    const nonce: Checksum = { hi: view.getUint32(0), lo: view.getUint32(4) };
+    const { nonce, attempt } = drawSegment(settings.runtime);
     const birth = {
       directory: generationDirectory,
       baseSeq,
@@ -164,7 +162,7 @@ export class FrameWriter {
       timestampFloor: this.lastTimestamp,
     };
     try {
-      const writer = SegmentWriter.create(owner, birth, shared.scratch, view.getUint32(8));
+      const writer = SegmentWriter.create(owner, birth, shared.scratch, attempt);
       this.#unsynced.active = writer;
       this.#unsynced.addName(generationDirectory);
       this.#chain.addWriter(writer);
@@ -184,19 +182,8 @@ export class FrameWriter {
   /** Encodes a frame of gathered records. The bytes live until the next frame is encoded. */
   encode(writer: SegmentWriter, gather: Gather, content: FrameContent): EncodedFrame {
     this.#encoder.release();
-    this.#encoder.encode(content, writer.nextPlace(this.#unsynced.durableSeq));
-    const last = content.first + content.recordCount - 1;
-    const { bytes, byteLength, checksum, units } = this.#encoder;
-    return {
-      bytes,
-      byteLength,
-      checksum,
-      units,
-      recordCount: content.recordCount,
-      keys: content,
-      nextSeq: gather.seqOf(last) + 1,
-      lastTimestamp: gather.timeOf(last),
-    };
+    const place = writer.nextPlace(this.#unsynced.durableSeq);
+    return encodeGathered(this.#encoder, gather, content, place);
   }
 
   /** The same frame over bytes that no later frame overwrites. */

@@ -24,19 +24,19 @@ export function fileOwner(name: string): number | undefined {
   return parseSegmentFileName(name.replace(/\.tmp$/, ''))?.baseSeq;
 }
 
-/** `bases` are those of the segments that the channel consists of. */
+/** `bases`: of the segments that the channel consists of; `names`: all in its generation. */
 export function findLeftovers(
   context: ChannelContext,
   manifest: Manifest,
   bases: readonly number[],
+  names: readonly string[],
 ): Leftovers {
   const { fs, directory, generationDirectory } = context;
   // Above firstSeq a file without its dat is a trace of damage, and no leftover.
   const end = Math.min(manifest.firstSeq, bases[0] ?? Infinity);
-  const paths = fs
-    .readDirectorySync(generationDirectory)
-    .filter(({ name }) => (fileOwner(name) ?? Infinity) < end)
-    .map(({ name }) => `${generationDirectory}/${name}`);
+  const paths = names
+    .filter((name) => (fileOwner(name) ?? Infinity) < end)
+    .map((name) => `${generationDirectory}/${name}`);
   const directories = fs
     .readDirectorySync(directory)
     .filter(({ name, kind }) => {

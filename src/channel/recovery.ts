@@ -15,7 +15,7 @@ import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
 import type { ChannelContext } from './channel-context.js';
 import { readCleanMark } from './channel-files.js';
 import { checkpointWitness } from './checkpoint-files.js';
-import { listSegments, openClean } from './clean-open.js';
+import { listGeneration, openClean, segmentBases } from './clean-open.js';
 import { openFinished, readOwnHeader, unreadable } from './finished-segment.js';
 import { rewriteInherited, type InheritedRange } from './inherited.js';
 import { findLeftovers, keptBases, NO_LEFTOVERS, type Leftovers } from './leftovers.js';
@@ -59,11 +59,12 @@ export async function recoverChannel(
   manifest: Manifest,
 ): Promise<RecoveredChannel> {
   // What lies wholly below firstSeq is gone, whichever of its files are still there.
-  const bases = keptBases(listSegments(context), manifest.firstSeq);
+  const names = listGeneration(context);
+  const bases = keptBases(segmentBases(names), manifest.firstSeq);
   const recovered = await recoverSegments(context, manifest, bases);
   if (recovered.damage !== undefined) return recovered;
   const kept = recovered.segments.map(({ baseSeq }) => baseSeq);
-  return { ...recovered, leftovers: findLeftovers(context, manifest, kept) };
+  return { ...recovered, leftovers: findLeftovers(context, manifest, kept, names) };
 }
 
 async function recoverSegments(

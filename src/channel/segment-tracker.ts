@@ -18,7 +18,7 @@ import { extendSegment, segmentFromHeader } from '../segment/segment-scan.js';
 import { SeqMarks } from '../segment/seq-marks.js';
 import type { ChannelContext } from './channel-context.js';
 import { readCleanMark } from './channel-files.js';
-import { listSegments, openClean } from './clean-open.js';
+import { listGeneration, openClean, segmentBases } from './clean-open.js';
 import { keptBases } from './leftovers.js';
 import { openFinished, readOwnHeader } from './finished-segment.js';
 import { HeldFile } from './held-file.js';
@@ -144,7 +144,7 @@ export class SegmentTracker {
 
   /** Base seqs of the segments that the channel consists of, those that are there. */
   #listed(): number[] {
-    return keptBases(listSegments(this.#context), this.#firstSeq);
+    return keptBases(segmentBases(listGeneration(this.#context)), this.#firstSeq);
   }
 
   /** Takes up what is on disk. The manifest was read before, and has to be read again after it. */

@@ -93,8 +93,8 @@ export class DerivedCheck {
     this.#problems.add(problemOf('derived', 'unreadable', place, what));
   }
 
-  /** Whether the entries of `count` records from `first` on are there, as far as any are. */
-  has(first: number, count: number): boolean {
+  /** Whether `view` has the entries of these records, those that stand in the file at all. */
+  isLoaded(first: number, count: number): boolean {
     if (first >= this.count) return true;
     return first >= this.loadedFrom && Math.min(first + count, this.count) <= this.loadedEnd;
   }

@@ -3,7 +3,7 @@
  * go back, and idx and ts must agree with each of them. Behind damage the place in idx is found
  * again by the seq, because nobody knows how many records are lost.
  */
-import { ZERO_NANOS, type Nanos } from '../core/nanos.js';
+import { compareNanos, ZERO_NANOS, type Nanos } from '../core/nanos.js';
 import { IDX_MAGIC, TS_MAGIC } from '../format/file-header.js';
 import { IDX_ENTRY_BYTES, TS_ENTRY_BYTES } from '../format/index-entry.js';
 import type { UnitHeader } from '../format/unit.js';
@@ -56,8 +56,8 @@ export class EntryCheck {
     await this.#ts.open(derivedHeader(this.#owner, this.#segment, TS_MAGIC));
   }
 
-  /** The records from here on follow others that are lost. */
-  skip(): void {
+  /** Records are lost before the next one: its entry has to be looked for by its seq. */
+  recordsLost(): void {
     this.#isAligned = false;
   }
 
@@ -72,14 +72,18 @@ export class EntryCheck {
   #isReady({ recordCount }: UnitHeader): boolean {
     if (this.#isLost) return true;
     const first = this.#ordinal;
-    return this.#isAligned && this.#idx.has(first, recordCount) && this.#ts.has(first, recordCount);
+    return (
+      this.#isAligned &&
+      this.#idx.isLoaded(first, recordCount) &&
+      this.#ts.isLoaded(first, recordCount)
+    );
   }
 
   async #prepare({ baseSeq, recordCount }: UnitHeader): Promise<void> {
     if (!this.#isAligned) await this.#align(baseSeq - this.#segment.baseSeq);
     if (this.#isLost) return;
     const first = this.#ordinal;
-    const missing = [this.#idx, this.#ts].filter((file) => !file.has(first, recordCount));
+    const missing = [this.#idx, this.#ts].filter((file) => !file.isLoaded(first, recordCount));
     await Promise.all(missing.map((file) => file.load(first, recordCount)));
   }
 
@@ -88,7 +92,7 @@ export class EntryCheck {
     const idx = this.#idx;
     this.#isAligned = true;
     for (; this.#ordinal < idx.count; this.#ordinal++) {
-      if (!idx.has(this.#ordinal, 1)) await idx.load(this.#ordinal, 1);
+      if (!idx.isLoaded(this.#ordinal, 1)) await idx.load(this.#ordinal, 1);
       const at = idx.at(this.#ordinal);
       if (at < 0) break;
       const delta = idx.view.getUint32(at, true);
@@ -150,5 +154,5 @@ export class EntryCheck {
 
 /** The later one. */
 export function laterOf(a: Nanos, b: Nanos = ZERO_NANOS): Nanos {
-  return a.hi > b.hi || (a.hi === b.hi && a.lo > b.lo) ? a : b;
+  return compareNanos(a, b) > 0 ? a : b;
 }

@@ -11,6 +11,7 @@ import {
   type CleanMark,
 } from '../format/clean-mark.js';
 import {
+  CHECKPOINTS_NAME,
   CLEAN_MARK_NAME,
   CONFIG_NAME,
   generationName,
@@ -27,9 +28,6 @@ import { readConfig, readManifest } from './channel-files.js';
 import { storedOptionsFrom } from './options.js';
 import { problemOf } from './verify-problem.js';
 import type { ProblemList, VerifyKind } from './verify-report.js';
-
-/** Reserved for checkpoints of folds. */
-const CHECKPOINTS_NAME = 'checkpoints';
 
 /** Runs a check of one file; what it throws for damage, or EIO, is a problem. */
 function checkFile(problems: ProblemList, kind: VerifyKind, path: string, check: () => void): void {

@@ -253,7 +253,7 @@ class SegmentCheck {
     const what = `${this.#path} is damaged at byte ${position} (${check})`;
     this.#addRegion({ kind, position, check, what, firstSeq, nextSeq, end });
     this.#headAt = -1;
-    this.#entries.skip();
+    this.#entries.recordsLost();
     if (next === undefined) {
       this.#isCutOff = true;
       return false;

@@ -183,7 +183,7 @@ describe('metadata', () => {
     return append.catch((error: unknown) => error);
   }
 
-  test('files that are not of the live generation are neither taken nor removed', async () => {
+  test('foreign files are neither taken nor removed, and no other generation is taken', async () => {
     const foreign = [
       `${DIRECTORY}/v0000000002/notes.txt`,
       `${DIRECTORY}/v0000000007/idx`,
@@ -200,6 +200,7 @@ describe('metadata', () => {
       lab.disk.mkdirSync(`${DIRECTORY}/v0000000007`);
       const bytes = readFile(other.disk, DAT);
       for (const path of foreign) replaceFile(lab.disk, path, bytes);
+      replaceFile(lab.disk, `${DIRECTORY}/v0000000002/00000000000000000000.dat`, bytes);
       const channel = await lab.open();
       expect(await shown(channel)).toEqual(upTo(COUNT));
       await channel.close();

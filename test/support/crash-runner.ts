@@ -11,7 +11,7 @@ import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import type { InjectedFault } from '../../src/testing/fault-rules.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
-import { choicesOf, payloadOf, ruleOf, turns, type FaultCommand } from './crash-inputs.js';
+import { choicesOf, payloadOf, pumped, ruleOf, turns, type FaultCommand } from './crash-inputs.js';
 import { CrashModel, foundOf, judge, PENDING, Violation } from './crash-model.js';
 import { SIZES, type Command, type Life, type Program, type Step } from './crash-program.js';
 import type { CrashStats } from './crash-stats.js';
@@ -309,19 +309,8 @@ class Run {
       end === 'power' ? this.#disk.crash(choose, { defer }) : this.#disk.kill(choose, { defer });
   }
 
-  /** Waits for a promise and lets completions through until it settles. */
-  async #pump<T>(promise: Promise<T>): Promise<T> {
-    const state = { settled: false };
-    const onSettled = (): void => {
-      state.settled = true;
-    };
-    promise.then(onSettled, onSettled);
-    let idle = 0;
-    for (await turns(8); !state.settled; await turns(8)) {
-      idle = this.#runtime.runIo() ? 0 : idle + 1;
-      if (idle > 100) throw new Violation('a call never settles');
-    }
-    return promise;
+  #pump<T>(promise: Promise<T>): Promise<T> {
+    return pumped(this.#runtime, promise);
   }
 
   #choices(): Choose {

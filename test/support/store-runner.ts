@@ -12,7 +12,7 @@ import type { InjectedFault } from '../../src/testing/fault-rules.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { RedexError } from '../../src/core/errors.js';
 import { everyImage } from './crash-enumerate.js';
-import { choicesOf, turns } from './crash-inputs.js';
+import { choicesOf, pumped, turns } from './crash-inputs.js';
 import { Violation } from './crash-model.js';
 import { changesState } from './crash-verify.js';
 import { StoreCommands } from './store-commands.js';
@@ -233,19 +233,8 @@ class StoreRun {
       end === 'power' ? this.#disk.crash(choose, { defer }) : this.#disk.kill(choose, { defer });
   }
 
-  /** Waits for a promise and lets completions through until it settles. */
-  async #pump<T>(promise: Promise<T>): Promise<T> {
-    const state = { settled: false };
-    const onSettled = (): void => {
-      state.settled = true;
-    };
-    promise.then(onSettled, onSettled);
-    let idle = 0;
-    for (await turns(8); !state.settled; await turns(8)) {
-      idle = this.#runtime.runIo() ? 0 : idle + 1;
-      if (idle > 100) throw new Violation('a call never settles');
-    }
-    return promise;
+  #pump<T>(promise: Promise<T>): Promise<T> {
+    return pumped(this.#runtime, promise);
   }
 
   #choices(): Choose {
