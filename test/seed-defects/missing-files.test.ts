@@ -183,7 +183,7 @@ describe('metadata', () => {
     return append.catch((error: unknown) => error);
   }
 
-  test('foreign files are neither taken nor removed, and no other generation is taken', async () => {
+  test('foreign files are neither taken nor removed, nor is another generation taken', async () => {
     const foreign = [
       `${DIRECTORY}/v0000000002/notes.txt`,
       `${DIRECTORY}/v0000000007/idx`,
