@@ -44,9 +44,10 @@ export function keepAside(
 
 /** A hash over all bytes of the region, or undefined when they are all zeros. */
 function digestOf(file: FileHandle, source: CutSource): string | undefined {
-  const zeros = new Uint8Array(PIECE_BYTES);
+  const largest = Math.min(PIECE_BYTES, source.byteLength);
+  const zeros = new Uint8Array(largest);
   // Each piece is hashed behind the hash of the pieces before it.
-  const piece = new Uint8Array(8 + PIECE_BYTES);
+  const piece = new Uint8Array(8 + largest);
   const view = new DataView(piece.buffer);
   let allZeros = true;
   forEachPiece(source, (position, length) => {
@@ -77,7 +78,7 @@ function copyRegion(fs: FileSystem, file: FileHandle, source: CutSource, path: s
   try {
     copy = fs.openSync(path, 'create');
     const target = copy;
-    const piece = new Uint8Array(PIECE_BYTES);
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, source.byteLength));
     forEachPiece(source, (position, length) => {
       const count = file.readSync(piece, 0, length, position);
       writeAllSync(target, piece, count, position - source.position);

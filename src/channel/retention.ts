@@ -28,13 +28,13 @@ export function retainedFrom(policy: RetentionPolicy, state: RetentionState): nu
   const { segments, durableSeq } = state;
   const { maxAgeMs, maxBytes = Infinity, maxRecords = Infinity } = policy;
   const oldest = cutoff(maxAgeMs, state.nowMs);
-  let bytes = segments.reduce((sum, segment) => sum + segment.datLength, 0);
-  let records = segments.reduce((sum, segment) => sum + segment.recordCount, 0);
+  let bytes = segments.reduce((sum, segment) => sum + durableBytes(segment, durableSeq), 0);
+  let records = segments.reduce((sum, segment) => sum + durableRecords(segment, durableSeq), 0);
   let { firstSeq } = state;
   for (const [i, segment] of segments.entries()) {
     const isActive = i === segments.length - 1;
-    bytes -= segment.datLength;
-    records -= segment.recordCount;
+    bytes -= durableBytes(segment, durableSeq);
+    records -= durableRecords(segment, durableSeq);
     const isOld = oldest !== undefined && compareNanos(segment.lastTimestamp, oldest) < 0;
     // The active segment keeps its file; when all its records are too old, they are hidden.
     const isSpare = !isActive && (bytes >= maxBytes || records >= maxRecords);
@@ -43,6 +43,16 @@ export function retainedFrom(policy: RetentionPolicy, state: RetentionState): nu
     firstSeq = Math.max(firstSeq, segment.nextSeq);
   }
   return firstSeq;
+}
+
+/** What a power cut could take pushes nothing out: it is not counted (RULES G1). */
+function durableRecords({ nextSeq, recordCount }: Segment, durableSeq: number): number {
+  return Math.max(0, recordCount - Math.max(0, nextSeq - durableSeq));
+}
+
+/** Where the synced part of a segment ends is not known, so only a wholly synced one counts. */
+function durableBytes({ nextSeq, datLength }: Segment, durableSeq: number): number {
+  return nextSeq <= durableSeq ? datLength : 0;
 }
 
 function cutoff(maxAgeMs: number | undefined, nowMs: number): Nanos | undefined {

@@ -43,16 +43,20 @@ export class Trimming implements AgingChannel {
 
   /** Applies the channel's retention policy. */
   async applyRetention(): Promise<void> {
-    const { context, chain, unsynced, manifest } = this.#parts;
+    const { unsynced, manifest, syncAll } = this.#parts;
+    // What is not durable pushes nothing out, so where there is something to let go it is synced.
+    if (this.#retainedFrom(Infinity) > manifest.current.firstSeq) await syncAll();
+    await this.#raise(this.#retainedFrom(unsynced.durableSeq));
+  }
+
+  /** The first seq that the policy keeps, when what is below `durableSeq` counts. */
+  #retainedFrom(durableSeq: number): number {
+    const { context, chain, manifest } = this.#parts;
+    const { firstSeq } = manifest.current;
     const { retention } = context.stored;
-    if (retention === undefined) return;
-    const firstSeq = retainedFrom(retention, {
-      segments: chain.all,
-      firstSeq: manifest.current.firstSeq,
-      durableSeq: unsynced.durableSeq,
-      nowMs: context.settings.runtime.now(),
-    });
-    await this.#raise(firstSeq);
+    if (retention === undefined) return firstSeq;
+    const nowMs = context.settings.runtime.now();
+    return retainedFrom(retention, { segments: chain.all, firstSeq, durableSeq, nowMs });
   }
 
   get maxAgeMs(): number | undefined {

@@ -67,8 +67,11 @@ export interface EncodedUnit {
   readonly recordCount: number;
 }
 
+/** A channel that is only looked at never needs more. */
+const FIRST_BUFFER_BYTES = 2048;
+
 export class FrameEncoder {
-  bytes: Uint8Array = new Uint8Array(64 * 1024);
+  bytes: Uint8Array = new Uint8Array(FIRST_BUFFER_BYTES);
   byteLength = 0;
   /** Checksum of the last frame: the link of the next one. */
   checksum: Checksum = { hi: 0, lo: 0 };
@@ -121,7 +124,8 @@ export class FrameEncoder {
   #reserve(byteLength: number): void {
     this.byteLength = byteLength;
     if (byteLength <= this.bytes.byteLength) return;
-    this.#replaceBuffer(Math.max(byteLength, Math.min(2 * byteLength, KEPT_BUFFER_BYTES)));
+    const usual = Math.max(64 * 1024, Math.min(2 * byteLength, KEPT_BUFFER_BYTES));
+    this.#replaceBuffer(Math.max(byteLength, usual));
   }
 
   #encodeBare(

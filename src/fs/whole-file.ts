@@ -2,6 +2,9 @@
 import { systemCodeOf } from './system-error.js';
 import type { FileHandle, FileSystem } from './file-system.js';
 
+/** Most files that are read as a whole are shorter than this. */
+const SMALL_BYTES = 1024;
+
 /** A file's bytes, at most `limit` + 1 of them; undefined when there is no such file. */
 export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint8Array | undefined {
   let file: FileHandle;
@@ -13,12 +16,17 @@ export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint
   }
   try {
     // One byte more than there can be: a decoder then sees the version first, the length next.
-    const bytes = new Uint8Array(limit + 1);
-    const length = file.readSync(bytes, 0, limit + 1, 0);
-    return bytes.subarray(0, length);
+    const small = readStart(file, Math.min(limit + 1, SMALL_BYTES));
+    if (small.byteLength < SMALL_BYTES || small.byteLength > limit) return small;
+    return readStart(file, limit + 1);
   } finally {
     file.closeSync();
   }
+}
+
+function readStart(file: FileHandle, most: number): Uint8Array {
+  const bytes = new Uint8Array(most);
+  return bytes.subarray(0, file.readSync(bytes, 0, most, 0));
 }
 
 /** Creates a file with these bytes and syncs it; its name is synced by the caller. */

@@ -15,14 +15,16 @@ import { derivedHeader, type IndexOwner } from './segment-index.js';
 import { segmentPath, type Segment } from './segment.js';
 
 const PIECE_BYTES = 64 * 1024;
+/** Enough for the entries of a small segment. */
+const FIRST_PIECE_BYTES = 1024;
 
 /** Compares a stream of bytes with a file and rewrites it from the first difference on. */
 class ComparingWriter {
   readonly #fs: FileSystem;
   readonly #path: string;
-  readonly #piece: Uint8Array = new Uint8Array(PIECE_BYTES);
-  readonly #present: Uint8Array = new Uint8Array(PIECE_BYTES);
-  readonly view: DataView = viewOf(this.#piece);
+  #piece: Uint8Array = new Uint8Array(FIRST_PIECE_BYTES);
+  #present: Uint8Array = new Uint8Array(0);
+  view: DataView = viewOf(this.#piece);
   #old: FileHandle | undefined;
   #new: FileHandle | undefined;
   #position = 0;
@@ -40,14 +42,23 @@ class ComparingWriter {
 
   /** A place in `view` for `length` bytes, which divide the size of a piece. */
   reserve(length: number): number {
-    if (this.#filled + length > PIECE_BYTES) this.#flush();
+    if (this.#filled + length > this.#piece.byteLength) this.#makeRoom();
     const at = this.#filled;
     this.#filled += length;
     return at;
   }
 
+  #makeRoom(): void {
+    if (this.#piece.byteLength === PIECE_BYTES) return this.#flush();
+    const larger = new Uint8Array(PIECE_BYTES);
+    larger.set(this.#piece);
+    this.#piece = larger;
+    this.view = viewOf(larger);
+  }
+
   append(bytes: Uint8Array): void {
-    this.#piece.set(bytes, this.reserve(bytes.byteLength));
+    const at = this.reserve(bytes.byteLength);
+    this.#piece.set(bytes, at);
   }
 
   #flush(): void {
@@ -60,11 +71,16 @@ class ComparingWriter {
 
   #matches(length: number): boolean {
     if (this.#old === undefined) return false;
+    this.#reservePresent(length);
     const count = this.#old.readSync(this.#present, 0, length, this.#position);
     return (
       count === length &&
       Buffer.compare(this.#present.subarray(0, length), this.#piece.subarray(0, length)) === 0
     );
+  }
+
+  #reservePresent(length: number): void {
+    if (this.#present.byteLength < length) this.#present = new Uint8Array(length);
   }
 
   #startNew(): void {
@@ -73,6 +89,7 @@ class ComparingWriter {
     this.#new = this.#fs.openSync(path, 'create');
     for (let at = 0; at < this.#position; at += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, this.#position - at);
+      this.#reservePresent(length);
       this.#old?.readSync(this.#present, 0, length, at);
       writeAllSync(this.#new, this.#present, length, at);
     }

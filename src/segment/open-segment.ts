@@ -23,17 +23,21 @@ import type { IndexOwner, SegmentIndex } from './segment-index.js';
 import type { Segment } from './segment.js';
 import { walkSegment } from './segment-walk.js';
 
+const FIRST_BYTES = 16 * 1024;
+const SLAB_BYTES = 8192;
+const NO_SLAB = new ArrayBuffer(0);
+
 /** Memory that the lookups of one channel share. What it holds lives until the next lookup. */
 export class ReadScratch {
-  bytes: Uint8Array = new Uint8Array(16 * 1024);
+  bytes: Uint8Array = new Uint8Array(0);
   view: DataView = viewOf(this.bytes);
 
-  #slab: ArrayBuffer = newSlab();
-  #slabUsed = 0;
+  #slab: ArrayBuffer = NO_SLAB;
+  #slabUsed = SLAB_BYTES + 1;
 
   reserve(byteLength: number): void {
     if (byteLength <= this.bytes.byteLength) return;
-    this.bytes = new Uint8Array(byteLength);
+    this.bytes = new Uint8Array(Math.max(FIRST_BYTES, byteLength));
     this.view = viewOf(this.bytes);
   }
 
@@ -53,8 +57,6 @@ export class ReadScratch {
     return record.copyTo(target);
   }
 }
-
-const SLAB_BYTES = 8192;
 
 /** Memory that several records share, so that no one of them may take it to another thread. */
 function newSlab(): ArrayBuffer {

@@ -67,6 +67,8 @@ const rows: readonly [string, RetentionPolicy, Partial<RetentionState>, number][
   ['age: a clock before the age', { maxAgeMs: 100 }, { nowMs: 100 }, 0],
   ['durable: nothing above it', { maxRecords: 1 }, { durableSeq: 29 }, 20],
   ['durable: the active one neither', { maxAgeMs: 1 }, { nowMs: 9e9, durableSeq: 39 }, 30],
+  ['durable: records that are not push nothing out', { maxRecords: 6 }, { durableSeq: 35 }, 20],
+  ['durable: nor do their bytes', { maxBytes: 100 }, { durableSeq: 39 }, 20],
   ['never back', { maxRecords: 20 }, { firstSeq: 35 }, 35],
   ['the first limit that is reached', { maxRecords: 35, maxBytes: 150 }, {}, 20],
   ['nothing there', { maxRecords: 1 }, { segments: [], firstSeq: 7 }, 7],

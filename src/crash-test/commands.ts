@@ -1,0 +1,180 @@
+/**
+ * Gives a store the commands of a workload, any number of them at once, and tells the ledger what
+ * was asked for and what was answered.
+ */
+import type { Channel } from '../channel/channel.js';
+import { RedexError } from '../core/errors.js';
+import type { Redex } from '../store/redex.js';
+import type { ManualRuntime } from '../testing/manual-runtime.js';
+import { ChannelCommands } from './channel-commands.js';
+import type { Counters } from './counters.js';
+import type { Answer, NameOperation } from './name-ledger.js';
+import type { ChannelLedger, StoreLedger } from './store-ledger.js';
+import { Violation } from './violation.js';
+import { NAMES, OPTIONS, type Command } from './workload.js';
+
+type Given = Exclude<Command, { kind: 'fault' | 'elapse' }>;
+
+/** What is under way in one life. Answers that come after its end are those of a dead process. */
+export class Commands {
+  readonly #ledger: StoreLedger;
+  readonly #counters: Counters;
+  readonly #redex: Redex;
+  readonly #onChannel: ChannelCommands;
+  #hasEnded = false;
+  #isPoisoned = false;
+  #violation: Error | undefined;
+  /** Names that are being changed. */
+  #changing = 0;
+
+  constructor(redex: Redex, ledger: StoreLedger, counters: Counters, runtime: ManualRuntime) {
+    this.#redex = redex;
+    this.#ledger = ledger;
+    this.#counters = counters;
+    this.#onChannel = new ChannelCommands(counters, runtime, () => !this.#hasEnded);
+  }
+
+  get maintenance(): ChannelCommands['maintenance'] {
+    return this.#onChannel.maintenance;
+  }
+
+  get isChangingNames(): boolean {
+    return this.#changing > 0;
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  /** Throws what an answer has broken. */
+  check(): void {
+    if (this.#violation !== undefined) throw this.#violation;
+    this.#onChannel.observe();
+    this.#ledger.names.possible();
+  }
+
+  async close(): Promise<void> {
+    await this.#redex.close().catch((error: unknown) => void this.#refused(error));
+  }
+
+  /** Begins a command; what it leads to is told to the ledger. */
+  give(command: Given): void {
+    this.#run(command).catch((error: unknown) => {
+      if (this.#hasEnded) return;
+      this.#violation ??= error instanceof Error ? error : new Violation(String(error));
+    });
+  }
+
+  async #run(command: Given): Promise<void> {
+    switch (command.kind) {
+      case 'syncAll':
+        return await this.#redex.sync().catch((error: unknown) => void this.#refused(error));
+      case 'create':
+        return await this.#create(nameAt(command.name), command.options);
+      case 'delete':
+        return await this.#delete(nameAt(command.name));
+      case 'rename':
+        return await this.#rename(nameAt(command.name), nameAt(command.to));
+      default:
+        return await this.#with(nameAt(command.name), (channel, known) =>
+          this.#onChannel.run(channel, known, command),
+        );
+    }
+  }
+
+  async #create(name: string, options: number): Promise<void> {
+    const stored = OPTIONS[options];
+    if (stored === undefined) return;
+    const asked = this.#ledger.addChannel(stored);
+    const operation = this.#ledger.names.begin('create', name, name, asked.index);
+    const { beginsAt } = asked.records;
+    await this.#answer(operation, async () => {
+      const channel = await this.#redex.channel(name, { ...stored, firstSeq: beginsAt });
+      const found = this.#ledger.channelAt(channel.nextSeq);
+      if (found !== asked) return { kind: 'found', channel: found.index };
+      this.#onChannel.opened(channel, found);
+      return { kind: 'done' };
+    });
+  }
+
+  async #delete(name: string): Promise<void> {
+    const operation = this.#ledger.names.begin('delete', name);
+    await this.#answer(operation, async () => {
+      if (!(await this.#redex.deleteChannel(name))) return { kind: 'missing' };
+      this.#counters.deletes += 1;
+      return { kind: 'done' };
+    });
+  }
+
+  async #rename(from: string, to: string): Promise<void> {
+    const operation = this.#ledger.names.begin('rename', from, to);
+    await this.#answer(operation, async () => {
+      await this.#redex.renameChannel(from, to);
+      this.#counters.renames += 1;
+      return { kind: 'done' };
+    });
+  }
+
+  async #answer(operation: NameOperation, work: () => Promise<Answer>): Promise<void> {
+    const wasPoisoned = this.#isPoisoned;
+    const changes = operation.kind === 'look' ? 0 : 1;
+    this.#changing += changes;
+    let answer: Answer;
+    try {
+      answer = await work();
+    } catch (error) {
+      if (error instanceof Violation) throw error;
+      answer = this.#refusal(operation, error, wasPoisoned);
+    }
+    this.#changing -= changes;
+    if (this.#hasEnded) return;
+    operation.answer = answer;
+    if (answer.kind === 'done' && wasPoisoned && changes > 0) {
+      throw new Violation(`S3: a poisoned store has done a ${operation.kind}`);
+    }
+  }
+
+  #refusal({ kind }: NameOperation, error: unknown, wasPoisoned: boolean): Answer {
+    if (RedexError.is(error, 'NOT_FOUND')) return { kind: 'missing' };
+    if (RedexError.is(error, 'EXISTS')) return { kind: 'taken' };
+    if (RedexError.is(error, 'OPTIONS_CONFLICT')) return { kind: 'refused' };
+    const isUnclear = this.#refused(error);
+    if (RedexError.is(error, 'POISONED')) {
+      this.#isPoisoned = true;
+      return { kind: wasPoisoned ? 'refused' : 'unclear' };
+    }
+    // A channel may have been created before it could not be opened.
+    const isOpening = RedexError.is(error, 'IO') && error.operation === 'open';
+    return { kind: isUnclear || (kind === 'create' && isOpening) ? 'unclear' : 'refused' };
+  }
+
+  /** Whether it is unknown what a crash would leave. Throws for what no fault explains. */
+  #refused(error: unknown): boolean {
+    this.#counters.refusals += 1;
+    if (RedexError.is(error, 'POISONED')) return true;
+    if (RedexError.is(error, 'IO')) return error.outcome === 'unknown';
+    if (RedexError.is(error, 'CLOSED') || RedexError.is(error, 'BUSY')) return false;
+    throw new Violation(`an unexpected error: ${String(error)}`, { cause: error });
+  }
+
+  /** Opens a channel that has to be there and goes on with it; a failure ends it. */
+  async #with(
+    name: string,
+    use: (channel: Channel, known: ChannelLedger) => Promise<void>,
+  ): Promise<void> {
+    const operation = this.#ledger.names.begin('look', name);
+    let channel: Channel | undefined;
+    await this.#answer(operation, async () => {
+      channel = await this.#redex.channel(name, { createIfMissing: false });
+      const known = this.#ledger.channelAt(channel.nextSeq);
+      this.#onChannel.opened(channel, known);
+      return { kind: 'found', channel: known.index };
+    });
+    if (channel === undefined || this.#hasEnded) return;
+    await use(channel, this.#ledger.channelAt(channel.nextSeq));
+  }
+}
+
+function nameAt(place: number): string {
+  return NAMES[place] ?? 'a';
+}

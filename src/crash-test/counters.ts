@@ -1,0 +1,105 @@
+/** What a crash test has reached: a harness that reaches nothing finds nothing. */
+export interface Counters {
+  /** Images that were opened and compared, those of crashes during a recovery apart. */
+  images: number;
+  /** Images of crashes during a recovery. */
+  nested: number;
+  /** Images with two channels and twenty records or more, opened and compared twice. */
+  wholeImages: number;
+  killImages: number;
+  /** Images taken while a roll, trim, retention, compaction or checkpoint was under way. */
+  inMaintenance: number;
+  inRoll: number;
+  inTrim: number;
+  inCompaction: number;
+  inCheckpoint: number;
+  inNameChange: number;
+  /** Operations of the file system that opening an image took. */
+  openOperations: number;
+  opens: number;
+  records: number;
+  tornTails: number;
+  certainTails: number;
+  keptAside: number;
+  imagesWithRoll: number;
+  imagesWithHole: number;
+  imagesWithBatch: number;
+  imagesTrimmed: number;
+  imagesCompacted: number;
+  /** A compaction was swapped in that nobody had acknowledged. */
+  lostRecords: number;
+  noStore: number;
+  appendedAfter: number;
+  closedAfter: number;
+  foldsAfter: number;
+  foldsRestored: number;
+  foldsRefused: number;
+  readOnlyLooks: number;
+  verified: number;
+  compactions: number;
+  compactionsSwapped: number;
+  trims: number;
+  deletes: number;
+  renames: number;
+  conflicts: number;
+  busy: number;
+  tailed: number;
+  refusals: number;
+  noSpace: number;
+  poisonings: number;
+  failedOpens: number;
+}
+
+const NONE: Counters = {
+  images: 0,
+  nested: 0,
+  wholeImages: 0,
+  killImages: 0,
+  inMaintenance: 0,
+  inRoll: 0,
+  inTrim: 0,
+  inCompaction: 0,
+  inCheckpoint: 0,
+  inNameChange: 0,
+  openOperations: 0,
+  opens: 0,
+  records: 0,
+  tornTails: 0,
+  certainTails: 0,
+  keptAside: 0,
+  imagesWithRoll: 0,
+  imagesWithHole: 0,
+  imagesWithBatch: 0,
+  imagesTrimmed: 0,
+  imagesCompacted: 0,
+  lostRecords: 0,
+  noStore: 0,
+  appendedAfter: 0,
+  closedAfter: 0,
+  foldsAfter: 0,
+  foldsRestored: 0,
+  foldsRefused: 0,
+  readOnlyLooks: 0,
+  verified: 0,
+  compactions: 0,
+  compactionsSwapped: 0,
+  trims: 0,
+  deletes: 0,
+  renames: 0,
+  conflicts: 0,
+  busy: 0,
+  tailed: 0,
+  refusals: 0,
+  noSpace: 0,
+  poisonings: 0,
+  failedOpens: 0,
+};
+
+export function noCounters(): Counters {
+  return { ...NONE };
+}
+
+/** Those that were never reached, of those that a long run has to reach. */
+export function unreached(counters: Counters): string[] {
+  return Object.entries(counters).flatMap(([name, count]) => (count === 0 ? [name] : []));
+}

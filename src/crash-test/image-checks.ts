@@ -1,0 +1,316 @@
+/**
+ * Checks an image: it opens to what the ledger allows, a second open finds the same and writes
+ * nothing, and by turns one of the dearer things: going on and crashing again, closing, crashing
+ * the recovery, folding, looking without a lock.
+ */
+import { RedexError } from '../core/errors.js';
+import { encodeChannelName } from '../format/channel-name.js';
+import { Redex } from '../store/redex.js';
+import { benign, worst, type Choose } from '../testing/choices.js';
+import type { CrashFs } from '../testing/crash-fs.js';
+import { ManualRuntime } from '../testing/manual-runtime.js';
+import type { Counters } from './counters.js';
+import { changesState, type Image } from './image.js';
+import { DIRECTORY, judgeLook, look, requireSame, type Look, type LookSetting } from './look.js';
+import { payloadOf } from './record-ledger.js';
+import { judgeSeen, seenFold } from './seen-fold.js';
+import { Violation } from './violation.js';
+
+export interface CheckSetting extends LookSetting {
+  readonly counters: Counters;
+}
+
+/** Images of one recovery that is crashed. */
+const NESTED_IMAGES = 6;
+
+/** Throws a Violation when the image breaks a promise. `turn` chooses the dearer checks. */
+export async function checkImage(
+  image: Image,
+  setting: CheckSetting,
+  turn: number,
+  choose: Choose,
+): Promise<void> {
+  try {
+    await check(image, setting, turn, choose);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Violation(`${reason} [${image.kind}, ${image.place}]`, { cause: error });
+  }
+}
+
+async function check(
+  image: Image,
+  setting: CheckSetting,
+  turn: number,
+  choose: Choose,
+): Promise<void> {
+  const { fs, facts, kind } = image;
+  const { counters, ledger } = setting;
+  const deeper = turn % 8;
+  const before = deeper === 5 || deeper === 2 ? fs.kill() : undefined;
+  if (deeper === 2 && before !== undefined) await lookOnly(before, setting);
+  const seen = await look(fs, setting);
+  judgeLook(seen, ledger, facts, kind);
+  count(seen, image, counters);
+  await lookUp(seen, turn);
+  const again = await lookAgain(seen, setting);
+  if (deeper === 1) await goOn(seen, image, setting, choose);
+  else if (deeper === 3) await closeAndLook(seen, image, setting);
+  else if (deeper === 5 && before !== undefined) {
+    await crashRecovery({ ...image, fs: before }, seen, setting, choose, turn % 16 === 5 ? 2 : 1);
+  } else if (deeper === 7) await foldUp(again, image, setting);
+  else if (deeper === 4) await verifyAll(again, counters);
+}
+
+function count({ fs, channels }: Look, { kind, facts }: Image, counters: Counters): void {
+  counters.images += 1;
+  counters.opens += 2;
+  counters.openOperations += fs.operations.length;
+  if (kind === 'kill') counters.killImages += 1;
+  if (facts.storeId === undefined) counters.noStore += 1;
+  let records = 0;
+  for (const { found, report, index, firstSeq, channel } of channels.values()) {
+    records += found.length;
+    const known = facts.channels[index]?.records;
+    const tail = report?.tornTail;
+    if (tail !== undefined) {
+      counters.tornTails += 1;
+      if (!tail.mayHaveBeenAcknowledged) counters.certainTails += 1;
+      if (tail.regions.some(({ keptAside }) => keptAside !== undefined)) counters.keptAside += 1;
+    }
+    if (known === undefined) continue;
+    if (known.states.length > found.length) counters.lostRecords += 1;
+    if (firstSeq > known.beginsAt) counters.imagesTrimmed += 1;
+    const span = (found.at(-1)?.seq ?? -1) - (found[0]?.seq ?? 0) + 1;
+    if (found.length > 0 && span > found.length) counters.imagesWithHole += 1;
+    if (channel.sizeBytes > channel.options.segmentBytes) counters.imagesWithRoll += 1;
+  }
+  counters.records += records;
+  if (channels.size > 1 && records >= 20) counters.wholeImages += 1;
+}
+
+/** Whatever the derived files were left as, they lead to the same records. */
+async function lookUp({ channels }: Look, turn: number): Promise<void> {
+  for (const { channel, found } of channels.values()) {
+    const chosen = found[turn % Math.max(1, found.length)];
+    if (chosen === undefined || chosen.seq < channel.firstSeq) continue;
+    const record = await channel.get(chosen.seq);
+    if (record === undefined || Buffer.compare(record.payload, chosen.payload) !== 0) {
+      throw new Violation(`get(${chosen.seq}) finds something else`);
+    }
+    if (turn % 4 !== 0) continue;
+    // It may be the seq of a gap before the record, from which a read gives the same.
+    const seq = await channel.seqAt(chosen.timestamp);
+    const { firstSeq } = channel;
+    const wanted = found.find((one) => {
+      return one.timestamp >= chosen.timestamp && one.seq >= firstSeq;
+    });
+    const given = found.find((one) => one.seq >= seq);
+    if (given !== wanted) {
+      throw new Violation(`seqAt(${chosen.timestamp}) is ${seq}, not ${wanted?.seq}`);
+    }
+    const [last] = await channel.last(1);
+    const end = found.findLast((one) => one.seq >= channel.firstSeq);
+    if (last?.seq !== end?.seq) throw new Violation(`last(1) is ${last?.seq}, not ${end?.seq}`);
+  }
+}
+
+/**
+ * What an open has changed but derived files: these are not synced, and a cut before makes a
+ * segment whose ones nobody had looked at the last one. A channel with a retention lets go of what
+ * has become too old.
+ */
+function writtenFiles({ fs, channels }: Look): string[] {
+  const retained = [...channels].flatMap(([name, { channel }]) => {
+    return channel.options.retention === undefined ? [] : [`/${encodeChannelName(name)}/`];
+  });
+  return fs.mutations.paths.filter((path) => {
+    if (/\.(?:idx|ts)(?:\.tmp)?$|\/LOCK(?:\.info)?(?:\.\w+)?$/.test(path)) return false;
+    // What nobody has a name for is removed in the background.
+    if (/channels\/\.(?:new|trash)\//.test(path)) return false;
+    return !retained.some((directory) => path.includes(directory));
+  });
+}
+
+/** C6: the next process finds the same and writes nothing. */
+async function lookAgain(seen: Look, setting: CheckSetting): Promise<Look> {
+  // What the first one reclaims in the background is not a part of its open.
+  await seen.runtime.settle();
+  const again = await look(seen.fs.kill(), setting);
+  requireSame(seen, again, 'I6');
+  for (const [name, { channel }] of again.channels) {
+    if (channel.recoveryEpoch === seen.channels.get(name)?.channel.recoveryEpoch) continue;
+    throw new Violation('C6: the second open raised the recovery epoch');
+  }
+  const written = writtenFiles(again);
+  if (written.length > 0) throw new Violation(`C6: the second open wrote ${written.join(', ')}`);
+  return again;
+}
+
+/** I5 and I11: each log goes on, and what is synced now is there after the next crash. */
+async function goOn(
+  seen: Look,
+  { fs }: Image,
+  setting: CheckSetting,
+  choose: Choose,
+): Promise<void> {
+  const added = new Map<string, { seq: number; size: number }[]>();
+  for (const [name, { channel, nextSeq }] of seen.channels) {
+    const records: { seq: number; size: number }[] = [];
+    for (const size of [33, 5000]) {
+      const payload = payloadOf(1 + size, size);
+      const seq = await channel.append(payload, { durability: 'synced' });
+      if (seq !== nextSeq + records.length) throw new Violation(`I11: appended as ${seq}`);
+      records.push({ seq, size });
+    }
+    if (channel.durableSeq < nextSeq + 2) throw new Violation('I11: not synced');
+    added.set(name, records);
+  }
+  for (const pick of [worst, choose, benign]) {
+    const again = await look(fs.crash(pick), setting);
+    for (const [name, records] of added) {
+      const there = again.channels.get(name);
+      for (const { seq, size } of records) {
+        const record = there?.found.find((found) => found.seq === seq);
+        const isSame = Buffer.compare(
+          record?.payload ?? payloadOf(1, 1),
+          payloadOf(1 + size, size),
+        );
+        const isHidden = seq < (there?.firstSeq ?? 0);
+        if (isSame !== 0 && !isHidden) throw new Violation(`I1: seq ${seq} was synced and is gone`);
+      }
+      requireOnly(seen, again, name, records.length);
+    }
+  }
+  setting.counters.appendedAfter += 1;
+}
+
+/** What was there is there, and nothing but what was appended has come to it. */
+function requireOnly(before: Look, now: Look, name: string, added: number): void {
+  const was = before.channels.get(name);
+  const is = now.channels.get(name);
+  if (was === undefined || is === undefined) throw new Violation(`I11: ${name} is gone`);
+  const kept = was.found.filter(({ seq }) => seq >= is.firstSeq);
+  const rest = is.found.slice(0, kept.length);
+  const isSame = kept.every(({ id }, index) => rest[index]?.id === id);
+  if (isSame && is.nextSeq === was.nextSeq + added) return;
+  throw new Violation(`I11: after another crash ${name} has other records`);
+}
+
+/** C7: after a close the next open believes the clean mark and finds the same. */
+async function closeAndLook(
+  seen: Look,
+  { fs, isDurable }: Image,
+  setting: CheckSetting,
+): Promise<void> {
+  await seen.redex.close();
+  const again = await look(fs.crash(worst), setting);
+  requireSame(seen, again, 'C7');
+  setting.counters.closedAfter += 1;
+  // A clean mark may be in the page cache only, of a process that was killed before its sync.
+  if (!isDurable) return;
+  for (const [name, { report, found }] of again.channels) {
+    if (report === undefined || found.length === 0) continue;
+    throw new Violation(`C7: ${name} was closed and is scanned`);
+  }
+  // Names that were removed may be there again: removing them is not synced.
+  const { mutations } = seen.fs;
+  if (mutations.of('unlink') + mutations.of('unlinkSync') + mutations.of('rmdirSync') > 0) return;
+  const written = writtenFiles(again);
+  if (written.length > 0) throw new Violation(`C7: a clean open wrote ${written.join(', ')}`);
+}
+
+/** I6: crashes at every change that a recovery makes; each must lead to the same records. */
+async function crashRecovery(
+  image: Image,
+  expected: Look,
+  setting: CheckSetting,
+  choose: Choose,
+  levels: number,
+): Promise<void> {
+  const { ledger, counters } = setting;
+  const cuts: { fs: CrashFs; place: string }[] = [];
+  const victim = image.fs.kill();
+  victim.onOperation = (operation) => {
+    if (!changesState(operation)) return;
+    const place = `${image.place} / recovery ${operation.index} ${operation.operation}`;
+    cuts.push({ fs: victim.crash(cuts.length % 2 === 0 ? choose : worst), place });
+  };
+  await look(victim, setting);
+  victim.onOperation = undefined;
+  const stride = Math.ceil(cuts.length / (levels > 1 ? 3 : NESTED_IMAGES));
+  for (const { fs, place } of cuts.filter((_cut, index) => index % stride === 0)) {
+    const before = levels > 1 ? fs.kill() : undefined;
+    const again = await look(fs, setting);
+    try {
+      judgeLook(again, ledger, image.facts, 'power');
+      // Where everything was durable the second recovery has no way to differ.
+      if (image.isDurable) requireSame(expected, again, 'I6');
+    } catch (error) {
+      throw new Violation(`${String(error)} [${place}]`, { cause: error });
+    }
+    counters.nested += 1;
+    if (before === undefined) continue;
+    const deeper: Image = { ...image, fs: before, kind: 'power', isDurable: true, place };
+    await crashRecovery(deeper, again, setting, choose, levels - 1);
+  }
+}
+
+/** N5: a fold goes on from its checkpoint, or begins anew where all of the history is there. */
+async function foldUp(seen: Look, { facts }: Image, setting: CheckSetting): Promise<void> {
+  const { counters } = setting;
+  for (const [name, there] of seen.channels) {
+    const records = facts.channels[there.index]?.records;
+    if (records === undefined) continue;
+    try {
+      const fold = await there.channel.fold(seenFold(records.beginsAt));
+      await fold.caughtUp();
+      if (fold.seq < there.nextSeq) throw new Violation(`fold: at ${fold.seq}, not at the end`);
+      judgeSeen(fold.value, fold.seq, there, records);
+      if (there.firstSeq > records.beginsAt) counters.foldsRestored += 1;
+      else counters.foldsAfter += 1;
+    } catch (error) {
+      if (!RedexError.is(error, 'OUT_OF_RANGE')) throw error;
+      if (there.firstSeq <= Math.max(records.beginsAt, records.foldedTo)) {
+        throw new Violation(`N5: ${name} has what the fold needs: ${String(error)}`);
+      }
+      counters.foldsRefused += 1;
+    }
+  }
+}
+
+async function verifyAll({ channels }: Look, counters: Counters): Promise<void> {
+  for (const [name, { channel }] of channels) {
+    const { problems } = await channel.verify();
+    const problem = problems.find(({ severity }) => severity === 'damage');
+    if (problem !== undefined) {
+      throw new Violation(`verify of ${name}: ${JSON.stringify(problem)}`);
+    }
+    counters.verified += 1;
+  }
+}
+
+/** I13: a look without a lock changes nothing, whatever it finds. */
+async function lookOnly(fs: CrashFs, setting: CheckSetting): Promise<void> {
+  const before = fs.mutations.total;
+  const runtime = new ManualRuntime({ startMs: setting.nowMs, ioOrder: 'immediate' });
+  try {
+    const redex = await Redex.open(DIRECTORY, { fs, runtime, readOnly: true });
+    for await (const info of redex.channels()) {
+      if (info.error !== undefined) throw new Violation(`I11: read-only: ${String(info.error)}`);
+      const channel = await redex.channel(info.name, { createIfMissing: false });
+      const records = await channel.readBatch({ from: channel.firstSeq });
+      if (records.length !== info.count) {
+        throw new Violation(`${info.name} is listed with ${info.count} of ${records.length}`);
+      }
+    }
+    await redex.close();
+  } catch (error) {
+    // A store that is only half made.
+    if (!RedexError.is(error, 'NOT_FOUND')) throw error;
+  }
+  if (fs.mutations.total !== before) {
+    throw new Violation(`I13: a look has changed ${fs.mutations.paths.join(', ')}`);
+  }
+  setting.counters.readOnlyLooks += 1;
+}
