@@ -200,7 +200,8 @@ export function finishStore(fs: FileSystem, directory: string, manifest: StoreMa
  */
 function takeUpStore(fs: FileSystem, directory: string): StoreManifest {
   const manifest = readStoreManifest(fs, directory);
-  if (manifest === undefined) throw damagedFile('store', `${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
+  if (manifest === undefined)
+    throw damagedFile('store', `${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
   const channels = requireChannels(fs, directory);
   makeWorkDirectories(fs, channels);
   fs.syncDirectorySync(directory);

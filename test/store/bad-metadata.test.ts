@@ -190,10 +190,7 @@ describe('a channel whose metadata is damaged', () => {
     const good = readFile(store.lab.disk, CONFIG);
     const foreign = readFile(store.lab.disk, `${channelPath('b')}/config`);
     const redex = await store.open();
-    const all: Damage[] = [
-      ...damagesOf(good, foreign),
-      ['newer', 'FORMAT_VERSION', newer(good)],
-    ];
+    const all: Damage[] = [...damagesOf(good, foreign), ['newer', 'FORMAT_VERSION', newer(good)]];
     for (const [what, code, bytes] of all) {
       damage(store, CONFIG, bytes);
       const before = store.tree;
