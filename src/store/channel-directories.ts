@@ -50,9 +50,13 @@ export class ChannelDirectories {
     return `${this.#channels}/${encodeChannelName(name)}`;
   }
 
-  /** Whether there is anything. */
+  /** Whether something that failed is there all the same; so it is when nobody can say. */
   isThere(path: string): boolean {
-    return this.#settings.fs.statSync(path) !== undefined;
+    try {
+      return this.#settings.fs.statSync(path) !== undefined;
+    } catch {
+      return true;
+    }
   }
 
   /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */
