@@ -39,7 +39,8 @@ export class ManifestKeeper {
 
   /**
    * Replaces the manifest by what `change` makes of it and resolves when that is durable. Rejects
-   * with IO, CORRUPT or FORMAT_VERSION when nothing has changed, with POISONED when nobody can say which one is on the disk.
+   * with IO, CORRUPT or FORMAT_VERSION when nothing has changed, with POISONED when nobody can say
+   * which one is on the disk.
    */
   update(change: (manifest: Manifest) => Manifest): Promise<Manifest> {
     const update = this.#last.then(() => this.#update(change));

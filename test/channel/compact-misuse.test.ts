@@ -84,7 +84,7 @@ test('no function may answer with anything but what it is asked for', async () =
   await expectUntouched(lab, channel);
 });
 
-test('a damaged block ends each way to compact, wherever it is, and nothing is left open', async () => {
+test('a damaged block ends each way to compact, and nothing is left open', async () => {
   const byKey: CompactOptions = { key: ({ seq }) => String(seq % 5) };
   for (const [index, options] of [odd, byKey, odd, byKey].entries()) {
     const lab = new Lab();

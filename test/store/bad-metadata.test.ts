@@ -158,7 +158,7 @@ describe.each([
   });
 });
 
-test('a manifest that names a generation which is not there is told, and nothing is swept', async () => {
+test('a manifest that names a missing generation is told, and nothing is swept', async () => {
   const store = await madeStore();
   const manifest = valueOf(decodeManifest(readFile(store.lab.disk, MANIFEST)));
   for (const generation of [2, 6, 999]) {

@@ -70,11 +70,16 @@ const CHANGES: Readonly<Record<string, Change>> = {
 /** Set to something for all of it. */
 const isLong = Number(process.env['REDEX_CRASH_IMAGES'] ?? 0) > 0;
 /** These have hundreds of operations. */
-const MANY = ['a backup', 'verify', 'a compaction that rewrites', 'a compaction that links'];
+const MANY = new Set([
+  'a backup',
+  'verify',
+  'a compaction that rewrites',
+  'a compaction that links',
+]);
 
 function loopOf(name: string): LoopOptions {
   if (isLong) return { codes: 4, cuts: 4, stride: 1 };
-  return { codes: 1, cuts: 1, stride: MANY.includes(name) ? 3 : 1 };
+  return { codes: 1, cuts: 1, stride: MANY.has(name) ? 3 : 1 };
 }
 
 describe('a fault at each operation in turn', () => {

@@ -15,7 +15,7 @@ import { payload } from './channel-kit.js';
 import { CHANNELS, DATA, fill, idsIn, listed, StoreLab } from './store-kit.js';
 
 export const HOUR = 3_600_000;
-export const CODES = ['ENOSPC', 'EIO', 'EMFILE', 'EACCES'] as const;
+const CODES = ['ENOSPC', 'EIO', 'EMFILE', 'EACCES'] as const;
 const GROUPS: readonly (Operation | OperationGroup)[] = [
   'anyMutation',
   'anySync',
@@ -59,7 +59,7 @@ interface Fault {
 type Ending = 'done' | 'refused' | 'poisoned';
 
 /** A machine whose last process has closed its store. */
-export async function closedStore(): Promise<StoreLab> {
+async function closedStore(): Promise<StoreLab> {
   const store = new StoreLab();
   const redex = await store.open({ sync: 'never' });
   const options = { segmentBytes: 4096, retention: { maxAgeMs: HOUR } };
@@ -268,9 +268,9 @@ async function expectReopened(
     expect(disk.readDirectorySync(`${CHANNELS}/${work}`), where).toEqual([]);
   }
   const top = disk.readDirectorySync(DATA).map(({ name }) => name);
-  const known = ['LOCK', 'LOCK.info', 'channels', 'redex.json'];
+  const known = new Set(['LOCK', 'LOCK.info', 'channels', 'redex.json']);
   expect(
-    top.filter((name) => !known.includes(name)),
+    top.filter((name) => !known.has(name)),
     where,
   ).toEqual([]);
 }
