@@ -8,7 +8,7 @@ import {
   writeWholeFile,
   writeWholeFileSync,
 } from '../fs/whole-file.js';
-import { redexError, type RedexErrorOf } from '../core/errors.js';
+import type { RedexErrorOf } from '../core/errors.js';
 import {
   CLEAN_FILE_BYTES,
   cleanSlotPosition,
@@ -18,7 +18,6 @@ import {
 } from '../format/clean-mark.js';
 import { decodeConfig, encodeConfig, MAX_CONFIG_BYTES, type Config } from '../format/config.js';
 import type { DecodeFailure } from '../format/decoded.js';
-import { FORMAT_VERSION } from '../format/envelope.js';
 import {
   CLEAN_MARK_NAME,
   CONFIG_NAME,
@@ -34,31 +33,25 @@ import {
   type Manifest,
 } from '../format/manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { corruption, type Segment } from '../segment/segment.js';
+import type { Segment } from '../segment/segment.js';
+import { damagedFile, versionError } from './damaged-file.js';
 import type { StoredChannelOptions } from './options.js';
-
-export function versionError(path: string, found: number): RedexErrorOf<'FORMAT_VERSION'> {
-  return redexError(
-    'FORMAT_VERSION',
-    `${path} has format version ${found}; this build of redexlog reads version ${FORMAT_VERSION}`,
-    { path, found, supported: FORMAT_VERSION },
-  );
-}
 
 /** The error for bytes that do not decode: a newer version, or damage. */
 function decodeError(
+  what: 'config' | 'manifest',
   path: string,
   failure: DecodeFailure,
 ): RedexErrorOf<'FORMAT_VERSION'> | RedexErrorOf<'CORRUPT'> {
   return failure.check === 'version'
     ? versionError(path, failure.found)
-    : corruption(path, 0, failure.check);
+    : damagedFile(what, path, 0, failure.check);
 }
 
 export function readConfig(fs: FileSystem, directory: string): Config {
   const path = `${directory}/${CONFIG_NAME}`;
   const config = readConfigAt(fs, path);
-  if (config === undefined) throw corruption(path, 0, 'missing');
+  if (config === undefined) throw damagedFile('config', path, 0, 'missing');
   return config;
 }
 
@@ -71,19 +64,21 @@ function readConfigAt(fs: FileSystem, path: string): Config | undefined {
   const bytes = readWholeFile(fs, path, MAX_CONFIG_BYTES);
   if (bytes === undefined) return undefined;
   const config = decodeConfig(bytes);
-  if (!config.ok) throw decodeError(path, config);
-  if (bytes.byteLength > MAX_CONFIG_BYTES) throw corruption(path, MAX_CONFIG_BYTES, 'length');
+  if (!config.ok) throw decodeError('config', path, config);
+  if (bytes.byteLength > MAX_CONFIG_BYTES) {
+    throw damagedFile('config', path, MAX_CONFIG_BYTES, 'length');
+  }
   return config.value;
 }
 
 export function readManifest(fs: FileSystem, directory: string, channelId: Uint8Array): Manifest {
   const path = `${directory}/${MANIFEST_NAME}`;
   const bytes = readWholeFile(fs, path, MANIFEST_BYTES);
-  if (bytes === undefined) throw corruption(path, 0, 'missing');
+  if (bytes === undefined) throw damagedFile('manifest', path, 0, 'missing');
   const manifest = decodeManifest(bytes);
-  if (!manifest.ok) throw decodeError(path, manifest);
+  if (!manifest.ok) throw decodeError('manifest', path, manifest);
   if (Buffer.compare(manifest.value.channelId, channelId) !== 0) {
-    throw corruption(path, 8, 'identity');
+    throw damagedFile('manifest', path, 8, 'identity');
   }
   return manifest.value;
 }

@@ -3,13 +3,14 @@ import { encodeChannelName } from '../format/channel-name.js';
 import type { Config } from '../format/config.js';
 import { CONFIG_NAME, NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { corruption } from '../segment/segment.js';
+import { removeUnfinished } from '../fs/whole-file.js';
 import { readConfig, readNextConfig, writeNextConfig } from './channel-files.js';
+import { damagedFile } from './damaged-file.js';
 import { storedOptionsFrom } from './options.js';
 
 function nameIn(config: Config, path: string): string {
   const known = storedOptionsFrom(config.body);
-  if (known === undefined) throw corruption(path, 24, 'fields');
+  if (known === undefined) throw damagedFile('config', path, 24, 'fields');
   return known.name;
 }
 
@@ -21,8 +22,13 @@ export function readNameOf(fs: FileSystem, directory: string): string {
 /** Writes a config with another name beside the one that counts. Durable when it returns. */
 export function writeNextName(fs: FileSystem, directory: string, name: string): void {
   const { channelId, body } = readConfig(fs, directory);
-  writeNextConfig(fs, directory, { channelId, body: { ...body, name } });
-  fs.syncDirectorySync(directory);
+  try {
+    writeNextConfig(fs, directory, { channelId, body: { ...body, name } });
+    fs.syncDirectorySync(directory);
+  } catch (error) {
+    removeUnfinished(fs, `${directory}/${NEXT_CONFIG_NAME}`);
+    throw error;
+  }
 }
 
 /**
@@ -33,7 +39,7 @@ export function finishRename(fs: FileSystem, directory: string, entry: string): 
   const next = `${directory}/${NEXT_CONFIG_NAME}`;
   const waiting = readNextConfig(fs, directory);
   const name = waiting === undefined ? readNameOf(fs, directory) : nameIn(waiting, next);
-  if (encodeChannelName(name) !== entry) throw corruption(directory, 0, 'identity');
+  if (encodeChannelName(name) !== entry) throw damagedFile('config', directory, 0, 'identity');
   if (waiting !== undefined) fs.renameSync(next, `${directory}/${CONFIG_NAME}`);
   fs.syncDirectorySync(directory);
   return name;

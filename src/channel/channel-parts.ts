@@ -3,12 +3,13 @@
  * the order of a close.
  */
 import { ZERO_NANOS } from '../core/nanos.js';
-import { CONFIG_NAME, NEXT_CONFIG_NAME } from '../format/file-name.js';
+import { NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
+import { removeUnfinished } from '../fs/whole-file.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
-import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
+import { cleanMarkOf, writeCleanMark } from './channel-files.js';
 import { Compaction } from './compaction.js';
 import { FileReclaim } from './file-reclaim.js';
 import type { FoldSync } from './fold-host.js';
@@ -21,6 +22,7 @@ import { storedWith, type ConfigureOptions } from './options.js';
 import { RecordReader } from './record-reader.js';
 import type { RecoveredChannel } from './recovery.js';
 import { SegmentChain, type WritingSide } from './segment-chain.js';
+import { replaceOptions } from './stored-config.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker, type SyncListener } from './sync-worker.js';
 import { TailHub, type TailSource } from './tail-hub.js';
@@ -171,10 +173,15 @@ export class ChannelParts implements ChannelCore {
 
   /** Removes what was let go before. The manifest that says so may not be durable yet. */
   #sweep({ leftovers }: RecoveredChannel): void {
-    if (leftovers.paths.length + leftovers.directories.length === 0) return;
-    const { settings, name } = this.context;
+    const { paths, directories, unfinished } = leftovers;
+    if (paths.length + directories.length + unfinished.length === 0) return;
+    const { fs, directory, settings, name } = this.context;
     this.keeper.makeDurable().then(
-      () => this.reclaim.add(leftovers.paths, leftovers.directories),
+      () => {
+        // The new manifest took the place of an unfinished one. No configure is in the middle now.
+        removeUnfinished(fs, `${directory}/${NEXT_CONFIG_NAME}`);
+        this.reclaim.add(paths, directories);
+      },
       (error: unknown) => {
         settings.logger.warn('leftovers could not be swept', { channel: name, error });
       },
@@ -306,17 +313,12 @@ export class ChannelParts implements ChannelCore {
    */
   async configure(options: ConfigureOptions): Promise<void> {
     const { context, health, worker, schedule } = this;
-    const { fs, directory, channelId, name, created } = context;
+    const { fs, directory } = context;
     await this.appender.idle();
     const refusal = health.writeError();
     if (refusal !== undefined) throw refusal;
     const stored = storedWith(options, context.stored);
-    try {
-      writeNextConfig(fs, directory, { channelId, body: configBody(name, created, stored) });
-      fs.renameSync(`${directory}/${NEXT_CONFIG_NAME}`, `${directory}/${CONFIG_NAME}`);
-    } catch (error) {
-      throw ioError('configure', directory, error, 'absent');
-    }
+    replaceOptions(context, stored);
     try {
       fs.syncDirectorySync(directory);
     } catch (error) {

@@ -253,7 +253,8 @@ export class Channel {
 
   /**
    * Stores other options with the channel, durably. Those that are not given stay as they are.
-   * Rejects with IO when nothing has changed, POISONED when nobody can say, CLOSED, CORRUPT.
+   * Rejects with IO, CORRUPT or FORMAT_VERSION when nothing has changed, POISONED when nobody can
+   * say, CLOSED.
    */
   async configure(options: ConfigureOptions): Promise<void> {
     checkConfigureOptions(options);

@@ -5,8 +5,9 @@
 import type { CleanMark } from '../format/clean-mark.js';
 import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
 import { systemCodeOf } from '../fs/system-error.js';
-import { corruption, type Segment } from '../segment/segment.js';
+import type { Segment } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
+import { damagedFile } from './damaged-file.js';
 import { endsInSeal, readOwnHeader } from './finished-segment.js';
 
 /** The names in the directory of the live generation. */
@@ -16,7 +17,7 @@ export function listGeneration(context: ChannelContext): string[] {
     return fs.readDirectorySync(generationDirectory).map((entry) => entry.name);
   } catch (error) {
     if (systemCodeOf(error) !== 'ENOENT') throw error;
-    throw corruption(generationDirectory, 0, 'missing');
+    throw damagedFile('generation', generationDirectory, 0, 'missing');
   }
 }
 

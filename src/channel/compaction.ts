@@ -105,6 +105,7 @@ export class Compaction {
     const { runtime } = context.settings;
     const started = runtime.monotonic();
     this.#check(options);
+    manifest.requireKnown();
     await this.#rollAndSync();
     const { firstSeq } = manifest.current;
     const durableSeq = unsynced.durableSeq;

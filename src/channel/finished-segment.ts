@@ -18,7 +18,7 @@ import type { FileHandle } from '../fs/file-system.js';
 import { readDatHeader, segmentFromHeader } from '../segment/segment-scan.js';
 import type { Segment } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
-import { versionError } from './channel-files.js';
+import { versionError } from './damaged-file.js';
 
 /** Later than any other, so that a search by time looks into the segment. */
 const UNKNOWN_TIME = { hi: 0xffffffff, lo: 0xffffffff };

@@ -3,16 +3,23 @@
  * name it any more. Only what redex itself has named, and only under a valid manifest.
  */
 import type { Manifest } from '../format/manifest.js';
-import { parseGenerationName, parseSegmentFileName } from '../format/file-name.js';
+import {
+  MANIFEST_TEMPORARY_NAME,
+  NEXT_CONFIG_NAME,
+  parseGenerationName,
+  parseSegmentFileName,
+} from '../format/file-name.js';
 import type { ChannelContext } from './channel-context.js';
 
 export interface Leftovers {
   readonly paths: readonly string[];
   /** Generations that are not live. */
   readonly directories: readonly string[];
+  /** A manifest or config that was to take the place of the one that counts. */
+  readonly unfinished: readonly string[];
 }
 
-export const NO_LEFTOVERS: Leftovers = { paths: [], directories: [] };
+export const NO_LEFTOVERS: Leftovers = { paths: [], directories: [], unfinished: [] };
 
 /** The base seqs of segments that are not wholly below `firstSeq`. Ascending. */
 export function keptBases(bases: readonly number[], firstSeq: number): number[] {
@@ -37,12 +44,15 @@ export function findLeftovers(
   const paths = names
     .filter((name) => (fileOwner(name) ?? Infinity) < end)
     .map((name) => `${generationDirectory}/${name}`);
-  const directories = fs
-    .readDirectorySync(directory)
+  const present = fs.readDirectorySync(directory);
+  const directories = present
     .filter(({ name, kind }) => {
       const generation = kind === 'directory' ? parseGenerationName(name) : undefined;
       return generation !== undefined && generation !== manifest.generation;
     })
     .map(({ name }) => `${directory}/${name}`);
-  return { paths, directories };
+  const unfinished = present
+    .filter(({ name }) => name === MANIFEST_TEMPORARY_NAME || name === NEXT_CONFIG_NAME)
+    .map(({ name }) => `${directory}/${name}`);
+  return { paths, directories, unfinished };
 }

@@ -4,8 +4,10 @@
  */
 import { encodeManifest, type Manifest } from '../format/manifest.js';
 import { MANIFEST_NAME, MANIFEST_TEMPORARY_NAME } from '../format/file-name.js';
-import { writeWholeFile } from '../fs/whole-file.js';
+import { removeUnfinished, writeWholeFile } from '../fs/whole-file.js';
 import type { ChannelContext } from './channel-context.js';
+import { readManifest } from './channel-files.js';
+import { damagedFile } from './damaged-file.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 
@@ -37,12 +39,30 @@ export class ManifestKeeper {
 
   /**
    * Replaces the manifest by what `change` makes of it and resolves when that is durable. Rejects
-   * with IO when nothing has changed, with POISONED when nobody can say which one is on the disk.
+   * with IO, CORRUPT or FORMAT_VERSION when nothing has changed, with POISONED when nobody can say
+   * which one is on the disk.
    */
   update(change: (manifest: Manifest) => Manifest): Promise<Manifest> {
     const update = this.#last.then(() => this.#update(change));
     this.#last = update.catch(() => undefined);
     return update;
+  }
+
+  /**
+   * Throws CORRUPT, FORMAT_VERSION or IO unless the manifest on the disk is the one that this
+   * process has read or written last: nothing may be made of another one, nor take its place.
+   */
+  requireKnown(): void {
+    const { fs, directory, channelId } = this.#context;
+    let found: Manifest;
+    try {
+      found = readManifest(fs, directory, channelId);
+    } catch (error) {
+      throw ioError('read the manifest', directory, error, 'absent');
+    }
+    const differs = differenceAt(encodeManifest(found), encodeManifest(this.#current));
+    if (differs === undefined) return;
+    throw damagedFile('manifest', `${directory}/${MANIFEST_NAME}`, differs, 'fields');
   }
 
   /** Replaces it by itself unless it is known to be durable, whoever has written it (RULES S4). */
@@ -65,6 +85,7 @@ export class ManifestKeeper {
   async #update(change: (manifest: Manifest) => Manifest): Promise<Manifest> {
     const refusal = this.#health.writeError();
     if (refusal !== undefined) throw refusal;
+    this.requireKnown();
     const before = this.#current;
     const next = change(before);
     if (next === before) return before;
@@ -75,6 +96,7 @@ export class ManifestKeeper {
       await writeWholeFile(fs, temporary, encodeManifest(next));
       fs.renameSync(temporary, `${directory}/${MANIFEST_NAME}`);
     } catch (error) {
+      removeUnfinished(fs, temporary);
       throw ioError('replace the manifest', directory, error, 'absent');
     }
     await this.#syncNames();
@@ -93,4 +115,10 @@ export class ManifestKeeper {
       throw this.#health.poisonedError();
     }
   }
+}
+
+/** The first place at which two encodings of one length differ. */
+function differenceAt(a: Uint8Array, b: Uint8Array): number | undefined {
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at < 0 ? undefined : at;
 }

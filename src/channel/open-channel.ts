@@ -5,10 +5,10 @@
 import { RedexError, redexError } from '../core/errors.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
-import { corruption } from '../segment/segment.js';
 import type { ChannelContext, SharedResources } from './channel-context.js';
 import { readConfig, readManifest } from './channel-files.js';
 import { ChannelParts } from './channel-parts.js';
+import { damagedFile } from './damaged-file.js';
 import { FollowedChannel } from './followed-channel.js';
 import { openingError } from './io-error.js';
 import {
@@ -98,10 +98,10 @@ export function readChannel(
   const { directory, isNameSynced } = place;
   const { channelId, body } = readConfig(fs, directory);
   const known = storedOptionsFrom(body);
-  if (known === undefined) throw corruption(`${directory}/${CONFIG_NAME}`, 24, 'fields');
+  if (known === undefined) throw damagedFile('config', `${directory}/${CONFIG_NAME}`, 24, 'fields');
   const { name, stored, created } = known;
   if (place.name !== undefined && place.name !== name) {
-    throw corruption(`${directory}/${CONFIG_NAME}`, 24, 'identity');
+    throw damagedFile('config', `${directory}/${CONFIG_NAME}`, 24, 'identity');
   }
   const manifest = readManifest(fs, directory, channelId);
   const context: ChannelContext = {

@@ -1,5 +1,6 @@
 /** Makes problems: what their kind says of their severity, and what a repair would do. */
 import type { FailedCheck, SeqRange } from '../core/errors.js';
+import { METADATA_REPAIRS } from './damaged-file.js';
 import type { VerifyKind, VerifyProblem, VerifySeverity } from './verify-report.js';
 
 export interface ProblemPlace {
@@ -16,10 +17,10 @@ const SALVAGE =
 const NOTHING = 'nothing';
 
 const REPAIRS: Readonly<Record<VerifyKind, string>> = {
-  config: 'nothing: name, id and options of the channel are to be taken from a backup',
-  manifest: 'writes another one, for the newest generation that holds segments',
+  config: METADATA_REPAIRS.config,
+  manifest: METADATA_REPAIRS.manifest,
   'clean-mark': 'writes another one when the log is verified',
-  generation: 'nothing: the segments are to be taken from a backup',
+  generation: METADATA_REPAIRS.generation,
   'missing-segment': 'notes the gap in a new generation, unless a backup has the file',
   header: SALVAGE,
   frame: SALVAGE,

@@ -55,6 +55,15 @@ export function writeWholeFileSync(fs: FileSystem, path: string, bytes: Uint8Arr
   }
 }
 
+/** Removes what was to take the place of a file and did not, if that is possible. */
+export function removeUnfinished(fs: FileSystem, path: string): void {
+  try {
+    if (fs.statSync(path) !== undefined) fs.unlinkSync(path);
+  } catch {
+    // The next open finds it.
+  }
+}
+
 /** Writes all of `length` bytes, or throws what the file system reports for the rest. */
 export function writeAllSync(
   handle: FileHandle,

@@ -6,6 +6,7 @@
 import { RedexError, redexError } from '../core/errors.js';
 import { finishRename, readNameOf, writeNextName } from '../channel/channel-names.js';
 import { createChannel } from '../channel/create-channel.js';
+import { damagedFile } from '../channel/damaged-file.js';
 import { ioError } from '../channel/io-error.js';
 import type { StoredChannelOptions } from '../channel/options.js';
 import type { ChannelSettings } from '../channel/settings.js';
@@ -13,7 +14,6 @@ import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js
 import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
 import type { DirectoryEntry } from '../fs/file-system.js';
 import { parentOf } from '../fs/whole-file.js';
-import { corruption } from '../segment/segment.js';
 import { DirectorySync } from './directory-sync.js';
 import { drawName } from './drawn-name.js';
 import { Reclaim } from './reclaim.js';
@@ -50,9 +50,13 @@ export class ChannelDirectories {
     return `${this.#channels}/${encodeChannelName(name)}`;
   }
 
-  /** Whether there is anything. */
+  /** Whether something that failed is there all the same; so it is when nobody can say. */
   isThere(path: string): boolean {
-    return this.#settings.fs.statSync(path) !== undefined;
+    try {
+      return this.#settings.fs.statSync(path) !== undefined;
+    } catch {
+      return true;
+    }
   }
 
   /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */
@@ -72,7 +76,7 @@ export class ChannelDirectories {
     if (found.name !== undefined) return found.name;
     try {
       const name = readNameOf(this.#settings.fs, found.path);
-      if (this.pathOf(name) !== found.path) throw corruption(found.path, 0, 'identity');
+      if (this.pathOf(name) !== found.path) throw damagedFile('config', found.path, 0, 'identity');
       return name;
     } catch (error) {
       throw ioError('read', found.path, error, 'absent');
@@ -212,7 +216,7 @@ export class ChannelDirectories {
     } catch (error) {
       throw ioError('read', path, error, 'absent');
     }
-    throw corruption(path, 0, 'identity');
+    throw damagedFile('config', path, 0, 'identity');
   }
 
   #rename(operation: string, from: string, to: string): void {

@@ -5,7 +5,7 @@
  */
 import { resolve, sep } from 'node:path';
 import { redexError } from '../core/errors.js';
-import { versionError } from '../channel/channel-files.js';
+import { damagedFile, versionError } from '../channel/damaged-file.js';
 import type { ChannelSettings } from '../channel/settings.js';
 import {
   CHANNELS_NAME,
@@ -26,7 +26,6 @@ import {
 import type { FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { parentOf, readWholeFile, writeWholeFileSync } from '../fs/whole-file.js';
-import { corruption } from '../segment/segment.js';
 import { drawName } from './drawn-name.js';
 import { StoreLock } from './store-lock.js';
 
@@ -51,10 +50,23 @@ export interface DataDirectory {
 /** Opens a data directory that somebody else may be writing to. Changes nothing. */
 export function lookAtDataDirectory(fs: FileSystem, directory: string): DataDirectory {
   const path = existingDirectory(fs, directory);
-  const manifest = path === undefined ? undefined : readStoreManifest(fs, path);
-  if (path === undefined || manifest === undefined) throw notFound(directory);
+  if (path === undefined) throw notFound(directory);
+  const manifest = readStoreManifest(fs, path) ?? readLateManifest(fs, path);
+  if (manifest === undefined) throw notFound(directory);
   requireChannels(fs, path);
   return { path, manifest, lock: undefined };
+}
+
+/**
+ * The manifest of a store that another process has made since it was looked for. Throws CORRUPT
+ * for a store that has lost its own; undefined for what is none.
+ */
+function readLateManifest(fs: FileSystem, path: string): StoreManifest | undefined {
+  const isStore = fs.statSync(`${path}/${CHANNELS_NAME}`)?.kind === 'directory';
+  if (!isStore || isEmptyWork(fs, path, CHANNELS_NAME)) return undefined;
+  const manifest = readStoreManifest(fs, path);
+  if (manifest !== undefined) return manifest;
+  throw damagedFile('store', `${path}/${STORE_MANIFEST_NAME}`, 0, 'missing');
 }
 
 /** Opens a data directory for writing, and creates it when there is none. Throws LOCKED. */
@@ -118,7 +130,7 @@ function readStoreManifest(fs: FileSystem, directory: string): StoreManifest | u
   const manifest = decodeStoreManifest(bytes);
   if (manifest.ok) return manifest.value;
   if (manifest.check === 'version') throw versionError(path, manifest.found);
-  throw corruption(path, 0, manifest.check);
+  throw damagedFile('store', path, 0, manifest.check);
 }
 
 /**
@@ -134,7 +146,7 @@ function isUnfinished(fs: FileSystem, directory: string): boolean {
   // Another process may have made a store of it since.
   if (readStoreManifest(fs, directory) !== undefined) return false;
   if (entries.some(({ name }) => name === CHANNELS_NAME)) {
-    throw corruption(`${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
+    throw damagedFile('store', `${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
   }
   const message = `${directory} is no data directory, and it is not empty`;
   throw redexError('EXISTS', message, { kind: 'directory', resource: directory });
@@ -188,7 +200,8 @@ export function finishStore(fs: FileSystem, directory: string, manifest: StoreMa
  */
 function takeUpStore(fs: FileSystem, directory: string): StoreManifest {
   const manifest = readStoreManifest(fs, directory);
-  if (manifest === undefined) throw corruption(`${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
+  if (manifest === undefined)
+    throw damagedFile('store', `${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
   const channels = requireChannels(fs, directory);
   makeWorkDirectories(fs, channels);
   fs.syncDirectorySync(directory);
@@ -198,7 +211,7 @@ function takeUpStore(fs: FileSystem, directory: string): StoreManifest {
 
 function requireChannels(fs: FileSystem, directory: string): string {
   const path = `${directory}/${CHANNELS_NAME}`;
-  if (fs.statSync(path)?.kind !== 'directory') throw corruption(path, 0, 'missing');
+  if (fs.statSync(path)?.kind !== 'directory') throw damagedFile('channels', path, 0, 'missing');
   return path;
 }
 

@@ -123,6 +123,13 @@ test('what cannot be meant is refused', async () => {
   await expect(channel.trim({ beforeSeq: 7 })).rejects.toThrow(RangeError);
   await expect(channel.trim({ beforeSeq: -1 })).rejects.toThrow(RangeError);
   await expect(channel.trim({ beforeSeq: 1.5 })).rejects.toThrow(RangeError);
+  for (const beforeSeq of [NaN, Infinity, -Infinity, 2 ** 53, 2 ** 53 - 1, -0.5]) {
+    await expect(channel.trim({ beforeSeq })).rejects.toThrow(RangeError);
+  }
+  for (const beforeSeq of [null, 5n, {}, [5], true]) {
+    const options = { beforeSeq } as unknown as { beforeSeq: number };
+    await expect(channel.trim(options)).rejects.toThrow(TypeError);
+  }
   await expect(channel.trim({ beforeSeq: '1' as unknown as number })).rejects.toThrow(TypeError);
   await expect(channel.trim({} as { beforeSeq: number })).rejects.toThrow(TypeError);
   await expect(channel.trim(undefined as never)).rejects.toThrow(TypeError);
