@@ -131,3 +131,22 @@ test('a name with slashes is one channel, beside those that are its beginnings',
   }
   await again.close();
 });
+
+test('at the last seq that there is a log refuses more, and does not begin anew', async () => {
+  const last = Number.MAX_SAFE_INTEGER - 1;
+  for (const end of ENDS) {
+    const lab = new Lab();
+    const channel = await lab.open({ firstSeq: last - 1 });
+    await expect(channel.appendBatch(['a', 'b', 'c'])).rejects.toThrow(RangeError);
+    expect(channel.nextSeq).toBe(last - 1);
+    const { firstSeq, nextSeq } = await channel.appendBatch(['a', 'b']);
+    expect([firstSeq, nextSeq]).toEqual([last - 1, last + 1]);
+    await expect(channel.append('c')).rejects.toThrow(RangeError);
+    expect(() => channel.appendSync('c')).toThrow(RangeError);
+    await channel.sync();
+    const again = await (await endedBy(end, lab, channel)).open();
+    expect(again.nextSeq).toBe(last + 1);
+    await expect(again.append('c')).rejects.toThrow(RangeError);
+    expect((await again.readBatch()).map(({ seq }) => seq)).toEqual([last - 1, last]);
+  }
+});
