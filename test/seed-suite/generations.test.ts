@@ -214,14 +214,14 @@ describe('a compaction', () => {
 
   test('is followed by appends and syncs of the new files', async () => {
     const syncs: ((channel: Channel, lab: Lab) => Promise<unknown>)[] = [
-      (channel, lab) => finish(lab, channel.append(payload(41), { durability: 'synced' })),
-      (channel) => Promise.resolve(channel.appendSync(payload(41), { durability: 'synced' })),
+      (channel, lab) => finish(lab, channel.append(payload(43), { durability: 'synced' })),
+      (channel) => Promise.resolve(channel.appendSync(payload(43), { durability: 'synced' })),
       async (channel, lab) => {
-        await finish(lab, channel.append(payload(41)));
+        await finish(lab, channel.append(payload(43)));
         await finish(lab, channel.sync());
       },
       async (channel, lab) => {
-        await finish(lab, channel.append(payload(41)));
+        await finish(lab, channel.append(payload(43)));
         await finish(lab, channel.close());
       },
     ];
@@ -229,9 +229,16 @@ describe('a compaction', () => {
       const lab = new Lab();
       const channel = await filled(lab);
       await finish(lab, channel.compact(odd));
+      // The first new segments of the generation.
+      for (const id of [41, 42]) await finish(lab, channel.append(payload(id, 3000)));
       await sync(channel, lab);
       const next = lab.cut(worst);
-      expect(await idsOf(next, await next.open(SMALL)), `sync ${index}`).toEqual([...odds, 41]);
+      expect(await idsOf(next, await next.open(SMALL)), `sync ${index}`).toEqual([
+        ...odds,
+        41,
+        42,
+        43,
+      ]);
     }
   });
 
