@@ -1,5 +1,5 @@
 /**
- * Goal: the list of the seed's defects and tests is whole, and what it says holds each of them exists.
+ * Goal: the list of the defects and tests of the seed is whole, and what it says holds each exists.
  * Method: the tables are read from the Markdown; the names of tests are looked for, quoted, in the
  * files that it names.
  */

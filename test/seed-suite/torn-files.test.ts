@@ -74,7 +74,7 @@ async function tearsOf(ending: Ending): Promise<Tear[]> {
     );
 }
 
-test('a dat file that lost its end keeps what is before, and nothing that is behind', async () => {
+test('a dat file that lost its end keeps what is before, and nothing else', async () => {
   for (const { kept, position, length } of await tearsOf('kill')) {
     const lab = await mixedLog('kill');
     resize(lab.disk, DAT, length);
@@ -93,7 +93,7 @@ test('a dat file that lost its end keeps what is before, and nothing that is beh
   }
 });
 
-test('a cleanly closed dat file that lost its end is damaged, and nothing more is cut', async () => {
+test('a closed dat file that lost its end is damaged, and nothing more is cut', async () => {
   for (const { kept, length } of await tearsOf('close')) {
     const lab = await mixedLog('close');
     resize(lab.disk, DAT, length);
@@ -111,7 +111,7 @@ test('a cleanly closed dat file that lost its end is damaged, and nothing more i
   }
 });
 
-test('a retry of what failed stands where it would have stood, without traces of the failure', async () => {
+test('a retry of what failed stands in its place, without traces of the failure', async () => {
   for (const ending of ENDINGS) {
     for (const short of [1, 40, 64, 90, 140]) {
       const lab = new Lab();
