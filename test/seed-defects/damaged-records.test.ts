@@ -232,22 +232,35 @@ describe('damage in a segment that is finished', () => {
   });
 });
 
-test('a batch is never there in part after a crash', async () => {
+/** One record, then a batch of three of this size, which no sync covers. */
+async function withBatch(size: number): Promise<Lab> {
   const lab = await writtenLog({ count: 1, ending: 'kill', options: { sync: 'never' } });
   const channel = await lab.open();
-  const { firstSeq, nextSeq } = await channel.appendBatch([1, 2, 3].map((id) => payload(id, 30)));
-  expect([firstSeq, nextSeq]).toEqual([1, 4]);
-  const [, batch] = framesAt(lab.disk, DAT);
-  if (batch === undefined) throw new Error('a frame for the batch');
-  for (let kept = 0; kept < batch.byteLength; kept += 1) {
-    const torn = lab.kill();
-    resize(torn.disk, DAT, batch.position + kept);
-    const again = await torn.open();
-    expect(again.nextSeq, `${kept} bytes`).toBe(1);
-    // The same with the file at its full length and zeros where nothing was written.
-    const zeros = lab.kill();
-    put(zeros.disk, DAT, batch.position + kept, new Uint8Array(batch.byteLength - kept));
-    const count = (await zeros.open()).nextSeq;
-    expect(kept >= batch.byteLength - 8 ? [1, 4] : [1], `${kept} and zeros`).toContain(count);
+  const batch = [1, 2, 3].map((id) => payload(id, size));
+  expect(await channel.appendBatch(batch)).toEqual({ firstSeq: 1, nextSeq: 4 });
+  return lab;
+}
+
+test('a batch is never there in part after a crash', async () => {
+  // In one unit, cut at every byte; in blocks, of which the first ones are whole.
+  for (const [size, step] of [
+    [30, 1],
+    [9000, 500],
+  ] as const) {
+    const lab = await withBatch(size);
+    const [, batch] = framesAt(lab.disk, DAT);
+    if (batch === undefined) throw new Error('a frame for the batch');
+    for (let kept = 0; kept < batch.byteLength; kept += step) {
+      const torn = lab.kill();
+      resize(torn.disk, DAT, batch.position + kept);
+      const again = await torn.open();
+      expect(again.nextSeq, `${kept} bytes`).toBe(1);
+      expect(await again.readBatch()).toHaveLength(1);
+      // The same with the file at its full length and zeros where nothing was written.
+      const zeros = lab.kill();
+      put(zeros.disk, DAT, batch.position + kept, new Uint8Array(batch.byteLength - kept));
+      const count = (await zeros.open()).nextSeq;
+      expect(kept >= batch.byteLength - 8 ? [1, 4] : [1], `${kept} and zeros`).toContain(count);
+    }
   }
 });

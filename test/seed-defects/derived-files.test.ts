@@ -151,13 +151,21 @@ test('timestamps are not lost at the second open after a damaged record', async 
 });
 
 test('the second open after recovery does not lose timestamps', async () => {
+  const lengths = new Set<number>();
   for (let seed = 1; seed <= 12; seed += 1) {
     const lab = new Lab();
     const channel = await lab.open({ sync: 'never' });
-    for (const seq of upTo(COUNT)) await appendNext(channel, seq, 300);
+    for (const seq of upTo(COUNT)) {
+      await appendNext(channel, seq, 300);
+      if (seq === 1) await channel.sync();
+    }
     const cut = lab.cut(choicesFromSeed(seed));
     const left = await shown(await cut.open());
     expect(left).toEqual(upTo(left.length));
     await expectLasting(cut.kill(), left.length);
+    lengths.add(left.length);
   }
+  // Some images lost records and some had more than was synced.
+  expect(Math.min(...lengths)).toBeGreaterThanOrEqual(2);
+  expect(lengths.size).toBeGreaterThan(1);
 });
