@@ -321,6 +321,7 @@ export class Compaction {
       reclaim.addSegments([...old, ...dropped]);
       reclaim.add([], [oldDirectory]);
       this.#parts.onExchanged();
+      await chain.learnHidden(manifest.current.firstSeq);
     } finally {
       chain.letGo(snapshot);
       release();

@@ -91,8 +91,10 @@ export class Trimming implements AgingChannel {
   }
 
   async #raise(firstSeq: number): Promise<void> {
-    const { unsynced, manifest } = this.#parts;
+    const { chain, unsynced, manifest } = this.#parts;
     if (firstSeq > manifest.current.firstSeq) {
+      // From when the manifest says so, it can be told how many there are.
+      await chain.learnHidden(Math.min(firstSeq, unsynced.durableSeq));
       await manifest.update((current) => {
         const raised = Math.min(firstSeq, unsynced.durableSeq);
         return raised <= current.firstSeq ? current : { ...current, firstSeq: raised };
