@@ -47,9 +47,9 @@ export interface CompactionParts {
   readonly appender: Appender;
   readonly manifest: ManifestKeeper;
   readonly reclaim: FileReclaim;
-  /** Writes what is queued and syncs everything. */
+  /** Writes and syncs what was appended before. */
   readonly syncAll: () => Promise<void>;
-  /** Syncs everything that is written, while appends are held. */
+  /** Syncs everything that is written. */
   readonly syncWritten: () => Promise<void>;
   /** Segments were exchanged: places in files mean nothing any more. */
   readonly onExchanged: () => void;
@@ -136,22 +136,20 @@ export class Compaction {
 
   /** Seals the active segment, so that all that is there now can be compacted, and syncs it. */
   async #rollAndSync(): Promise<void> {
-    const { appender, unsynced, syncAll } = this.#parts;
-    for (;;) {
-      await syncAll();
-      const release = await appender.hold();
-      try {
-        // A sync may have failed meanwhile: a seal would be written to a poisoned channel.
-        this.#refuse();
-        // A third segment is not begun before the first is synced.
-        if (unsynced.hasOpenPast) continue;
-        appender.roll();
-      } finally {
-        release();
-      }
-      break;
-    }
+    const { appender, unsynced, syncAll, syncWritten } = this.#parts;
     await syncAll();
+    const release = await appender.hold();
+    try {
+      // A third segment is not begun before the first is synced, and appends that never pause may
+      // have begun a second one each time that the lock is there.
+      while (unsynced.hasOpenPast) await syncWritten();
+      // A sync may have failed meanwhile: a seal would be written to a poisoned channel.
+      this.#refuse();
+      appender.roll();
+    } finally {
+      release();
+    }
+    await syncWritten();
   }
 
   async #decide(

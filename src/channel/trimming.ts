@@ -19,7 +19,7 @@ export interface TrimmingParts {
   readonly unsynced: Unsynced;
   readonly manifest: ManifestKeeper;
   readonly reclaim: FileReclaim;
-  /** Writes what is queued and syncs everything. */
+  /** Writes and syncs what was appended before. */
   readonly syncAll: () => Promise<void>;
 }
 
