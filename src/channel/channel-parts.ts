@@ -75,6 +75,7 @@ export class ChannelParts implements ChannelCore {
     this.reclaim = new FileReclaim(context, this.chain);
     this.trimming = new Trimming({
       context,
+      health: this.health,
       chain: this.chain,
       unsynced: this.unsynced,
       manifest: keeper,

@@ -3,6 +3,7 @@
  * for readers, and for good, once the manifest says so; files follow in the background (RULES G1,
  * G2, G6).
  */
+import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import { segmentPath } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
@@ -15,6 +16,7 @@ import type { Unsynced } from './unsynced.js';
 
 export interface TrimmingParts {
   readonly context: ChannelContext;
+  readonly health: Health;
   readonly chain: SegmentChain;
   readonly unsynced: Unsynced;
   readonly manifest: ManifestKeeper;
@@ -77,7 +79,8 @@ export class Trimming implements AgingChannel {
   }
 
   async #run(): Promise<void> {
-    const { name, directory, settings } = this.#parts.context;
+    const { context, health } = this.#parts;
+    const { name, directory, settings, shared } = context;
     while (this.#isWanted) {
       this.#isWanted = false;
       try {
@@ -85,6 +88,11 @@ export class Trimming implements AgingChannel {
       } catch (cause) {
         const error = ioError('apply retention', directory, cause, 'absent');
         settings.logger.warn('retention failed', { channel: name, error });
+        // Until it is opened again this channel refuses every change: nothing is left to try.
+        if (health.writeError() !== undefined) {
+          shared.clock.unwatch(this);
+          this.#isWanted = false;
+        }
       }
     }
     this.#running = undefined;
