@@ -15,33 +15,27 @@ interface Load {
   readonly durability: Durability;
 }
 
-const written = { durability: 'written' } as const;
-const synced = { durability: 'synced' } as const;
+const large: Load = { byteLength: LARGE, durability: 'written' };
+const largeSynced: Load = { byteLength: LARGE, durability: 'synced' };
+const small: Load = { byteLength: 1000, durability: 'synced' };
 const LOADS: readonly [string, readonly Load[]][] = [
-  ['large', [1, 2].map(() => ({ byteLength: LARGE, ...written }))],
-  ['large and synced', [1, 2].map(() => ({ byteLength: LARGE, ...synced }))],
-  ['small and synced', [1, 2, 3].map(() => ({ byteLength: 1000, ...synced }))],
-  [
-    'of every kind',
-    [
-      { byteLength: LARGE, ...written },
-      { byteLength: LARGE, ...synced },
-      { byteLength: 3000, ...synced },
-    ],
-  ],
+  ['large', [large, large]],
+  ['large and synced', [largeSynced, largeSynced]],
+  ['small and synced', [small, small, small]],
+  ['of every kind', [large, largeSynced, { ...small, byteLength: 3000 }]],
 ];
 
 /** Appends one after the other until it is told to stop. */
 function keepAppending(channel: Channel, load: Load): () => Promise<void> {
-  let isStopped = false;
+  const state = { isStopped: false };
   const { byteLength, durability } = load;
   const bytes = new Uint8Array(byteLength);
   const run = async (): Promise<void> => {
-    while (!isStopped) await channel.append(bytes, { durability });
+    while (!state.isStopped) await channel.append(bytes, { durability });
   };
   const running = run();
   return () => {
-    isStopped = true;
+    state.isStopped = true;
     return running;
   };
 }
