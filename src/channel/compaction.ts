@@ -17,12 +17,17 @@ import type { FileReclaim } from './file-reclaim.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
-import type { SegmentChain } from './segment-chain.js';
+import { WRITER_FILES, type SegmentChain } from './segment-chain.js';
 import { survivorsBy, type CompactOptions, type Survivors } from './survivors.js';
 import type { Unsynced } from './unsynced.js';
 
 /** Records that are looked at before the event loop gets its turn, about. */
 const READ_RECORDS = 4096;
+
+/** A roll opens the active segment again, if it was closed, and the next one. */
+const ROLL_FILES = 2 * WRITER_FILES;
+/** A segment that is read, and one that is written. */
+const REWRITE_FILES = 2 * WRITER_FILES;
 
 export interface CompactReport {
   /** False when every record survives: then nothing was changed. */
@@ -101,11 +106,27 @@ export class Compaction {
   }
 
   async #run(options: CompactOptions, end: number): Promise<CompactReport> {
-    const { context, chain, unsynced, manifest } = this.#parts;
-    const { runtime } = context.settings;
+    const { runtime } = this.#parts.context.settings;
     const started = runtime.monotonic();
     this.#check(options);
-    await this.#rollAndSync();
+    // One reservation ends before the next begins, so that no two compactions wait for each other.
+    await this.#withFiles(ROLL_FILES, () => this.#rollAndSync());
+    return this.#withFiles(REWRITE_FILES, () => this.#compact(options, end, started));
+  }
+
+  async #withFiles<T>(fileCount: number, work: () => Promise<T>): Promise<T> {
+    const giveBack = await this.#parts.context.shared.files.reserve(fileCount);
+    try {
+      return await work();
+    } finally {
+      giveBack();
+    }
+  }
+
+  async #compact(options: CompactOptions, end: number, started: number): Promise<CompactReport> {
+    const { context, chain, unsynced, manifest } = this.#parts;
+    const { runtime } = context.settings;
+    this.#check(options);
     const { firstSeq } = manifest.current;
     const durableSeq = unsynced.durableSeq;
     const sources = chain.all.filter(

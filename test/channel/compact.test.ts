@@ -297,7 +297,7 @@ test('the figures of the report are those of the files', async () => {
   expect(report.durationMs).toBeGreaterThanOrEqual(0);
 });
 
-test('a last segment that is sealed, because a cut took the next one, is compacted too', async () => {
+test('a sealed last segment, the next one lost in a cut, is compacted too', async () => {
   const lab = new Lab();
   const channel = await lab.open(SMALL);
   await fill(lab, channel, upTo(5));

@@ -364,7 +364,7 @@ test('beside damage nothing is swept, trimmed or let go', async () => {
   expect(treeOf(lab.disk, '/log')).toEqual(before);
 });
 
-test('a poisoned channel says once that it can let nothing go, and is not looked at again', async () => {
+test('a poisoned channel says once that nothing can go, and is looked at no more', async () => {
   const lab = new Lab();
   const logger = new Log();
   const channel = await grown(lab, 3, { retention: { maxAgeMs: 8000 }, logger });
