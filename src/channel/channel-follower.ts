@@ -136,7 +136,11 @@ export class ChannelFollower {
         if (view === undefined) return;
         // Damage is believed when it is found twice, the second time below a known witness.
         const found = damageOf(view);
-        if (found === undefined || found === damage) return this.#show(view);
+        if (found === undefined || found === damage) {
+          this.#show(view);
+          await this.chain.learnHidden(this.#manifest.firstSeq);
+          return;
+        }
         damage = found;
       } catch (error) {
         // Files go with their generation, and whatever was just replaced is looked at again.

@@ -77,6 +77,7 @@ export class ChannelParts implements ChannelCore {
     this.reclaim = new FileReclaim(context, this.chain);
     this.trimming = new Trimming({
       context,
+      health: this.health,
       chain: this.chain,
       unsynced: this.unsynced,
       manifest: keeper,
@@ -259,9 +260,12 @@ export class ChannelParts implements ChannelCore {
     for (const wake of this.#progressWaiters.splice(0)) wake();
   }
 
-  /** Writes what is queued and syncs everything. */
+  /** Writes and syncs what was appended before the call; what comes meanwhile is not waited for. */
   async syncAll(): Promise<void> {
-    await this.appender.idle();
+    const { appender, unsynced } = this;
+    const end = appender.nextSeq;
+    // What is rejected gives its seqs back.
+    while (unsynced.writtenSeq < end && appender.nextSeq >= end) await this.progress();
     await this.worker.syncAll();
   }
 

@@ -17,12 +17,17 @@ import type { FileReclaim } from './file-reclaim.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
-import type { SegmentChain } from './segment-chain.js';
+import { WRITER_FILES, type SegmentChain } from './segment-chain.js';
 import { survivorsBy, type CompactOptions, type Survivors } from './survivors.js';
 import type { Unsynced } from './unsynced.js';
 
 /** Records that are looked at before the event loop gets its turn, about. */
 const READ_RECORDS = 4096;
+
+/** A roll opens the active segment again, if it was closed, and the next one. */
+const ROLL_FILES = 2 * WRITER_FILES;
+/** A segment that is read, and one that is written. */
+const REWRITE_FILES = 2 * WRITER_FILES;
 
 export interface CompactReport {
   /** False when every record survives: then nothing was changed. */
@@ -47,9 +52,9 @@ export interface CompactionParts {
   readonly appender: Appender;
   readonly manifest: ManifestKeeper;
   readonly reclaim: FileReclaim;
-  /** Writes what is queued and syncs everything. */
+  /** Writes and syncs what was appended before. */
   readonly syncAll: () => Promise<void>;
-  /** Syncs everything that is written, while appends are held. */
+  /** Syncs everything that is written. */
   readonly syncWritten: () => Promise<void>;
   /** Segments were exchanged: places in files mean nothing any more. */
   readonly onExchanged: () => void;
@@ -101,12 +106,28 @@ export class Compaction {
   }
 
   async #run(options: CompactOptions, end: number): Promise<CompactReport> {
-    const { context, chain, unsynced, manifest } = this.#parts;
-    const { runtime } = context.settings;
+    const { runtime } = this.#parts.context.settings;
     const started = runtime.monotonic();
     this.#check(options);
-    manifest.requireKnown();
-    await this.#rollAndSync();
+    this.#parts.manifest.requireKnown();
+    // One reservation ends before the next begins, so that no two compactions wait for each other.
+    await this.#withFiles(ROLL_FILES, () => this.#rollAndSync());
+    return this.#withFiles(REWRITE_FILES, () => this.#compact(options, end, started));
+  }
+
+  async #withFiles<T>(fileCount: number, work: () => Promise<T>): Promise<T> {
+    const giveBack = await this.#parts.context.shared.files.reserve(fileCount);
+    try {
+      return await work();
+    } finally {
+      giveBack();
+    }
+  }
+
+  async #compact(options: CompactOptions, end: number, started: number): Promise<CompactReport> {
+    const { context, chain, unsynced, manifest } = this.#parts;
+    const { runtime } = context.settings;
+    this.#check(options);
     const { firstSeq } = manifest.current;
     const durableSeq = unsynced.durableSeq;
     const sources = chain.all.filter(
@@ -137,22 +158,20 @@ export class Compaction {
 
   /** Seals the active segment, so that all that is there now can be compacted, and syncs it. */
   async #rollAndSync(): Promise<void> {
-    const { appender, unsynced, syncAll } = this.#parts;
-    for (;;) {
-      await syncAll();
-      const release = await appender.hold();
-      try {
-        // A sync may have failed meanwhile: a seal would be written to a poisoned channel.
-        this.#refuse();
-        // A third segment is not begun before the first is synced.
-        if (unsynced.hasOpenPast) continue;
-        appender.roll();
-      } finally {
-        release();
-      }
-      break;
-    }
+    const { appender, unsynced, syncAll, syncWritten } = this.#parts;
     await syncAll();
+    const release = await appender.hold();
+    try {
+      // A third segment is not begun before the first is synced, and appends that never pause may
+      // have begun a second one each time that the lock is there.
+      while (unsynced.hasOpenPast) await syncWritten();
+      // A sync may have failed meanwhile: a seal would be written to a poisoned channel.
+      this.#refuse();
+      appender.roll();
+    } finally {
+      release();
+    }
+    await syncWritten();
   }
 
   async #decide(
@@ -322,6 +341,7 @@ export class Compaction {
       reclaim.addSegments([...old, ...dropped]);
       reclaim.add([], [oldDirectory]);
       this.#parts.onExchanged();
+      await chain.learnHidden(manifest.current.firstSeq);
     } finally {
       chain.letGo(snapshot);
       release();

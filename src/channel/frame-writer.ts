@@ -94,12 +94,17 @@ export class FrameWriter {
     return active;
   }
 
-  /** Seals the active segment and begins the next one, unless there is nothing in it. */
+  /**
+   * Seals the active segment and begins the next one, unless there is nothing in it. Behind a last
+   * segment that has its seal, and lost the next one in a crash, that is begun again.
+   */
   rollNow(): void {
     this.#resume();
+    const last = this.#chain.last;
+    if (last === undefined || last.recordCount === 0) return;
     const active = this.#active;
-    if (active === undefined || active.segment.recordCount === 0) return;
-    this.#roll(active, this.#unsynced.writtenSeq);
+    if (active === undefined) this.#create(last.nextSeq);
+    else this.#roll(active, this.#unsynced.writtenSeq);
   }
 
   /** Opens the active segment again, if its descriptors were given back. */

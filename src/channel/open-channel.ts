@@ -43,7 +43,9 @@ export async function openChannel(
     const { context, manifest } = readChannel(place, settings, shared, false);
     refuseConflict(context.name, context.stored, options);
     const recovered = await recoverChannel(context, manifest);
-    return ChannelParts.open(context, recovered, onClosed);
+    const parts = ChannelParts.open(context, recovered, onClosed);
+    await parts.chain.learnHidden(parts.manifest.firstSeq);
+    return parts;
   } catch (error) {
     throw openingError(place.directory, error);
   }

@@ -20,6 +20,26 @@ export interface FileHolder {
   settleNow(): void;
 }
 
+/** Room for descriptors that are open elsewhere, or will be: nobody can close them. */
+class ReservedFiles implements FileHolder {
+  used = true;
+  readonly fileCount: number;
+
+  constructor(fileCount: number) {
+    this.fileCount = fileCount;
+  }
+
+  tryClose(): boolean {
+    return false;
+  }
+
+  settle(): boolean {
+    return false;
+  }
+
+  settleNow(): void {}
+}
+
 interface RoomWaiter {
   readonly fileCount: number;
   readonly proceed: () => void;
@@ -87,6 +107,28 @@ export class OpenFiles {
   whenRoom(fileCount: number, proceed: () => void): void {
     this.#waiters.push({ fileCount, proceed });
     this.#settleOne();
+  }
+
+  /**
+   * Resolves when there is room for `fileCount` that is the caller's until the function that it
+   * resolves to is called. Who waits for more may hold none: it would wait for itself.
+   */
+  reserve(fileCount: number): Promise<() => void> {
+    const reserved = new ReservedFiles(fileCount);
+    const giveBack = (): void => {
+      this.removed(reserved);
+      this.onMayClose();
+    };
+    if (this.#waiters.length === 0 && this.makeRoom(fileCount)) {
+      this.added(reserved);
+      return Promise.resolve(giveBack);
+    }
+    return new Promise((resolve) => {
+      this.whenRoom(fileCount, () => {
+        this.added(reserved);
+        resolve(giveBack);
+      });
+    });
   }
 
   /** Somebody waits for room. */

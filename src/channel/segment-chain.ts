@@ -6,10 +6,11 @@
 import type { FileHandle } from '../fs/file-system.js';
 import { OpenSegment } from '../segment/open-segment.js';
 import { SegmentIndex } from '../segment/segment-index.js';
-import { corruption, isDense, segmentPath, type Segment } from '../segment/segment.js';
+import { corruption, segmentPath, type Segment } from '../segment/segment.js';
 import { SegmentWriter } from '../segment/segment-writer.js';
 import { ChainSnapshots, type ChainSnapshot } from './chain-snapshots.js';
 import type { ChannelContext } from './channel-context.js';
+import { HiddenRecords } from './hidden-records.js';
 import type { FileHolder } from './open-files.js';
 
 /** dat, idx and ts. */
@@ -76,9 +77,7 @@ export class SegmentChain {
   /** The active segment while no descriptor is open on it, and the last attempt number used. */
   #parked: { readonly segment: Segment; readonly attempt: number } | undefined;
   readonly #snapshots = new ChainSnapshots();
-  /** Records of one segment that lie below `firstSeq`, where it takes looking. */
-  #hidden:
-    { readonly head: Segment; readonly firstSeq: number; readonly count: number } | undefined;
+  readonly #hidden = new HiddenRecords(this);
   /** Of segments that are no longer in the chain, and still used. */
   readonly #retired = new Map<OpenSegment, OpenHolder>();
 
@@ -99,39 +98,19 @@ export class SegmentChain {
   recordsFrom(firstSeq: number): number {
     let count = 0;
     for (const segment of this.#segments) {
-      count += segment.recordCount - this.#recordsBelow(segment, firstSeq);
+      count += segment.recordCount - this.#hidden.below(segment, firstSeq);
     }
     return count;
   }
 
-  #recordsBelow(head: Segment, firstSeq: number): number {
-    const { baseSeq, nextSeq, recordCount } = head;
-    if (firstSeq <= baseSeq) return 0;
-    if (firstSeq >= nextSeq) return recordCount;
-    if (isDense(head)) return firstSeq - baseSeq;
-    if (this.#hidden?.head !== head || this.#hidden.firstSeq !== firstSeq) {
-      const count = this.#countBelow(head, firstSeq);
-      // As long as nobody can say, none is taken to be hidden.
-      if (count === undefined) return 0;
-      this.#hidden = { head, firstSeq, count };
-    }
-    return this.#hidden.count;
-  }
-
-  /** By the index, when there is one. */
-  #countBelow(head: Segment, firstSeq: number): number | undefined {
-    try {
-      const open = this.borrow(head);
-      try {
-        if (!open.index.covers(firstSeq - 1)) return undefined;
-        const ordinal = open.index.ordinalAtOrBelow(firstSeq - 1);
-        return ordinal === undefined ? undefined : ordinal + 1;
-      } finally {
-        this.release(open);
-      }
-    } catch {
-      return undefined;
-    }
+  /** Makes sure that `recordsFrom(firstSeq)` can be told; at most one segment is read for it. */
+  async learnHidden(firstSeq: number): Promise<void> {
+    const head = this.#segments.find(({ nextSeq }) => nextSeq > firstSeq);
+    if (head === undefined) return;
+    const wasOpen = this.#open.has(head);
+    await this.#hidden.learn(head, firstSeq);
+    const holder = this.#open.get(head);
+    if (!wasOpen && holder !== undefined) this.tryClose(holder);
   }
 
   /** Bytes of the dat files. */

@@ -3,6 +3,7 @@
  * for readers, and for good, once the manifest says so; files follow in the background (RULES G1,
  * G2, G6).
  */
+import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import { segmentPath } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
@@ -15,11 +16,12 @@ import type { Unsynced } from './unsynced.js';
 
 export interface TrimmingParts {
   readonly context: ChannelContext;
+  readonly health: Health;
   readonly chain: SegmentChain;
   readonly unsynced: Unsynced;
   readonly manifest: ManifestKeeper;
   readonly reclaim: FileReclaim;
-  /** Writes what is queued and syncs everything. */
+  /** Writes and syncs what was appended before. */
   readonly syncAll: () => Promise<void>;
 }
 
@@ -81,7 +83,8 @@ export class Trimming implements AgingChannel {
   }
 
   async #run(): Promise<void> {
-    const { name, directory, settings } = this.#parts.context;
+    const { context, health } = this.#parts;
+    const { name, directory, settings, shared } = context;
     while (this.#isWanted) {
       this.#isWanted = false;
       try {
@@ -89,14 +92,21 @@ export class Trimming implements AgingChannel {
       } catch (cause) {
         const error = ioError('apply retention', directory, cause, 'absent');
         settings.logger.warn('retention failed', { channel: name, error });
+        // Until it is opened again this channel refuses every change: nothing is left to try.
+        if (health.writeError() !== undefined) {
+          shared.clock.unwatch(this);
+          this.#isWanted = false;
+        }
       }
     }
     this.#running = undefined;
   }
 
   async #raise(firstSeq: number): Promise<void> {
-    const { unsynced, manifest } = this.#parts;
+    const { chain, unsynced, manifest } = this.#parts;
     if (firstSeq > manifest.current.firstSeq) {
+      // From when the manifest says so, it can be told how many there are.
+      await chain.learnHidden(Math.min(firstSeq, unsynced.durableSeq));
       await manifest.update((current) => {
         const raised = Math.min(firstSeq, unsynced.durableSeq);
         return raised <= current.firstSeq ? current : { ...current, firstSeq: raised };

@@ -297,6 +297,26 @@ test('the figures of the report are those of the files', async () => {
   expect(report.durationMs).toBeGreaterThanOrEqual(0);
 });
 
+test('a sealed last segment, the next one lost in a cut, is compacted too', async () => {
+  const lab = new Lab();
+  const channel = await lab.open(SMALL);
+  await fill(lab, channel, upTo(5));
+  await finish(lab, channel.compact(keepIds((id) => id !== 2)));
+  const [, empty] = datFiles(lab, 2);
+  lab.disk.unlinkSync(empty ?? '');
+  const next = lab.kill();
+  const opened = await next.open(SMALL);
+  const rows = (await rowsOf(next, opened)).filter(({ id }) => id !== 4);
+  const report = await finish(next, opened.compact(keepIds((id) => id !== 4)));
+  expect(report).toMatchObject({ compacted: true, recordsBefore: 4, recordsAfter: 3 });
+  expect(await finish(next, opened.append(payload(6, 300)))).toBe(5);
+  await finish(next, opened.sync());
+  const cut = next.cut(worst);
+  const survived = await rowsOf(cut, await cut.open(SMALL));
+  expect(survived.slice(0, -1)).toEqual(rows);
+  expect(survived.map(({ id }) => id)).toEqual([1, 3, 5, 6]);
+});
+
 test('segments that lose nothing are the same files; without links they are copies', async () => {
   const lab = new Lab();
   const channel = await lab.open(SMALL);

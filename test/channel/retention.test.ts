@@ -377,3 +377,16 @@ test('beside damage nothing is swept, trimmed or let go', async () => {
   await lab.done(channel.close());
   expect(treeOf(lab.disk, '/log')).toEqual(before);
 });
+
+test('a poisoned channel says once that nothing can go, and is looked at no more', async () => {
+  const lab = new Lab();
+  const logger = new Log();
+  const channel = await grown(lab, 3, { retention: { maxAgeMs: 8000 }, logger });
+  await lab.done(channel.sync());
+  lab.fail('datasync', /dat$/, 'EIO');
+  await rejection(lab.done(channel.append(payload(9, 20))), 'POISONED');
+  logger.warnings.length = 0;
+  for (let tick = 0; tick < 20; tick += 1) await lab.runtime.elapse(4000);
+  expect(logger.warnings.map(({ message }) => message)).toEqual(['retention failed']);
+  expect(lab.runtime.pending).toEqual([]);
+});
