@@ -8,6 +8,7 @@ import type { Manifest } from '../format/manifest.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
+import { CheckpointHolds } from './checkpoint-holds.js';
 import { cleanMarkOf, configBody, writeCleanMark, writeNextConfig } from './channel-files.js';
 import { Compaction } from './compaction.js';
 import { FileReclaim } from './file-reclaim.js';
@@ -31,6 +32,7 @@ export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
   readonly keeper: ManifestKeeper;
   readonly trimming: Trimming;
+  readonly holds: CheckpointHolds;
   readonly compaction: Compaction;
   readonly reclaim: FileReclaim;
   readonly health: Health;
@@ -73,8 +75,22 @@ export class ChannelParts implements ChannelCore {
     const keeper = new ManifestKeeper(context, this.health, manifest, poison);
     this.keeper = keeper;
     this.reclaim = new FileReclaim(context, this.chain);
+    this.holds = new CheckpointHolds(context, {
+      syncNames: () => {
+        this.unsynced.addName(context.directory);
+        return this.syncAll();
+      },
+      manifestIdle: () => keeper.idle(),
+      onSaved: (name) => this.trimming.onCheckpoint(name),
+    });
+    this.sync = {
+      addName: (directory) => this.unsynced.addName(directory),
+      syncAll: () => this.syncAll(),
+      holds: this.holds,
+    };
     this.trimming = new Trimming({
       context,
+      holds: this.holds,
       chain: this.chain,
       unsynced: this.unsynced,
       manifest: keeper,
@@ -241,10 +257,7 @@ export class ChannelParts implements ChannelCore {
   }
 
   /** What a checkpoint of a fold relies on. */
-  readonly sync: FoldSync = {
-    addName: (directory) => this.unsynced.addName(directory),
-    syncAll: () => this.syncAll(),
-  };
+  readonly sync: FoldSync;
 
   #wakeProgress(): void {
     this.#tails?.onProgress();
@@ -324,6 +337,8 @@ export class ChannelParts implements ChannelCore {
       throw health.poisonedError();
     }
     context.stored = stored;
+    // What retention is just doing, it does by the options before.
+    await this.keeper.idle();
     schedule.onPolicyChanged();
     this.trimming.onPolicy();
   }

@@ -6,10 +6,11 @@
 import { ioError } from './io-error.js';
 import { segmentPath } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
+import type { CheckpointHolds } from './checkpoint-holds.js';
 import type { FileReclaim } from './file-reclaim.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
 import type { AgingChannel } from './retention-clock.js';
-import { retainedFrom } from './retention.js';
+import { retainedFrom, type RetentionPolicy } from './retention.js';
 import type { SegmentChain } from './segment-chain.js';
 import type { Unsynced } from './unsynced.js';
 
@@ -19,6 +20,7 @@ export interface TrimmingParts {
   readonly unsynced: Unsynced;
   readonly manifest: ManifestKeeper;
   readonly reclaim: FileReclaim;
+  readonly holds: CheckpointHolds;
   /** Writes what is queued and syncs everything. */
   readonly syncAll: () => Promise<void>;
 }
@@ -27,6 +29,7 @@ export class Trimming implements AgingChannel {
   readonly #parts: TrimmingParts;
   #running: Promise<void> | undefined;
   #isWanted = false;
+  #isStopped = false;
 
   constructor(parts: TrimmingParts) {
     this.#parts = parts;
@@ -37,22 +40,47 @@ export class Trimming implements AgingChannel {
     const { unsynced, syncAll, manifest } = this.#parts;
     // What is not durable may not push out what is: a power cut would lose both.
     if (unsynced.durableSeq < beforeSeq) await syncAll();
-    if (beforeSeq > manifest.current.firstSeq) await this.#raise(beforeSeq);
+    if (beforeSeq > manifest.current.firstSeq) await this.#raise(() => beforeSeq);
     else await manifest.makeDurable();
   }
 
   /** Applies the channel's retention policy. */
   async applyRetention(): Promise<void> {
-    const { context, chain, unsynced, manifest } = this.#parts;
+    const { context, manifest, holds } = this.#parts;
     const { retention } = context.stored;
     if (retention === undefined) return;
-    const firstSeq = retainedFrom(retention, {
+    const { waitFor = [] } = retention;
+    const isHeld = waitFor.length > 0;
+    const wanted = this.#retainedFrom(retention, Infinity);
+    if (!isHeld || wanted <= manifest.current.firstSeq) {
+      await this.#raise(() => wanted);
+      return;
+    }
+    const found = await holds.durableStateOf(waitFor);
+    // Asked again when it is done: a fold may have been opened, or be waited for, since.
+    const heldFrom = (): number => {
+      const { waitFor: names = [] } = context.stored.retention ?? {};
+      return holds.heldFrom(names, found);
+    };
+    const firstSeq = this.#retainedFrom(retention, heldFrom());
+    await this.#raise(() => Math.min(firstSeq, heldFrom()));
+  }
+
+  #retainedFrom(retention: RetentionPolicy, heldFrom: number): number {
+    const { context, chain, unsynced, manifest } = this.#parts;
+    return retainedFrom(retention, {
       segments: chain.all,
       firstSeq: manifest.current.firstSeq,
       durableSeq: unsynced.durableSeq,
+      heldFrom,
       nowMs: context.settings.runtime.now(),
     });
-    await this.#raise(firstSeq);
+  }
+
+  /** A fold has a newer checkpoint. */
+  onCheckpoint(name: string): void {
+    const { waitFor } = this.#parts.context.stored.retention ?? {};
+    if (waitFor?.includes(name) === true) this.applyRetentionSoon();
   }
 
   get maxAgeMs(): number | undefined {
@@ -71,7 +99,7 @@ export class Trimming implements AgingChannel {
 
   /** The same in the background: what fails is reported, and tried again at the next occasion. */
   applyRetentionSoon(): void {
-    if (this.#parts.context.stored.retention === undefined) return;
+    if (this.#isStopped || this.#parts.context.stored.retention === undefined) return;
     this.#isWanted = true;
     this.#running ??= this.#run();
   }
@@ -90,11 +118,11 @@ export class Trimming implements AgingChannel {
     this.#running = undefined;
   }
 
-  async #raise(firstSeq: number): Promise<void> {
+  async #raise(firstSeq: () => number): Promise<void> {
     const { unsynced, manifest } = this.#parts;
-    if (firstSeq > manifest.current.firstSeq) {
+    if (firstSeq() > manifest.current.firstSeq) {
       await manifest.update((current) => {
-        const raised = Math.min(firstSeq, unsynced.durableSeq);
+        const raised = Math.min(firstSeq(), unsynced.durableSeq);
         return raised <= current.firstSeq ? current : { ...current, firstSeq: raised };
       });
     }
@@ -114,6 +142,7 @@ export class Trimming implements AgingChannel {
   /** Ends what is done in the background. */
   async stop(): Promise<void> {
     this.#parts.context.shared.clock.unwatch(this);
+    this.#isStopped = true;
     this.#isWanted = false;
     await this.#running;
   }
