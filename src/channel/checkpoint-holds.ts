@@ -7,8 +7,14 @@
  * may have died between its rename and the sync, and a power cut would bring the older one back.
  */
 import type { ChannelContext } from './channel-context.js';
-import { checkpointDirectory, listCheckpoints, readCheckpoint } from './checkpoint-files.js';
+import {
+  checkpointDirectory,
+  listCheckpoints,
+  readCheckpoint,
+  type CheckpointFile,
+} from './checkpoint-files.js';
 import { systemCodeOf } from '../fs/system-error.js';
+import { ioError } from './io-error.js';
 
 /** A fold that retention waits for. */
 export interface AwaitedFold {
@@ -78,7 +84,7 @@ export class CheckpointHolds {
     this.#isUnsure = true;
   }
 
-  /** How far each of these folds has come. Rejects with what the file system reports. */
+  /** How far each of these folds has come. Rejects with IO. */
   async stateOf(names: readonly string[]): Promise<AwaitedFold[]> {
     const found: AwaitedFold[] = [];
     for (const name of names) {
@@ -89,8 +95,8 @@ export class CheckpointHolds {
   }
 
   /**
-   * The same, once what it says is durable: for `heldFrom`. Rejects with what the file system
-   * reports, POISONED.
+   * The same, once what it says is durable: for `heldFrom`. Rejects with IO, POISONED, and where
+   * nothing may be written with what stands against it.
    */
   async durableStateOf(names: readonly string[]): Promise<AwaitedFold[]> {
     const found = await this.stateOf(names);
@@ -127,14 +133,23 @@ export class CheckpointHolds {
       await fs.syncDirectory(checkpointDirectory(directory));
     } catch (error) {
       this.#isUnsure = true;
-      throw error;
+      throw ioError('sync', checkpointDirectory(directory), error, 'absent');
+    }
+  }
+
+  #filesOf(name: string): readonly CheckpointFile[] {
+    const { fs, directory } = this.#context;
+    try {
+      return listCheckpoints(fs, directory, name).files;
+    } catch (error) {
+      throw ioError('read', checkpointDirectory(directory), error, 'absent');
     }
   }
 
   /** The seq of the newest checkpoint that is whole, of any version of the fold. */
   async #newest(name: string): Promise<number | undefined> {
-    const { fs, directory, channelId } = this.#context;
-    for (const { path, number } of listCheckpoints(fs, directory, name).files) {
+    const { fs, channelId } = this.#context;
+    for (const { path, number } of this.#filesOf(name)) {
       const whole = this.#whole.get(name);
       if (whole?.number === number) return whole.seq;
       try {
@@ -148,7 +163,7 @@ export class CheckpointHolds {
         return seq;
       } catch (error) {
         // Its writer has newer ones: what is older says too little, and never too much.
-        if (systemCodeOf(error) !== 'ENOENT') throw error;
+        if (systemCodeOf(error) !== 'ENOENT') throw ioError('read', path, error, 'absent');
       }
     }
     return undefined;

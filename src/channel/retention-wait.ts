@@ -1,7 +1,6 @@
 /** What the retention of a channel waits for, for people who wonder why it does not shrink. */
 import type { ChannelCore } from './channel-core.js';
 import type { AwaitedFold } from './checkpoint-holds.js';
-import { ioError } from './io-error.js';
 import { heldBytes } from './retention.js';
 
 export interface RetentionWait {
@@ -16,12 +15,7 @@ export async function retentionWaitOf(core: ChannelCore): Promise<RetentionWait 
   const { context, holds, chain } = core;
   const { waitFor = [] } = context.stored.retention ?? {};
   if (waitFor.length === 0) return undefined;
-  let folds: AwaitedFold[];
-  try {
-    folds = await holds.stateOf(waitFor);
-  } catch (error) {
-    throw ioError('read', context.directory, error, 'absent');
-  }
+  const folds = await holds.stateOf(waitFor);
   const bytes = heldBytes(context.stored.retention ?? {}, {
     segments: chain.all,
     firstSeq: core.manifest.firstSeq,
