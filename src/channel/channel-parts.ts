@@ -75,19 +75,7 @@ export class ChannelParts implements ChannelCore {
     const keeper = new ManifestKeeper(context, this.health, manifest, poison);
     this.keeper = keeper;
     this.reclaim = new FileReclaim(context, this.chain);
-    this.holds = new CheckpointHolds(context, {
-      syncNames: () => {
-        this.unsynced.addName(context.directory);
-        return this.syncAll();
-      },
-      manifestIdle: () => keeper.idle(),
-      onSaved: (name) => this.trimming.onCheckpoint(name),
-    });
-    this.sync = {
-      addName: (directory) => this.unsynced.addName(directory),
-      syncAll: () => this.syncAll(),
-      holds: this.holds,
-    };
+    this.holds = this.#checkpointHolds(context, keeper);
     this.trimming = new Trimming({
       context,
       holds: this.holds,
@@ -133,6 +121,17 @@ export class ChannelParts implements ChannelCore {
     });
     this.#tailSource = tailSourceOf(keeper, worker);
     this.reader = new RecordReader(context, this.chain, health, this.#tailSource);
+  }
+
+  #checkpointHolds(context: ChannelContext, keeper: ManifestKeeper): CheckpointHolds {
+    return new CheckpointHolds(context, {
+      syncNames: () => {
+        this.unsynced.addName(context.directory);
+        return this.syncAll();
+      },
+      manifestIdle: () => keeper.idle(),
+      onSaved: (name) => this.trimming.onCheckpoint(name),
+    });
   }
 
   #syncListener({ shared }: ChannelContext): SyncListener {
@@ -257,7 +256,13 @@ export class ChannelParts implements ChannelCore {
   }
 
   /** What a checkpoint of a fold relies on. */
-  readonly sync: FoldSync;
+  get sync(): FoldSync {
+    return {
+      addName: (path) => this.unsynced.addName(path),
+      syncAll: () => this.syncAll(),
+      holds: this.holds,
+    };
+  }
 
   #wakeProgress(): void {
     this.#tails?.onProgress();

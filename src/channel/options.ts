@@ -168,9 +168,8 @@ function checkWaitFor(waitFor: readonly string[]): void {
     bytes += Buffer.byteLength(name);
   }
   if (waitFor.length > MAX_AWAITED_FOLDS || bytes > MAX_AWAITED_BYTES) {
-    throw new RangeError(
-      `retention.waitFor may have ${MAX_AWAITED_FOLDS} names of ${MAX_AWAITED_BYTES} bytes together`,
-    );
+    const most = `${MAX_AWAITED_FOLDS} names, ${MAX_AWAITED_BYTES} bytes together`;
+    throw new RangeError(`retention.waitFor may have ${most}`);
   }
 }
 

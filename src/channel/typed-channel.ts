@@ -136,9 +136,9 @@ export class TypedChannel<T> {
   }
 
   /**
-   * See Channel.fold; `apply` is given records with their values. One that does not decode stops the
-   * fold there: `error` is the DecodeError, which names it. The same codec and options give the same
-   * fold.
+   * See Channel.fold; `apply` is given records with their values. One that does not decode stops
+   * the fold there: `error` is the DecodeError, which names it. The same codec and options give the
+   * same fold.
    */
   async fold<S>(options: FoldOptions<S, TypedRecord<T>>): Promise<Fold<S>> {
     return this.#folds().typedFold(options, this.#codec);

@@ -1,6 +1,6 @@
 /**
- * An index by key of a channel with values: the same index, with values in place of payloads. It has
- * nothing of its own, so that closing it closes the index for all.
+ * An index by key of a channel with values: the same index, with values in place of payloads. It
+ * has nothing of its own, so that closing it closes the index for all.
  */
 import type { ChannelIndex } from './channel-index.js';
 import type { Codec } from './codec.js';

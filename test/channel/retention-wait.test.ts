@@ -1,7 +1,7 @@
 /**
- * Goal: retention lets go of nothing that a fold it waits for has not put into a durable checkpoint,
- * whether that fold is open, was never opened, is another version, or cannot save; it goes on by
- * itself when a checkpoint is written, and says what it waits for.
+ * Goal: retention lets go of nothing that a fold it waits for has not put into a durable
+ * checkpoint, whether that fold is open, was never opened, is another version, or cannot save; it
+ * goes on by itself when a checkpoint is written, and says what it waits for.
  * Method: channels of segments of three records that keep one record, and a fold of all payloads.
  */
 import { describe, expect, test } from 'vitest';
@@ -48,7 +48,7 @@ describe('a fold that is waited for', () => {
     expect(channel.firstSeq).toBe(18);
   });
 
-  test('keeps everything before it was ever opened, and after it was closed without one', async () => {
+  test('keeps everything before it was ever opened, at the next open too', async () => {
     const lab = new Lab();
     const channel = await grown(lab, 4, { retention: RETENTION });
     await lab.drain();
@@ -97,7 +97,7 @@ describe('a fold that is waited for', () => {
     expect(channel.firstSeq).toBe(9);
   });
 
-  test('that is opened while records are let go finds them or is not given half of them', async () => {
+  test('that is opened while records are let go finds all of them, or none', async () => {
     for (let steps = 0; steps < 30; steps += 1) {
       const lab = new Lab();
       const first = await grown(lab, 4);

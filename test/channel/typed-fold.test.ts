@@ -1,6 +1,6 @@
 /**
- * Goal: a fold and an index of a typed channel are given values, are shared like any other, and stop
- * at a record that does not decode, which they name: no record is passed over in silence.
+ * Goal: a fold and an index of a typed channel are given values, are shared like any other, and
+ * stop at a record that does not decode, which they name: no record is passed over in silence.
  */
 import { expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';

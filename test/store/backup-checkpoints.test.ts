@@ -2,7 +2,7 @@
  * Goal: a backup has the checkpoints of the moment that it holds, so that a fold whose records are
  * gone is not lost with it; none of them states more than the copied log has (RULES N5).
  * Method: a channel that has let go of what its fold has seen, backed up at rest, while the fold
- * goes on at every step of the copy, and on a disk that fails; each copy is opened after a power cut.
+ * goes on at every step of the copy, and on a disk that fails; copies are opened after a power cut.
  */
 import { expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
