@@ -5,15 +5,11 @@ const account = await redex.channel('account');
 const entries = account.typed(jsonCodec);
 await entries.appendBatch([{ deposit: 50 }, { withdraw: 20 }, { deposit: 5 }]);
 
-const decode = (record) => JSON.parse(new TextDecoder().decode(record.payload));
-const balance = await account.fold({
+const balance = await entries.fold({
   name: 'balance',
   version: 1, // raise it when `apply` computes something else
   initial: 0,
-  apply: (sum, record) => {
-    const { deposit = 0, withdraw = 0 } = decode(record);
-    return sum + deposit - withdraw;
-  },
+  apply: (sum, { value: { deposit = 0, withdraw = 0 } }) => sum + deposit - withdraw,
 });
 
 await balance.caughtUp();

@@ -12,7 +12,9 @@ export type { LogRecord } from './core/record.js';
 export type { Cancel, Logger, Runtime } from './core/runtime.js';
 export type { CompactReport } from './channel/compaction.js';
 export type { CompactOptions } from './channel/survivors.js';
+export type { AwaitedFold } from './channel/checkpoint-holds.js';
 export type { RetentionPolicy } from './channel/retention.js';
+export type { RetentionWait } from './channel/retention-wait.js';
 export type { BatchResult } from './channel/append-side.js';
 export type { Channel, ChannelStats } from './channel/channel.js';
 export type { ChannelIndex, IndexOptions } from './channel/channel-index.js';
@@ -30,6 +32,7 @@ export type {
 export type { ReadBatchOptions, ReadOptions, TimeInput } from './channel/read-options.js';
 export type { TailOptions } from './channel/tail-options.js';
 export type { TypedChannel, TypedRecordInput } from './channel/typed-channel.js';
+export type { TypedIndex } from './channel/typed-index.js';
 export type { TypedRecord } from './channel/typed-record.js';
 export type {
   Appendable,

@@ -1,7 +1,8 @@
 /**
  * A copy of a channel while it goes on being written to. Finished segments get a second name where
  * the file system allows it, because nobody ever writes to them again; everything else is copied
- * (RULES G3). What is copied is a state that was synced here, and is synced there.
+ * (RULES G3). What is copied is a state that was synced here, and is synced there. Checkpoints are
+ * those of the same moment: none of them states more than the copied log holds (RULES N5).
  */
 import { CLEAN_FILE_BYTES, encodeCleanMark, cleanSlotPosition } from '../format/clean-mark.js';
 import { encodeConfig } from '../format/config.js';
@@ -15,27 +16,37 @@ import {
   type SegmentFileKind,
 } from '../format/file-name.js';
 import { encodeManifest, type Manifest } from '../format/manifest.js';
-import { copyFile, linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
+import { copyFile, copyOpenFile, linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
 import { writeWholeFile } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import { cleanMarkOf, configBody } from './channel-files.js';
 import type { ChannelParts } from './channel-parts.js';
+import { checkpointDirectory, holdCheckpoints, type HeldCheckpoint } from './checkpoint-files.js';
 
 /** Makes `directory` a channel like this one as it is after a sync. Its parent exists. */
 export async function backUpChannel(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
   await parts.syncAll();
   // From here to the first await nothing is appended: this is the state that is copied.
   // Compaction and trim may let go of it meanwhile; its files stay for as long.
-  const snapshot = parts.chain.hold(0);
+  const { context, chain, unsynced } = parts;
+  const { fs, channelId } = context;
+  // Opened at once: newer ones, which the copied log may not hold, soon take their place.
+  const held = holdCheckpoints(fs, context.directory, channelId, unsynced.writtenSeq);
+  const snapshot = chain.hold(0);
   try {
-    return await copyState(parts, directory);
+    return await copyState(parts, directory, held);
   } finally {
-    parts.chain.letGo(snapshot);
+    chain.letGo(snapshot);
+    for (const { file } of held) file.closeSync();
   }
 }
 
-async function copyState(parts: ChannelParts, directory: string): Promise<CopiedBytes> {
+async function copyState(
+  parts: ChannelParts,
+  directory: string,
+  held: readonly HeldCheckpoint[],
+): Promise<CopiedBytes> {
   const { context, manifest, unsynced } = parts;
   const { fs } = context;
   const unfinished = new Set<Segment>(unsynced.sealed.map(({ segment }) => segment));
@@ -45,7 +56,10 @@ async function copyState(parts: ChannelParts, directory: string): Promise<Copied
   const generation = `${directory}/${generationName(manifest.generation)}`;
   fs.mkdirSync(directory);
   fs.mkdirSync(generation);
-  let copied = await copyCutAside(context, directory);
+  let copied = sum(
+    await copyCutAside(context, directory),
+    await copyCheckpoints(context, held, directory),
+  );
   for (const [i, { live, state }] of segments.entries()) {
     const isFinished = state.sealed && !unfinished.has(live) && isBehind(i, segments.length, last);
     copied = sum(copied, await copySegment(parts, state, generation, isFinished));
@@ -75,6 +89,24 @@ async function copyCutAside(context: ChannelContext, target: string): Promise<Co
     copied = sum(copied, await linkOrCopy(fs, `${directory}/${name}`, `${target}/${name}`));
   }
   return copied;
+}
+
+/** A fold whose records retention has let go of cannot be computed again without them. */
+async function copyCheckpoints(
+  { fs }: ChannelContext,
+  held: readonly HeldCheckpoint[],
+  target: string,
+): Promise<CopiedBytes> {
+  let copiedBytes = 0;
+  if (held.length > 0) {
+    const directory = checkpointDirectory(target);
+    fs.mkdirSync(directory);
+    for (const { name, file } of held) {
+      copiedBytes += await copyOpenFile(fs, file, `${directory}/${name}`);
+    }
+    await fs.syncDirectory(directory);
+  }
+  return { linkedBytes: 0, copiedBytes };
 }
 
 async function writeSmallFiles(

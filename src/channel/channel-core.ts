@@ -1,6 +1,7 @@
 /** What reading a channel needs, whoever writes to it. */
 import type { Manifest } from '../format/manifest.js';
 import type { ChannelContext } from './channel-context.js';
+import type { CheckpointHolds } from './checkpoint-holds.js';
 import type { Folds } from './folds.js';
 import type { Health } from './health.js';
 import type { RecordReader } from './record-reader.js';
@@ -19,6 +20,7 @@ export interface ChannelCore {
   readonly durableSeq: number;
   readonly tails: TailHub;
   readonly folds: Folds;
+  readonly holds: CheckpointHolds;
   readonly isClosing: boolean;
   /** Sees what another process has written since; nothing to do where this one writes. */
   look(): Promise<void>;

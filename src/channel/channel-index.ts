@@ -17,15 +17,16 @@ import {
 import { Fold } from './fold.js';
 import { KeyTable } from './key-table.js';
 
-export interface IndexOptions {
+/** `R` is what a record is seen as: itself, or with the value that it stands for. */
+export interface IndexOptions<R = LogRecord> {
   /** Names its checkpoints, as a fold's name does. */
   readonly name: string;
   /** Raise it when `key` or `deleted` give other answers than before. Default: 0. */
   readonly version?: number | undefined;
   /** The key of a record; undefined: it has none. Called once for each record; not async. */
-  readonly key: (record: LogRecord) => string | undefined;
+  readonly key: (record: R) => string | undefined;
   /** Whether the record takes its key out of the index. Default: none does. */
-  readonly deleted?: ((record: LogRecord) => boolean) | undefined;
+  readonly deleted?: ((record: R) => boolean) | undefined;
   /** As of a fold. */
   readonly checkpointEvery?: number | undefined;
   /** As of a fold. */
@@ -42,7 +43,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 ]);
 
 /** Throws TypeError or RangeError for what cannot be meant. */
-export function checkIndexOptions(options: IndexOptions): void {
+export function checkIndexOptions<R>(options: IndexOptions<R>): void {
   checkKnown(options, KNOWN);
   checkNameAndVersion(options.name, options.version ?? 0);
   checkApply('key', options.key);
@@ -59,12 +60,13 @@ export class ChannelIndex {
     this.#fold = fold;
   }
 
-  static async open(
+  static async open<R>(
     host: FoldHost,
-    options: IndexOptions,
+    options: IndexOptions<R>,
+    view: (record: LogRecord) => R,
     onClosed: () => void,
   ): Promise<ChannelIndex> {
-    return new ChannelIndex(host, await Fold.open(host, planOf(host, options), onClosed));
+    return new ChannelIndex(host, await Fold.open(host, planOf(host, options, view), onClosed));
   }
 
   get name(): string {
@@ -150,7 +152,11 @@ export class ChannelIndex {
   }
 }
 
-function planOf(host: FoldHost, options: IndexOptions): FoldPlan<KeyTable> {
+function planOf<R>(
+  host: FoldHost,
+  options: IndexOptions<R>,
+  view: (record: LogRecord) => R,
+): FoldPlan<KeyTable> {
   const { name, version = 0, key: keyOf, deleted } = options;
   const { runtime } = host.context.settings;
   return {
@@ -162,10 +168,11 @@ function planOf(host: FoldHost, options: IndexOptions): FoldPlan<KeyTable> {
       return new KeyTable(new DataView(buffer, byteOffset, 4).getUint32(0));
     },
     apply: (table, record) => {
-      const key: unknown = keyOf(record);
+      const seen = view(record);
+      const key: unknown = keyOf(seen);
       if (key === undefined) return table;
       if (typeof key !== 'string') throw new TypeError('key must return a string or undefined');
-      if (deleted?.(record) === true) table.delete(key);
+      if (deleted?.(seen) === true) table.delete(key);
       else table.set(key, record.seq);
       return table;
     },

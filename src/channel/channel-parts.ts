@@ -10,6 +10,7 @@ import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
 import { cleanMarkOf, writeCleanMark } from './channel-files.js';
+import { CheckpointHolds } from './checkpoint-holds.js';
 import { Compaction } from './compaction.js';
 import { FileReclaim } from './file-reclaim.js';
 import type { FoldSync } from './fold-host.js';
@@ -33,6 +34,7 @@ export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
   readonly keeper: ManifestKeeper;
   readonly trimming: Trimming;
+  readonly holds: CheckpointHolds;
   readonly compaction: Compaction;
   readonly reclaim: FileReclaim;
   readonly health: Health;
@@ -75,9 +77,11 @@ export class ChannelParts implements ChannelCore {
     const keeper = new ManifestKeeper(context, this.health, manifest, poison);
     this.keeper = keeper;
     this.reclaim = new FileReclaim(context, this.chain);
+    this.holds = this.#checkpointHolds(context, keeper);
     this.trimming = new Trimming({
       context,
       health: this.health,
+      holds: this.holds,
       chain: this.chain,
       unsynced: this.unsynced,
       manifest: keeper,
@@ -120,6 +124,17 @@ export class ChannelParts implements ChannelCore {
     });
     this.#tailSource = tailSourceOf(keeper, worker);
     this.reader = new RecordReader(context, this.chain, health, this.#tailSource);
+  }
+
+  #checkpointHolds(context: ChannelContext, keeper: ManifestKeeper): CheckpointHolds {
+    return new CheckpointHolds(context, {
+      syncNames: () => {
+        this.unsynced.addName(context.directory);
+        return this.syncAll();
+      },
+      manifestIdle: () => keeper.idle(),
+      onSaved: (name) => this.trimming.onCheckpoint(name),
+    });
   }
 
   #syncListener({ shared }: ChannelContext): SyncListener {
@@ -249,10 +264,13 @@ export class ChannelParts implements ChannelCore {
   }
 
   /** What a checkpoint of a fold relies on. */
-  readonly sync: FoldSync = {
-    addName: (directory) => this.unsynced.addName(directory),
-    syncAll: () => this.syncAll(),
-  };
+  get sync(): FoldSync {
+    return {
+      addName: (path) => this.unsynced.addName(path),
+      syncAll: () => this.syncAll(),
+      holds: this.holds,
+    };
+  }
 
   #wakeProgress(): void {
     this.#tails?.onProgress();
@@ -330,6 +348,8 @@ export class ChannelParts implements ChannelCore {
       throw health.poisonedError();
     }
     context.stored = stored;
+    // What retention is just doing, it does by the options before.
+    await this.keeper.idle();
     schedule.onPolicyChanged();
     this.trimming.onPolicy();
   }

@@ -18,6 +18,7 @@ import {
   type StoredChannelOptions,
 } from './options.js';
 import type { SuffixDamage } from './recovery-report.js';
+import { retentionWaitOf, type RetentionWait } from './retention-wait.js';
 import { BatchIterator, RecordIterator } from './read-iterator.js';
 import {
   checkReadOptions,
@@ -58,6 +59,8 @@ export interface ChannelStats {
   readonly isPoisoned: boolean;
   /** What stops appends, when recovery found damage below what was synced. */
   readonly damage: SuffixDamage | undefined;
+  /** The folds that retention waits for, and what stays for them; undefined when there are none. */
+  readonly retentionWait: RetentionWait | undefined;
 }
 
 export class Channel {
@@ -228,7 +231,7 @@ export class Channel {
 
   /** This channel with values in place of payloads; there is nothing of it to close. */
   typed<T>(codec: Codec<T> | JsonCodec): TypedChannel<T> {
-    return new TypedChannel(this, codec as Codec<T>);
+    return new TypedChannel(this, codec as Codec<T>, () => this.#core.folds);
   }
 
   /**
@@ -273,6 +276,7 @@ export class Channel {
   /** What the channel is made of, as it is now. */
   async stats(): Promise<ChannelStats> {
     await this.#core.look();
+    const retentionWait = await retentionWaitOf(this.#core);
     const { chain, manifest, context, health } = this.#core;
     const { name, firstSeq, nextSeq, durableSeq, count, sizeBytes, recoveryEpoch } = this;
     return {
@@ -288,6 +292,7 @@ export class Channel {
       created: context.created,
       isPoisoned: health.isPoisoned,
       damage: health.damage,
+      retentionWait,
     };
   }
 

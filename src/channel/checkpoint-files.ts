@@ -96,6 +96,43 @@ function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader>
   return decodeCheckpointHeader(bytes.subarray(0, length));
 }
 
+/** A checkpoint that is held, whatever becomes of its name. */
+export interface HeldCheckpoint {
+  readonly name: string;
+  readonly file: FileHandle;
+}
+
+/**
+ * Opens the checkpoints of a channel that say nothing of records from `endSeq` on, whatever their
+ * states are worth; who calls it closes them. What does not decode is left out, and so is what was
+ * not finished: it may be of another channel, or say anything.
+ */
+export function holdCheckpoints(
+  fs: FileSystem,
+  channelDirectory: string,
+  channelId: Uint8Array,
+  endSeq: number,
+): HeldCheckpoint[] {
+  const held: HeldCheckpoint[] = [];
+  try {
+    for (const name of namesIn(fs, channelDirectory) ?? []) {
+      if (parseCheckpointFileName(name)?.isNew !== false) continue;
+      const file = fs.openSync(`${checkpointDirectory(channelDirectory)}/${name}`, 'read');
+      held.push({ name, file });
+      const head = readHeader(file);
+      const isGood =
+        head.ok &&
+        Buffer.compare(head.value.header.channelId, channelId) === 0 &&
+        head.value.header.seq <= endSeq;
+      if (!isGood) held.pop()?.file.closeSync();
+    }
+  } catch (error) {
+    for (const { file } of held) file.closeSync();
+    throw error;
+  }
+  return held;
+}
+
 export interface ReadCheckpoint {
   readonly header: CheckpointHeader;
   /** Nobody else has these bytes. */

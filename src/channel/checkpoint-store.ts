@@ -83,9 +83,13 @@ export class CheckpointStore {
   /** The newest checkpoint that is good, of this channel, fold and version. Rejects with IO. */
   async load<S>(decode: (state: Uint8Array) => S): Promise<LoadedCheckpoint<S> | undefined> {
     const { directory } = this.#host.context;
+    const { sync } = this.#host;
+    await sync?.holds.onOpening(this.#identity.name);
     for (let look = 1; ; look++) {
       try {
-        return await this.#loadListed(decode);
+        const loaded = await this.#loadListed(decode);
+        sync?.holds.onLoaded(this.#identity.name, loaded?.seq);
+        return loaded;
       } catch (error) {
         const isReplaced = systemCodeOf(error) === 'ENOENT' && this.#host.sync === undefined;
         if (!isReplaced || look === MAX_LOOKS) throw ioError('read', directory, error, 'absent');
@@ -176,6 +180,7 @@ export class CheckpointStore {
       throw ioError('checkpoint', path, error, 'absent');
     }
     this.#good.push(number);
+    this.#host.sync?.holds.onSaved(name, seq);
     this.#prune();
   }
 
@@ -216,6 +221,7 @@ export class CheckpointStore {
       await this.#fs.syncDirectory(this.#directory);
     } catch (error) {
       this.#keptUpTo = number;
+      this.#host.sync?.holds.onSyncFailed();
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 /** What a fold needs of the channel that it follows. */
 import type { Manifest } from '../format/manifest.js';
 import type { ChannelContext } from './channel-context.js';
+import type { CheckpointHolds } from './checkpoint-holds.js';
 import type { Health } from './health.js';
 import type { RecordReader } from './record-reader.js';
 import type { TailHub } from './tail-hub.js';
@@ -26,4 +27,6 @@ export interface FoldSync {
   addName(directory: string): void;
   /** Everything that was appended before the call is synced. Rejects with POISONED. */
   syncAll(): Promise<void>;
+  /** Told how far each fold has come. */
+  readonly holds: CheckpointHolds;
 }

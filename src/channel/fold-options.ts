@@ -5,7 +5,8 @@ import { checkCodec, jsonCodec, type Codec, type JsonCodec } from './codec.js';
 import { checkInteger, checkKnown, checkType } from './option-checks.js';
 import { checkName, MAX_SEQ } from './options.js';
 
-export interface FoldOptions<S> {
+/** `R` is what a record is seen as: itself, or with the value that it stands for. */
+export interface FoldOptions<S, R = LogRecord> {
   /** Names its checkpoints in the channel: 1 to 1,024 bytes of UTF-8. */
   readonly name: string;
   /** An integer from 0. Another one than the checkpoints have: they are not used. */
@@ -17,7 +18,7 @@ export interface FoldOptions<S> {
    * may not be async. A payload lives until it returns: a state that keeps one copies it. What it
    * throws stops the fold at that record.
    */
-  readonly apply: (state: S, record: LogRecord) => S;
+  readonly apply: (state: S, record: R) => S;
   /** The form of the state in a checkpoint. Default: JSON. */
   readonly codec?: Codec<S> | JsonCodec | undefined;
   /**
@@ -66,7 +67,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 ]);
 
 /** Throws TypeError or RangeError for what cannot be meant. */
-export function checkFoldOptions<S>(options: FoldOptions<S>): void {
+export function checkFoldOptions<S, R>(options: FoldOptions<S, R>): void {
   checkKnown(options, KNOWN);
   checkNameAndVersion(options.name, options.version);
   checkApply('apply', options.apply);
@@ -110,8 +111,12 @@ export function checkpointLimits(options: CheckpointOptions): {
   return { checkpointEvery, maxCheckpointBytes };
 }
 
-export function foldPlan<S>(options: FoldOptions<S>, kind: number): FoldPlan<S> {
-  const { name, version, initial, apply, codec = jsonCodec, from = 0 } = options;
+export function foldPlan<S, R>(
+  options: FoldOptions<S, R>,
+  kind: number,
+  apply: (state: S, record: LogRecord) => S,
+): FoldPlan<S> {
+  const { name, version, initial, codec = jsonCodec, from = 0 } = options;
   return {
     name,
     version,

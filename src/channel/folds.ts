@@ -3,11 +3,14 @@
  * name. Asking again with the same options gives the same one, with others OPTIONS_CONFLICT.
  */
 import { redexError } from '../core/errors.js';
+import type { LogRecord } from '../core/record.js';
 import { CHECKPOINT_OF_FOLD, CHECKPOINT_OF_INDEX } from '../format/checkpoint.js';
 import { ChannelIndex, checkIndexOptions, type IndexOptions } from './channel-index.js';
+import type { Codec } from './codec.js';
 import type { FoldHost } from './fold-host.js';
-import { checkFoldOptions, foldPlan, type FoldOptions } from './fold-options.js';
+import { checkFoldOptions, foldPlan, type FoldOptions, type FoldPlan } from './fold-options.js';
 import { Fold } from './fold.js';
+import { typedRecord, type TypedRecord } from './typed-record.js';
 
 interface Closable {
   readonly isClosed: boolean;
@@ -32,19 +35,54 @@ export class Folds {
   /** See Channel.fold. */
   async fold<S>(options: FoldOptions<S>): Promise<Fold<S>> {
     checkFoldOptions(options);
-    const plan = foldPlan(options, CHECKPOINT_OF_FOLD);
+    const plan = foldPlan(options, CHECKPOINT_OF_FOLD, options.apply);
+    return this.#open(plan, { ...options });
+  }
+
+  /** See TypedChannel.fold. A record that does not decode stops the fold with a DecodeError. */
+  async typedFold<S, T>(
+    options: FoldOptions<S, TypedRecord<T>>,
+    values: Codec<T>,
+  ): Promise<Fold<S>> {
+    checkFoldOptions(options);
+    const { apply } = options;
+    const plan = foldPlan(options, CHECKPOINT_OF_FOLD, (state: S, record) =>
+      apply(state, typedRecord(values, record)),
+    );
+    return this.#open(plan, { ...options, values });
+  }
+
+  async #open<S>(plan: FoldPlan<S>, given: Entry['given']): Promise<Fold<S>> {
     const { kind, name } = plan;
     const open = (onClosed: () => void): Promise<Fold<S>> => Fold.open(this.#host, plan, onClosed);
-    return (await this.#share(name, { kind, given: { ...options } }, open)) as Fold<S>;
+    return (await this.#share(name, { kind, given }, open)) as Fold<S>;
   }
 
   /** See Channel.index. */
   async index(options: IndexOptions): Promise<ChannelIndex> {
+    return this.#openIndex(options, { ...options }, (record) => record);
+  }
+
+  /** See TypedChannel.index. */
+  async typedIndex<T>(
+    options: IndexOptions<TypedRecord<T>>,
+    values: Codec<T>,
+  ): Promise<ChannelIndex> {
+    return this.#openIndex(options, { ...options, values }, (record) =>
+      typedRecord(values, record),
+    );
+  }
+
+  async #openIndex<R>(
+    options: IndexOptions<R>,
+    given: Entry['given'],
+    view: (record: LogRecord) => R,
+  ): Promise<ChannelIndex> {
     checkIndexOptions(options);
-    const given = { kind: CHECKPOINT_OF_INDEX, given: { ...options } };
+    const asked = { kind: CHECKPOINT_OF_INDEX, given };
     const open = (onClosed: () => void): Promise<ChannelIndex> =>
-      ChannelIndex.open(this.#host, { ...options }, onClosed);
-    return (await this.#share(options.name, given, open)) as ChannelIndex;
+      ChannelIndex.open(this.#host, { ...options }, view, onClosed);
+    return (await this.#share(options.name, asked, open)) as ChannelIndex;
   }
 
   async #share(

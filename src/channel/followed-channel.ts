@@ -7,6 +7,7 @@ import type { Cancel } from '../core/runtime.js';
 import type { Manifest } from '../format/manifest.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
+import { CheckpointHolds } from './checkpoint-holds.js';
 import { ChannelFollower } from './channel-follower.js';
 import { Folds } from './folds.js';
 import type { Health } from './health.js';
@@ -22,6 +23,7 @@ const LONGEST_DELAY_MS = 200;
 export class FollowedChannel implements ChannelCore {
   readonly context: ChannelContext;
   readonly tails: TailHub;
+  readonly holds: CheckpointHolds;
   readonly #follower: ChannelFollower;
   readonly #onClosed: () => void;
   #folds: Folds | undefined;
@@ -37,6 +39,7 @@ export class FollowedChannel implements ChannelCore {
 
   private constructor(context: ChannelContext, follower: ChannelFollower, onClosed: () => void) {
     this.context = context;
+    this.holds = new CheckpointHolds(context);
     this.#follower = follower;
     this.#onClosed = onClosed;
     this.#shownSeq = follower.visibleSeq;

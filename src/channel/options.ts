@@ -138,14 +138,18 @@ function checkSyncPolicy(sync: unknown): asserts sync is SyncPolicy {
   if (arms.length === 0) throw new RangeError("sync without an arm: say 'never' if that is meant");
 }
 
-const RETENTION: ReadonlySet<string> = new Set(['maxAgeMs', 'maxBytes', 'maxRecords']);
+const RETENTION: ReadonlySet<string> = new Set(['maxAgeMs', 'maxBytes', 'maxRecords', 'waitFor']);
+/** A config is bounded. */
+const MAX_AWAITED_FOLDS = 64;
+const MAX_AWAITED_BYTES = 4096;
 
 function checkRetention(retention: RetentionPolicy): void {
   if (typeof retention !== 'object' || Array.isArray(retention)) {
-    throw new TypeError('retention must be { maxAgeMs, maxBytes, maxRecords } or null');
+    throw new TypeError('retention must be { maxAgeMs, maxBytes, maxRecords, waitFor } or null');
   }
   checkKnown(retention, RETENTION);
-  const { maxAgeMs, maxBytes, maxRecords } = retention;
+  const { maxAgeMs, maxBytes, maxRecords, waitFor } = retention;
+  if (waitFor !== undefined) checkWaitFor(waitFor);
   checkInteger('retention.maxAgeMs', maxAgeMs, 1, Number.MAX_SAFE_INTEGER);
   checkInteger('retention.maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER);
   checkInteger('retention.maxRecords', maxRecords, 1, Number.MAX_SAFE_INTEGER);
@@ -154,14 +158,31 @@ function checkRetention(retention: RetentionPolicy): void {
   }
 }
 
-/** Without limits that are undefined: what is stored is JSON. */
+function checkWaitFor(waitFor: readonly string[]): void {
+  if (!Array.isArray(waitFor)) {
+    throw new TypeError('retention.waitFor must be an array of names of folds');
+  }
+  let bytes = 0;
+  for (const name of waitFor as readonly unknown[]) {
+    checkName(name, 'a name in retention.waitFor');
+    bytes += Buffer.byteLength(name);
+  }
+  if (waitFor.length > MAX_AWAITED_FOLDS || bytes > MAX_AWAITED_BYTES) {
+    const most = `${MAX_AWAITED_FOLDS} names, ${MAX_AWAITED_BYTES} bytes together`;
+    throw new RangeError(`retention.waitFor may have ${most}`);
+  }
+}
+
+/** Without what says nothing, and in one order: what is stored is JSON, and is compared. */
 function cleanRetention(retention: RetentionPolicy | null): RetentionPolicy | undefined {
   if (retention === null) return undefined;
-  const { maxAgeMs, maxBytes, maxRecords } = retention;
+  const { maxAgeMs, maxBytes, maxRecords, waitFor = [] } = retention;
+  const names = [...new Set(waitFor)].toSorted();
   return {
     ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
     ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(maxRecords === undefined ? {} : { maxRecords }),
+    ...(names.length === 0 ? {} : { waitFor: names }),
   };
 }
 
@@ -190,8 +211,11 @@ export function conflictingOption(
   given: ConfigureOptions,
 ): keyof StoredChannelOptions | undefined {
   const names = ['sync', 'segmentBytes', 'segmentMs', 'retention'] as const;
+  const { retention } = given;
+  const isPolicy = retention !== undefined && retention !== null;
+  const asked = isPolicy ? { ...given, retention: cleanRetention(retention) } : given;
   return names.find(
-    (name) => given[name] !== undefined && canonical(given[name]) !== canonical(stored[name]),
+    (name) => asked[name] !== undefined && canonical(asked[name]) !== canonical(stored[name]),
   );
 }
 

@@ -7,10 +7,11 @@ import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import { segmentPath } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
+import type { CheckpointHolds } from './checkpoint-holds.js';
 import type { FileReclaim } from './file-reclaim.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
 import type { AgingChannel } from './retention-clock.js';
-import { retainedFrom } from './retention.js';
+import { retainedFrom, type RetentionPolicy } from './retention.js';
 import type { SegmentChain } from './segment-chain.js';
 import type { Unsynced } from './unsynced.js';
 
@@ -21,6 +22,7 @@ export interface TrimmingParts {
   readonly unsynced: Unsynced;
   readonly manifest: ManifestKeeper;
   readonly reclaim: FileReclaim;
+  readonly holds: CheckpointHolds;
   /** Writes and syncs what was appended before. */
   readonly syncAll: () => Promise<void>;
 }
@@ -29,6 +31,7 @@ export class Trimming implements AgingChannel {
   readonly #parts: TrimmingParts;
   #running: Promise<void> | undefined;
   #isWanted = false;
+  #isStopped = false;
 
   constructor(parts: TrimmingParts) {
     this.#parts = parts;
@@ -39,26 +42,54 @@ export class Trimming implements AgingChannel {
     const { unsynced, syncAll, manifest } = this.#parts;
     // What is not durable may not push out what is: a power cut would lose both.
     if (unsynced.durableSeq < beforeSeq) await syncAll();
-    if (beforeSeq > manifest.current.firstSeq) await this.#raise(beforeSeq);
+    if (beforeSeq > manifest.current.firstSeq) await this.#raise(() => beforeSeq);
     else await manifest.makeDurable();
   }
 
   /** Applies the channel's retention policy. */
   async applyRetention(): Promise<void> {
-    const { unsynced, manifest, syncAll } = this.#parts;
+    const { context, manifest, holds, syncAll } = this.#parts;
+    const { retention } = context.stored;
+    if (retention === undefined) return;
     // What is not durable pushes nothing out, so where there is something to let go it is synced.
-    if (this.#retainedFrom(Infinity) > manifest.current.firstSeq) await syncAll();
-    await this.#raise(this.#retainedFrom(unsynced.durableSeq));
+    const most = this.#retainedFrom(retention, Infinity, Infinity);
+    if (most > manifest.current.firstSeq) await syncAll();
+    const { waitFor = [] } = retention;
+    const isHeld = waitFor.length > 0;
+    const wanted = this.#retainedFrom(retention, Infinity);
+    if (!isHeld || wanted <= manifest.current.firstSeq) {
+      await this.#raise(() => wanted);
+      return;
+    }
+    const found = await holds.durableStateOf(waitFor);
+    // Asked again when it is done: a fold may have been opened, or be waited for, since.
+    const heldFrom = (): number => {
+      const { waitFor: names = [] } = context.stored.retention ?? {};
+      return holds.heldFrom(names, found);
+    };
+    const firstSeq = this.#retainedFrom(retention, heldFrom());
+    await this.#raise(() => Math.min(firstSeq, heldFrom()));
   }
 
-  /** The first seq that the policy keeps, when what is below `durableSeq` counts. */
-  #retainedFrom(durableSeq: number): number {
+  #retainedFrom(
+    retention: RetentionPolicy,
+    heldFrom: number,
+    durableSeq: number = this.#parts.unsynced.durableSeq,
+  ): number {
     const { context, chain, manifest } = this.#parts;
-    const { firstSeq } = manifest.current;
-    const { retention } = context.stored;
-    if (retention === undefined) return firstSeq;
-    const nowMs = context.settings.runtime.now();
-    return retainedFrom(retention, { segments: chain.all, firstSeq, durableSeq, nowMs });
+    return retainedFrom(retention, {
+      segments: chain.all,
+      firstSeq: manifest.current.firstSeq,
+      durableSeq,
+      heldFrom,
+      nowMs: context.settings.runtime.now(),
+    });
+  }
+
+  /** A fold has a newer checkpoint. */
+  onCheckpoint(name: string): void {
+    const { waitFor } = this.#parts.context.stored.retention ?? {};
+    if (waitFor?.includes(name) === true) this.applyRetentionSoon();
   }
 
   get maxAgeMs(): number | undefined {
@@ -77,7 +108,7 @@ export class Trimming implements AgingChannel {
 
   /** The same in the background: what fails is reported, and tried again at the next occasion. */
   applyRetentionSoon(): void {
-    if (this.#parts.context.stored.retention === undefined) return;
+    if (this.#isStopped || this.#parts.context.stored.retention === undefined) return;
     this.#isWanted = true;
     this.#running ??= this.#run();
   }
@@ -102,13 +133,13 @@ export class Trimming implements AgingChannel {
     this.#running = undefined;
   }
 
-  async #raise(firstSeq: number): Promise<void> {
+  async #raise(firstSeq: () => number): Promise<void> {
     const { chain, unsynced, manifest } = this.#parts;
-    if (firstSeq > manifest.current.firstSeq) {
+    if (firstSeq() > manifest.current.firstSeq) {
       // From when the manifest says so, it can be told how many there are.
-      await chain.learnHidden(Math.min(firstSeq, unsynced.durableSeq));
+      await chain.learnHidden(Math.min(firstSeq(), unsynced.durableSeq));
       await manifest.update((current) => {
-        const raised = Math.min(firstSeq, unsynced.durableSeq);
+        const raised = Math.min(firstSeq(), unsynced.durableSeq);
         return raised <= current.firstSeq ? current : { ...current, firstSeq: raised };
       });
     }
@@ -128,6 +159,7 @@ export class Trimming implements AgingChannel {
   /** Ends what is done in the background. */
   async stop(): Promise<void> {
     this.#parts.context.shared.clock.unwatch(this);
+    this.#isStopped = true;
     this.#isWanted = false;
     await this.#running;
   }

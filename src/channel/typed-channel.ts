@@ -5,11 +5,16 @@
  */
 import type { LogRecord } from '../core/record.js';
 import type { BatchResult } from './append-side.js';
+import type { IndexOptions } from './channel-index.js';
 import { rejected } from './append-side.js';
 import { checkCodec, type Codec } from './codec.js';
+import type { FoldOptions } from './fold-options.js';
+import type { Fold } from './fold.js';
+import type { Folds } from './folds.js';
 import type { ReadBatchOptions, ReadOptions } from './read-options.js';
 import type { Appendable, AppendBatchOptions, AppendOptions, RecordInput } from './record-input.js';
 import type { TailOptions } from './tail-options.js';
+import { TypedIndex } from './typed-index.js';
 import { TypedIterator } from './typed-iterator.js';
 import { typedRecord, type TypedRecord } from './typed-record.js';
 
@@ -34,12 +39,14 @@ export interface PayloadChannel {
 export class TypedChannel<T> {
   readonly #channel: PayloadChannel;
   readonly #codec: Codec<T>;
+  readonly #folds: () => Folds;
 
-  /** Throws TypeError for what is no codec. */
-  constructor(channel: PayloadChannel, codec: Codec<T>) {
+  /** `folds` are those of the channel. Throws TypeError for what is no codec. */
+  constructor(channel: PayloadChannel, codec: Codec<T>, folds: () => Folds) {
     checkCodec(codec);
     this.#channel = channel;
     this.#codec = codec;
+    this.#folds = folds;
   }
 
   /** See Channel.append. What the codec throws rejects it, with nothing appended. */
@@ -126,5 +133,19 @@ export class TypedChannel<T> {
     const resume = (from: number): AsyncIterableIterator<LogRecord> =>
       this.#channel.tail({ from, copy, signal });
     return new TypedIterator(this.#codec, this.#channel.tail(options), resume);
+  }
+
+  /**
+   * See Channel.fold; `apply` is given records with their values. One that does not decode stops
+   * the fold there: `error` is the DecodeError, which names it. The same codec and options give the
+   * same fold.
+   */
+  async fold<S>(options: FoldOptions<S, TypedRecord<T>>): Promise<Fold<S>> {
+    return this.#folds().typedFold(options, this.#codec);
+  }
+
+  /** See Channel.index, and `fold` for records that do not decode. */
+  async index(options: IndexOptions<TypedRecord<T>>): Promise<TypedIndex<T>> {
+    return new TypedIndex(await this.#folds().typedIndex(options, this.#codec), this.#codec);
   }
 }

@@ -1,5 +1,5 @@
 /** Copies of files and directories, synced. */
-import type { FileSystem } from './file-system.js';
+import type { FileHandle, FileSystem } from './file-system.js';
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -21,27 +21,37 @@ export async function copyFile(
 ): Promise<number> {
   const source = fs.openSync(from, 'read');
   try {
-    const target = fs.openSync(to, 'create');
-    try {
-      const piece = new Uint8Array(Math.min(PIECE_BYTES, limit, source.sizeSync() + 1));
-      let position = 0;
-      while (position < limit) {
-        const wanted = Math.min(piece.byteLength, limit - position);
-        const count = await source.read(piece, 0, wanted, position);
-        if (count === 0) break;
-        let written = 0;
-        while (written < count) {
-          written += await target.write(piece, written, count - written, position + written);
-        }
-        position += count;
-      }
-      await target.datasync();
-      return position;
-    } finally {
-      target.closeSync();
-    }
+    return await copyOpenFile(fs, source, to, limit);
   } finally {
     source.closeSync();
+  }
+}
+
+/** The same for a file that is open, and stays open; it may have lost its name meanwhile. */
+export async function copyOpenFile(
+  fs: FileSystem,
+  source: FileHandle,
+  to: string,
+  limit: number = Infinity,
+): Promise<number> {
+  const target = fs.openSync(to, 'create');
+  try {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, limit, source.sizeSync() + 1));
+    let position = 0;
+    while (position < limit) {
+      const wanted = Math.min(piece.byteLength, limit - position);
+      const count = await source.read(piece, 0, wanted, position);
+      if (count === 0) break;
+      let written = 0;
+      while (written < count) {
+        written += await target.write(piece, written, count - written, position + written);
+      }
+      position += count;
+    }
+    await target.datasync();
+    return position;
+  } finally {
+    target.closeSync();
   }
 }
 

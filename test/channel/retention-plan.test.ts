@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { nanosFromMs } from '../../src/core/nanos.js';
 import {
+  heldBytes,
   retainedFrom,
   type RetentionPolicy,
   type RetentionState,
@@ -52,6 +53,14 @@ const FOUR = segmentsOf(
   [100, 200, 300, 400].map((lastMs) => ({ seqs: 10, records: 10, bytes: 100, lastMs })),
 );
 
+const WHOLE: RetentionState = {
+  segments: FOUR,
+  firstSeq: 0,
+  durableSeq: 40,
+  heldFrom: Infinity,
+  nowMs: 400,
+};
+
 const rows: readonly [string, RetentionPolicy, Partial<RetentionState>, number][] = [
   ['bytes: exactly what is kept', { maxBytes: 400 }, {}, 0],
   ['bytes: a segment more than is kept', { maxBytes: 300 }, {}, 10],
@@ -69,13 +78,17 @@ const rows: readonly [string, RetentionPolicy, Partial<RetentionState>, number][
   ['durable: the active one neither', { maxAgeMs: 1 }, { nowMs: 9e9, durableSeq: 39 }, 30],
   ['durable: records that are not push nothing out', { maxRecords: 6 }, { durableSeq: 35 }, 20],
   ['durable: nor do their bytes', { maxBytes: 100 }, { durableSeq: 39 }, 20],
+  ['held: whole segments below it', { maxRecords: 1 }, { heldFrom: 29 }, 20],
+  ['held: up to it', { maxRecords: 1 }, { heldFrom: 20 }, 20],
+  ['held: everything', { maxRecords: 1 }, { heldFrom: 0 }, 0],
+  ['held: the active one neither', { maxAgeMs: 1 }, { nowMs: 9e9, heldFrom: 39 }, 30],
   ['never back', { maxRecords: 20 }, { firstSeq: 35 }, 35],
   ['the first limit that is reached', { maxRecords: 35, maxBytes: 150 }, {}, 20],
   ['nothing there', { maxRecords: 1 }, { segments: [], firstSeq: 7 }, 7],
 ];
 
 test.each(rows)('%s', (_name, policy, state, expected) => {
-  const given = { segments: FOUR, firstSeq: 0, durableSeq: 40, nowMs: 400, ...state };
+  const given: RetentionState = { ...WHOLE, ...state };
   expect(retainedFrom(policy, given)).toBe(expected);
 });
 
@@ -84,7 +97,7 @@ test('a segment in front that is not old keeps what is behind it', () => {
   const segments = segmentsOf(
     [9e9, 1, 1].map((lastMs) => ({ seqs: 5, records: 5, bytes: 10, lastMs })),
   );
-  const state = { segments, firstSeq: 0, durableSeq: 15, nowMs: 1000 };
+  const state = { segments, firstSeq: 0, durableSeq: 15, heldFrom: Infinity, nowMs: 1000 };
   expect(retainedFrom({ maxAgeMs: 10 }, state)).toBe(0);
 });
 
@@ -112,16 +125,18 @@ test('whole segments, never above what is durable, never less than asked for', (
       fc.nat(500),
       fc.nat(200),
       fc.nat(200),
-      (shapes, limits, nowMs, first, durable) => {
+      fc.oneof(fc.nat(200), fc.constant(Infinity)),
+      (shapes, limits, nowMs, first, durable, heldFrom) => {
         let ms = 0;
         const segments = segmentsOf(shapes.map((each) => ({ ...each, lastMs: (ms += each.ms) })));
         const end = segments.at(-1)?.nextSeq ?? 0;
         const durableSeq = Math.min(durable, end);
         const firstSeq = Math.min(first, durableSeq);
-        const state = { segments, firstSeq, durableSeq, nowMs };
+        const state = { segments, firstSeq, durableSeq, heldFrom, nowMs };
         const kept = retainedFrom(limits, state);
         expect(kept).toBeGreaterThanOrEqual(firstSeq);
         expect(kept).toBeLessThanOrEqual(durableSeq);
+        expect(kept).toBeLessThanOrEqual(Math.max(firstSeq, heldFrom));
         const boundaries = [firstSeq, ...segments.map(({ nextSeq }) => nextSeq)];
         expect(boundaries).toContain(kept);
         const gone = segments.filter(({ nextSeq }) => nextSeq <= kept);
@@ -145,4 +160,14 @@ test('whole segments, never above what is durable, never less than asked for', (
     ),
     { seed: 41, numRuns: 3000 },
   );
+});
+
+test.each<[number, number]>([
+  [0, 300],
+  [10, 200],
+  [29, 100],
+  [30, 0],
+  [Infinity, 0],
+])('held from %d on: %d bytes stay for it', (heldFrom, bytes) => {
+  expect(heldBytes({ maxRecords: 1 }, { ...WHOLE, heldFrom })).toBe(bytes);
 });
