@@ -5,7 +5,7 @@
 import { Machine, unitsOf } from './fixture-machine.mjs';
 
 export const PER_SEGMENT = 6;
-export const END = 24;
+const END = 24;
 const CHANNEL = 'channels/orders';
 export const OTHER = 'channels/other';
 export const MANIFEST = `${CHANNEL}/manifest`;
@@ -86,9 +86,21 @@ export class Damaged {
   }
 
   /** A problem that a verification of `orders` has to find. */
-  problem(kind, path, position, check, more = {}) {
+  problem(severity, kind, path, position, check, more = {}) {
     this.expected.verify ??= [];
-    this.expected.verify.push({ severity: 'damage', kind, path, position, check, ...more });
+    this.expected.verify.push({ severity, kind, path, position, check, ...more });
+  }
+
+  /** A verification finds what was lost last, and so many records behind it. */
+  verifyLoss(kind, recordsBehind, more = {}) {
+    const { path, position, check, seqRange } = this.lost.at(-1).error;
+    const where = { path, position, ...more };
+    this.problem('damage', kind, where.path, where.position, check, { seqRange, recordsBehind });
+  }
+
+  /** Appends reject with the error of what was lost. */
+  stopAppends() {
+    this.expected.append = this.lost.at(-1).error;
   }
 
   /** `orders` is not opened at all. */
@@ -102,14 +114,15 @@ export class Damaged {
 
   /** As it is written down. */
   result(description) {
-    const { files, emptyDirectories, account, other, lost, store } = this;
+    const { files, emptyDirectories, account, other, lost, store, storeReadOnly } = this;
+    const { nextSeq = account.nextSeq } = this.expected;
     const isLost = ([seq]) => lost.some(({ from, to }) => seq >= from && seq < to);
     const whole = { firstSeq: 0, generation: 1, recoveryEpoch: 0 };
     const orders = {
       name: 'orders',
       ...whole,
-      nextSeq: account.nextSeq,
-      records: account.records.filter((record) => !isLost(record)),
+      nextSeq,
+      records: account.between(0, nextSeq).filter((record) => !isLost(record)),
       ...(lost.length > 0 ? { lost } : {}),
       ...this.expected,
     };
@@ -121,7 +134,8 @@ export class Damaged {
       records: other.records,
     };
     const channels = store === undefined ? [orders, neighbour] : [];
-    const refused = store === undefined ? {} : { refused: store };
+    const refused =
+      store === undefined ? {} : { refused: store, refusedReadOnly: storeReadOnly ?? store };
     return { kind: 'damaged', description, files, emptyDirectories, ...refused, channels };
   }
 }

@@ -2,16 +2,17 @@
  * The damaged fixtures. What has to be found is said here and not asked of the engine: which error,
  * in which file, from which byte on, and which records it costs.
  */
+import { byName } from './fixture-machine.mjs';
 import {
   CLEAN,
   closedStore,
   CONFIG,
-  END,
   fileOf,
   GENERATION,
   killedStore,
   MANIFEST,
   OTHER,
+  PER_SEGMENT,
 } from './fixture-damage.mjs';
 
 const OTHER_GENERATION = `${OTHER}/v0000000001`;
@@ -40,37 +41,40 @@ const PAYLOADS = {
     const { at } = store.frame(8);
     store.flip(fileOf(6), at + 90);
     store.lose(8, 9, fileOf(6), at, 'checksum');
-    const seqRange = { firstSeq: 8, nextSeq: 9 };
-    store.problem('frame', fileOf(6), at, 'checksum', { seqRange, recordsBehind: 3 });
+    store.verifyLoss('frame', 3);
   }),
   'block-zeroed': closed('512 bytes of zeros in the middle of a finished segment.', (store) => {
     const { at } = store.frame(8);
     store.edit(fileOf(6), (bytes) => bytes.fill(0, 512, 1024));
     store.lose(8, 12, fileOf(6), at, 'checksum');
+    store.verifyLoss('frame', 0);
   }),
   'segment-truncated': closed('A finished segment without its second half.', (store) => {
     const { at } = store.frame(9);
     store.cut(fileOf(6), at + 50);
     store.lose(9, 12, fileOf(6), at, 'length');
-    const seqRange = { firstSeq: 9, nextSeq: 12 };
-    store.problem('frame', fileOf(6), at, 'length', { seqRange, recordsBehind: 0 });
+    store.verifyLoss('frame', 0);
   }),
   'last-truncated': closed('The last segment is shorter than the clean mark says.', (store) => {
     const { at } = store.frame(21);
     store.cut(fileOf(18), at + 50);
     store.lose(21, 24, fileOf(18), at, 'length');
-    store.expected.append = store.lost[0].error;
+    store.verifyLoss('frame', 0);
+    store.stopAppends();
   }),
   'seal-flipped': closed('A flipped bit in the seal of a finished segment.', (store) => {
     const { at } = store.units(6).at(-1);
     store.flip(fileOf(6), at + 40);
-    store.problem('seal', fileOf(6), at, 'checksum');
+    store.problem('damage', 'seal', fileOf(6), at, 'checksum', { recordsBehind: 0 });
   }),
   'suffix-damaged': killed('Damage below what a later frame says was synced.', (store) => {
     const { at } = store.frame(14);
     store.flip(fileOf(12), at + 90);
     store.lose(14, 17, fileOf(12), at, 'checksum');
-    store.expected.append = store.lost[0].error;
+    store.verifyLoss('frame', 5);
+    store.stopAppends();
+    // What was not known to be synced is not taken into a damaged log.
+    store.expected.nextSeq = 17;
   }),
 };
 
@@ -78,48 +82,63 @@ const HEADERS = {
   'header-flipped': closed('A flipped bit in the header of a finished segment.', (store) => {
     store.flip(fileOf(6), 40);
     store.lose(6, 12, fileOf(6), 0, 'checksum');
-    const seqRange = { firstSeq: 6, nextSeq: 12 };
-    store.problem('header', fileOf(6), 0, 'checksum', { seqRange, recordsBehind: 6 });
+    store.verifyLoss('header', 6);
   }),
   'last-header-flipped': closed('A flipped bit in the header of the last segment.', (store) => {
     store.flip(fileOf(18), 40);
     store.lose(18, 24, fileOf(18), 0, 'checksum');
-    store.expected.append = store.lost[0].error;
+    store.verifyLoss('header', 6);
+    store.stopAppends();
   }),
   'header-newer': closed('A finished segment of a version that is not known.', (store) => {
     makeNewer(store, fileOf(6));
-    store.expected.refused = undefined;
+    store.refuseVersion(fileOf(6));
   }),
   'segments-swapped': closed('Two dat files under each other’s name.', (store) => {
     const six = store.bytes(fileOf(6));
     store.copy(fileOf(12), fileOf(6));
     store.files.set(fileOf(12), six);
     store.lose(6, 12, fileOf(6), 0, 'identity');
+    store.verifyLoss('header', 6);
     store.lose(12, 18, fileOf(12), 0, 'identity');
+    store.verifyLoss('header', 6);
   }),
   'segment-foreign': closed('The dat file of another channel.', (store) => {
     store.copy(fileOf(6, 'dat', OTHER_GENERATION), fileOf(6));
     store.lose(6, 12, fileOf(6), 0, 'identity');
+    store.verifyLoss('header', 6);
   }),
 };
+
+/**
+ * A segment that is not there. Who reads is told where the log breaks off, at the end of the segment
+ * before it; a verification names the file.
+ */
+function loseMissing(store, base) {
+  const before = fileOf(base - PER_SEGMENT);
+  store.lose(base, base + PER_SEGMENT, before, store.bytes(before).length, 'missing');
+  store.verifyLoss('missing-segment', undefined, { path: fileOf(base), position: 0 });
+}
 
 const MISSING = {
   'segment-missing': closed('A segment in the middle is not there.', (store) => {
     store.remove(fileOf(6), fileOf(6, 'idx'), fileOf(6, 'ts'));
-    store.lose(6, 12, fileOf(6), 0, 'missing');
+    loseMissing(store, 6);
   }),
   'dat-missing': closed('Of a segment in the middle only idx and ts are there.', (store) => {
     store.remove(fileOf(6));
-    store.lose(6, 12, fileOf(6), 0, 'missing');
+    loseMissing(store, 6);
+    for (const kind of ['idx', 'ts']) store.problem('note', 'leftover', fileOf(6, kind), 0);
   }),
   'head-missing': closed('The first segment is not there, and nobody trimmed.', (store) => {
     store.remove(fileOf(0), fileOf(0, 'idx'), fileOf(0, 'ts'));
-    store.lose(0, 6, fileOf(0), 0, 'missing');
+    store.lose(0, 6, fileOf(6), 0, 'missing');
+    store.verifyLoss('missing-segment', undefined, { path: fileOf(0) });
   }),
   'last-missing': closed('The last segment is not there.', (store) => {
     store.remove(fileOf(18), fileOf(18, 'idx'), fileOf(18, 'ts'));
-    store.lose(18, 24, fileOf(18), 0, 'missing');
-    store.expected.append = store.lost[0].error;
+    loseMissing(store, 18);
+    store.stopAppends();
   }),
   'generation-missing': closed('The manifest names a generation that is not there.', (store) => {
     store.remove(...[...store.files.keys()].filter((path) => path.startsWith(GENERATION)));
@@ -146,7 +165,7 @@ const MANIFESTS = {
   }),
   'manifest-foreign': closed('The manifest of another channel.', (store) => {
     store.copy(`${OTHER}/manifest`, MANIFEST);
-    store.refuse(MANIFEST, 0, 'identity');
+    store.refuse(MANIFEST, 8, 'identity');
   }),
   'manifest-newer': closed('A manifest of a version that is not known.', (store) => {
     makeNewer(store, MANIFEST);
@@ -165,7 +184,7 @@ const CONFIGS = {
   }),
   'config-foreign': closed('The config of another channel.', (store) => {
     store.copy(`${OTHER}/config`, CONFIG);
-    store.refuse(CONFIG, 0, 'identity');
+    store.refuse(CONFIG, 24, 'identity');
   }),
   'config-newer': closed('A config of a version that is not known.', (store) => {
     makeNewer(store, CONFIG);
@@ -177,6 +196,8 @@ const STORES = {
   'store-missing': closed('No redex.json beside the channels.', (store) => {
     store.remove('redex.json');
     store.store = { code: 'CORRUPT', path: 'redex.json', position: 0, check: 'missing' };
+    // For a reader, a store that is being created looks the same.
+    store.storeReadOnly = { code: 'NOT_FOUND' };
   }),
   'store-flipped': closed('A changed digit in redex.json.', (store) => {
     store.edit('redex.json', (bytes) => {
@@ -216,7 +237,7 @@ async function withCheckpoints(channel, machine) {
 }
 
 const checkpointsIn = (store) =>
-  [...store.files.keys()].filter((path) => path.includes('/checkpoints/')).toSorted();
+  [...store.files.keys()].filter((path) => path.includes('/checkpoints/')).toSorted(byName);
 
 const HARMLESS = {
   'derived-damaged': closed('idx and ts flipped, missing, of other segments.', (store) => {
@@ -227,13 +248,26 @@ const HARMLESS = {
     store.copy(fileOf(6, 'ts'), fileOf(18, 'ts'));
     store.copy(fileOf(18, 'idx'), fileOf(12, 'idx'));
     store.flip(fileOf(12, 'ts'), 64 + 8 + 2);
+    const wrong = (kind, base, position, check) =>
+      store.problem('derived', kind, fileOf(base, kind), position, check);
+    wrong('idx', 0, 64 + 16, 'fields');
+    wrong('ts', 0, 0, 'missing');
+    wrong('idx', 6, 0, 'missing');
+    wrong('ts', 6, 0, 'identity');
+    wrong('idx', 12, 0, 'identity');
+    wrong('ts', 12, 64 + 8, 'fields');
+    wrong('ts', 18, 0, 'identity');
   }),
   'clean-mark-damaged': closed('Flipped bits in both slots of the clean mark.', (store) => {
     store.flip(CLEAN, 60);
     store.flip(CLEAN, 512 + 60);
+    // The first one was never written.
+    store.problem('note', 'clean-mark', CLEAN, 0, 'magic');
+    store.problem('note', 'clean-mark', CLEAN, 512, 'checksum');
   }),
   'clean-mark-foreign': closed('The clean mark of another channel.', (store) => {
     store.copy(`${OTHER}/clean`, CLEAN);
+    store.problem('note', 'clean-mark', CLEAN, 512, 'identity');
   }),
   'clean-mark-missing': closed('No clean mark.', (store) => store.remove(CLEAN)),
   'checkpoint-state-flipped': closed(
@@ -273,7 +307,9 @@ const BELOW_CHECKPOINT = {
       store.cut(fileOf(18), at);
       store.remove(CLEAN);
       store.lose(22, 26, fileOf(18), at, 'missing');
-      store.expected.append = store.lost[0].error;
+      store.stopAppends();
+      // A reader takes no checkpoint for a witness: for it the log ends there.
+      store.expected.readOnlyNextSeq = 22;
     },
     withCheckpoints,
   ),

@@ -1,5 +1,5 @@
 /** The healthy fixtures: what an open finds after each way in which a process may have ended. */
-import { Machine, unitsOf } from './fixture-machine.mjs';
+import { byName, Machine, unitsOf } from './fixture-machine.mjs';
 
 const SMALL = { sync: 'always', segmentBytes: 4096 };
 const LOOSE = { sync: 'never', segmentBytes: 4096 };
@@ -99,7 +99,7 @@ async function killed(seed) {
 function lastDat(files) {
   return [...files.keys()]
     .filter((path) => path.endsWith('.dat'))
-    .toSorted()
+    .toSorted(byName)
     .at(-1);
 }
 
@@ -191,7 +191,7 @@ async function emptiedBare(seed) {
   const { snapshot, channels } = await emptiedStore(seed);
   const { files } = snapshot;
   const generation = 'channels/orders/v0000000001';
-  for (const path of [...files.keys()]) if (path.startsWith(generation)) files.delete(path);
+  for (const path of files.keys()) if (path.startsWith(generation)) files.delete(path);
   snapshot.emptyDirectories.push(generation);
   return fixture('The same, without a segment: only the manifest knows the next seq.', snapshot, [
     channels[0],
@@ -293,7 +293,7 @@ const NAMES = [
   'e\u0301',
   '\u00e9',
   '\u{1f600}',
-  `${'é'.repeat(34)}`,
+  'é'.repeat(34),
   'x'.repeat(1024),
 ];
 

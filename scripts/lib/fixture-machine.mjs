@@ -117,12 +117,15 @@ class Account {
   }
 }
 
+/** The order of names, the same everywhere. */
+export const byName = (a, b) => (a < b ? -1 : Number(a > b));
+
 /** Files by their paths below the data directory, and the directories without any. */
 export function snapshotOf(fs) {
   const files = new Map();
   const emptyDirectories = [];
   const visit = (directory, prefix) => {
-    const entries = fs.readDirectorySync(directory).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const entries = fs.readDirectorySync(directory).toSorted((a, b) => byName(a.name, b.name));
     if (entries.length === 0) emptyDirectories.push(prefix.slice(0, -1));
     for (const { name, kind } of entries) {
       const path = `${directory}/${name}`;

@@ -64,6 +64,8 @@ export interface KnownChannel {
   }[];
   /** What opening it, for writing or not, and a list say. */
   readonly refused?: KnownError;
+  /** Where it ends for a reader that does not see the damage: nothing is told of what is lost. */
+  readonly readOnlyNextSeq?: number;
   /** What an append rejects with. */
   readonly append?: KnownError;
   /** What a recovery cuts, without the files that keep the bytes. */
@@ -87,6 +89,7 @@ interface FixtureText {
   readonly emptyDirectories: readonly string[];
   /** What Redex.open rejects with. */
   readonly refused?: KnownError;
+  readonly refusedReadOnly?: KnownError;
   readonly channels: readonly KnownChannel[];
 }
 
@@ -161,13 +164,12 @@ export const relative = (path: string): string => path.replace(`${DATA}/`, '');
 export function known(error: unknown): KnownError {
   if (!RedexError.is(error)) throw error;
   const { code } = error;
-  const given = error as RedexError & Partial<KnownError>;
+  const given: Partial<Omit<KnownError, 'code'>> = error;
   const wanted: Record<string, unknown> = { code };
-  for (const field of ['path', 'position', 'check', 'seqRange', 'found', 'supported'] as const) {
-    const value = given[field];
-    if (value !== undefined) wanted[field] = field === 'path' ? relative(String(value)) : value;
+  for (const field of ['position', 'check', 'seqRange', 'found', 'supported'] as const) {
+    if (given[field] !== undefined) wanted[field] = given[field];
   }
-  return wanted as unknown as KnownError;
+  return { code, ...(given.path === undefined ? {} : { path: relative(given.path) }), ...wanted };
 }
 
 /** What a promise rejects with, in that form; undefined when it does not. */
@@ -188,9 +190,23 @@ export function rowOf({ seq, type, timestampNs, byteLength, payload }: LogRecord
 /** Problems in the form in which fixtures say them. */
 export function problemsOf({ problems, moreProblems }: VerifyReport): KnownProblem[] {
   expect(moreProblems).toBe(0);
-  return problems.map(({ message: _message, repair: _repair, ...problem }) => {
+  const found = problems.map(({ message: _message, repair: _repair, ...problem }) => {
     return { ...problem, path: relative(problem.path) };
   });
+  return inPlaces(found);
+}
+
+/** By file and position: in which order they are found is nobody's promise. */
+export function inPlaces(problems: readonly KnownProblem[]): KnownProblem[] {
+  return problems.toSorted((a, b) => {
+    return a.path === b.path ? a.position - b.position : a.path < b.path ? -1 : 1;
+  });
+}
+
+/** The channel as a reader without a lock sees it. */
+export function asRead(channel: KnownChannel): KnownChannel {
+  const { readOnlyNextSeq, lost: _lost, ...rest } = channel;
+  return readOnlyNextSeq === undefined ? channel : { ...rest, nextSeq: readOnlyNextSeq };
 }
 
 /** Every record behind and before damage, read in stretches; and the damage that was met. */
