@@ -63,5 +63,6 @@ function seedOf(name) {
 /** JSON with a line for each record. */
 function textOf(expected) {
   const text = JSON.stringify(expected, undefined, 1);
-  return `${text.replaceAll(/\[\s+(\d[^\][]*)\n\s*\]/g, (_, inside) => `[${inside.replaceAll(/\s+/g, ' ')}]`)}\n`;
+  const row = /\[\s+(\d[^\][]*)\n\s*\]/g;
+  return `${text.replaceAll(row, (_, inside) => `[${inside.replaceAll(/\s+/g, ' ')}]`)}\n`;
 }

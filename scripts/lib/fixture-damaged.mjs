@@ -111,8 +111,8 @@ const HEADERS = {
 };
 
 /**
- * A segment that is not there. Who reads is told where the log breaks off, at the end of the segment
- * before it; a verification names the file.
+ * A segment that is not there. Who reads is told where the log breaks off, at the end of the
+ * segment before it; a verification names the file.
  */
 function loseMissing(store, base) {
   const before = fileOf(base - PER_SEGMENT);

@@ -164,7 +164,7 @@ export const relative = (path: string): string => path.replace(`${DATA}/`, '');
 export function known(error: unknown): KnownError {
   if (!RedexError.is(error)) throw error;
   const { code } = error;
-  const given: Partial<Omit<KnownError, 'code'>> = error;
+  const given = error as RedexError & Partial<Omit<KnownError, 'code'>>;
   const wanted: Record<string, unknown> = { code };
   for (const field of ['position', 'check', 'seqRange', 'found', 'supported'] as const) {
     if (given[field] !== undefined) wanted[field] = given[field];
