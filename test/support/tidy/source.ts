@@ -122,14 +122,16 @@ export function readTree(root: URL): SourceText[] {
       if (pattern.startsWith('*')) return name.endsWith(pattern.slice(1));
       return `${path}/` === pattern || `${name}/` === pattern;
     });
+  // Directories of channels have names with a `%`.
+  const at = (path: string): URL => new URL(encodeURI(path), root);
   const files: SourceText[] = [];
   const visit = (folder: string): void => {
-    for (const entry of readdirSync(new URL(folder || '.', root), { withFileTypes: true })) {
+    for (const entry of readdirSync(at(folder || '.'), { withFileTypes: true })) {
       const path = `${folder}${entry.name}`;
       if (isIgnored(path, entry.name)) continue;
       if (entry.isDirectory()) visit(`${path}/`);
       else if (entry.isFile() && isText(path)) {
-        files.push({ path, text: readFileSync(new URL(path, root), 'utf8') });
+        files.push({ path, text: readFileSync(at(path), 'utf8') });
       }
     }
   };
