@@ -75,9 +75,11 @@ class FileModel {
     for (let index = 0; index * SECTOR < 20_000; index += 1) {
       const before = '.'.repeat(index * SECTOR);
       const known = (this.#contents[index] ??= new Set([NOTHING]));
-      for (const content of [...known]) {
-        const changed = effect(before + content).padEnd(before.length + SECTOR, '.');
-        known.add(changed.slice(before.length, before.length + SECTOR));
+      const changed = Array.from(known, (content) =>
+        effect(before + content).padEnd(before.length + SECTOR, '.'),
+      );
+      for (const content of changed) {
+        known.add(content.slice(before.length, before.length + SECTOR));
       }
     }
   }

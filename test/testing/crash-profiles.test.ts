@@ -136,6 +136,34 @@ describe('bytes after a power cut', () => {
     }
   });
 
+  test('row 10: sectors that were written and cut come back each for itself', () => {
+    const build = (fs: CrashFs): void => {
+      const handle = durableFile(fs, '/f', '');
+      put(handle, 'a'.repeat(1024));
+      handle.truncateSync(0);
+      put(handle, 'n', 1024);
+    };
+    const half = `${'a'.repeat(512)}${'.'.repeat(512)}n`;
+    for (const profile of powerCuts) {
+      expect([profile.name, after(profile, build, texts('/f')).has(half)]).toEqual([
+        profile.name,
+        true,
+      ]);
+    }
+  });
+
+  test('row 14: what a failed sync lost does not come back with what is written behind it', () => {
+    const build = (fs: CrashFs): void => {
+      const handle = durableFile(fs, '/f', 'old');
+      put(handle, 'new');
+      fs.failSync('/f');
+      expect(codeOf(() => handle.datasyncSync())).toBe('EIO');
+      put(handle, 'x');
+    };
+    expect(sorted(after(xfs, build, texts('/f')))).toEqual(['old', 'old...x', 'oldnewx']);
+    expect(after(ext4Ordered, build, texts('/f')).has('old...x')).toBe(true);
+  });
+
   test('row 14: what a failed sync lost leaves zeros on ext4, and on xfs no trace', () => {
     const build = (fs: CrashFs): void => {
       const handle = durableFile(fs, '/f', 'o'.repeat(4096));

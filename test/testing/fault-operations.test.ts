@@ -190,7 +190,8 @@ for (const [name, make] of [
           if (hadEffect) expect([round, hadEffect(below, round)]).toEqual([round, !error]);
           if (error === undefined) continue;
           failed.push(round);
-          expect(error).toMatchObject({ code, path: expect.stringMatching(/^\//) });
+          const at: unknown = expect.stringMatching(/^\//);
+          expect(error).toMatchObject({ code, path: at });
         }
         expect(failed).toEqual(count.fails);
         expect([fault.matched, fault.fired]).toEqual([ROUNDS, failed.length]);
