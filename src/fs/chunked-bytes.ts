@@ -1,12 +1,12 @@
 /**
- * The bytes of one file in memory: chunks of 16 KiB, the first of which grows by doubling, so that
+ * The bytes of one file in memory: chunks of 4 KiB, the first of which grows by doubling, so that
  * appending never copies what is there already. A copy shares every chunk with its original;
  * whichever of the two writes into a shared chunk first copies that one chunk.
  *
  * Invariant: bytes beyond the size, beyond a chunk's length and in an absent chunk are zero.
  */
 
-const CHUNK_SIZE = 16_384;
+const CHUNK_SIZE = 4096;
 const SMALLEST_CHUNK_SIZE = 128;
 
 export class ChunkedBytes {

@@ -154,11 +154,12 @@ export class MemoryFs implements FileSystem {
 
   #find(path: string, operation: string): Place | undefined {
     const segments = segmentsOf(path);
-    const name = segments.pop();
+    const last = segments.length - 1;
+    const name = segments[last];
     if (name === undefined) return { directory: this.root, name: '', node: this.root };
     let directory = this.root;
-    for (const segment of segments) {
-      const next = directory.entries.get(segment);
+    for (let i = 0; i < last; i += 1) {
+      const next = directory.entries.get(segments[i] ?? '');
       if (next === undefined) return undefined;
       if (next.kind === 'file') throw systemError('ENOTDIR', operation, path);
       directory = next;
@@ -167,12 +168,20 @@ export class MemoryFs implements FileSystem {
   }
 }
 
+/** Paths come again and again, in one file system and in all of its images. */
+const KNOWN_PATHS: Map<string, readonly string[]> = new Map();
+const MAX_KNOWN_PATHS = 4096;
+
 /** The names on the way from the root. There are no links, so `..` can be taken textually. */
-function segmentsOf(path: string): string[] {
+function segmentsOf(path: string): readonly string[] {
+  const known = KNOWN_PATHS.get(path);
+  if (known !== undefined) return known;
   const segments: string[] = [];
   for (const segment of path.split('/')) {
     if (segment === '..') segments.pop();
     else if (segment !== '' && segment !== '.') segments.push(segment);
   }
+  if (KNOWN_PATHS.size >= MAX_KNOWN_PATHS) KNOWN_PATHS.clear();
+  KNOWN_PATHS.set(path, segments);
   return segments;
 }

@@ -21,8 +21,23 @@ export function systemError(
   options?: ErrorOptions,
 ): SystemError {
   const what = `${code}: ${operation} '${path}'`;
-  const error = new Error(detail === undefined ? what : `${what}: ${detail}`, options);
-  return Object.assign(error, { code, syscall: operation, path });
+  const message = detail === undefined ? what : `${what}: ${detail}`;
+  // That something is absent is an answer, asked for often, and a stack trace is its whole cost.
+  const error = code === 'ENOENT' ? withoutStack(message, options) : new Error(message, options);
+  const made = error as { -readonly [Key in keyof SystemError]: SystemError[Key] };
+  made.code = code;
+  made.syscall = operation;
+  made.path = path;
+  return made;
+}
+
+function withoutStack(message: string, options?: ErrorOptions): Error {
+  const limit = Error.stackTraceLimit;
+  // Read-only where the intrinsics are frozen.
+  if (!Reflect.set(Error, 'stackTraceLimit', 0)) return new Error(message, options);
+  const error = new Error(message, options);
+  Error.stackTraceLimit = limit;
+  return error;
 }
 
 /** The errno name of a system error, or undefined for any other value. */

@@ -54,7 +54,9 @@ export class CrashFileHandle extends MemoryFileHandle<CrashFile> {
     const begin = (): (() => number) => {
       this.requireWritable('write');
       requireRange(buffer, offset, length, position);
-      const inFlight: InFlightWrite = { file: this.file, buffer, offset, length, position };
+      const { file } = this;
+      const after = this.#state.sequence.last;
+      const inFlight: InFlightWrite = { file, buffer, offset, length, position, after };
       this.#state.writes.add(inFlight);
       return () => {
         this.#state.writes.delete(inFlight);

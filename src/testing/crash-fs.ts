@@ -148,7 +148,8 @@ export class CrashFs extends MemoryFs implements SyncFaults {
 
   override unlink(path: string): Promise<void> {
     return this.#log.runLater('unlink', path, () => {
-      const inFlight = { changes: () => this.#unlinkChanges(path) };
+      const after = this.#state.sequence.last;
+      const inFlight = { after, changes: () => this.#unlinkChanges(path) };
       this.#state.unlinks.add(inFlight);
       return () => {
         this.#state.unlinks.delete(inFlight);

@@ -23,10 +23,14 @@ export interface InFlightWrite {
   readonly offset: number;
   readonly length: number;
   readonly position: number;
+  /** The last operation before the call. */
+  readonly after: number;
 }
 
 /** Removals of names that were called and are not complete. */
 interface InFlightUnlink {
+  /** The last operation before the call. */
+  readonly after: number;
   readonly changes: () => readonly EntryChange[] | undefined;
 }
 
@@ -55,16 +59,17 @@ export function emptyState(): CrashState {
 export function crashState(source: CrashState, profile: Profile, choose: Choose): CrashState {
   const entries = [...source.entries.operations, ...inFlightUnlinks(source)];
   const { syncedSequence } = source;
-  const survival = profile.draw({ entries, syncedSequence }, choose);
-  const image = new Image(source, survival, survivingNames(entries, survival));
-  return { ...emptyState(), root: image.root, sequence: image.sequence };
+  const lastSequence = source.sequence.last;
+  const survival = profile.draw({ entries, lastSequence, syncedSequence }, choose);
+  const { root, sequence } = new Image(source, survival, survivingNames(entries, survival));
+  return { ...emptyState(), root, sequence, syncedSequence: sequence.last };
 }
 
 function inFlightUnlinks(source: CrashState): EntryOperation[] {
   const operations: EntryOperation[] = [];
   for (const unlink of source.unlinks) {
     const changes = unlink.changes();
-    if (changes) operations.push(entryOperation(source.sequence.last + 1, changes, true));
+    if (changes) operations.push(entryOperation(unlink.after, changes, true));
   }
   return operations;
 }
@@ -125,10 +130,10 @@ class Image {
   }
 
   #file(original: MemoryFile): CrashFile {
-    const { unsynced } = original as CrashFile;
+    const { unsynced, former } = original as CrashFile;
     const copy = new CrashFile(this.sequence);
     const inFlight = this.#inFlight.get(original) ?? [];
-    copy.bytes = this.#survival.file({ visible: original.bytes, unsynced, inFlight });
+    copy.bytes = this.#survival.file({ visible: original.bytes, unsynced, inFlight, former });
     this.#copies.set(original, copy);
     return copy;
   }
@@ -136,10 +141,9 @@ class Image {
 
 function inFlightWrites(source: CrashState): Map<MemoryNode, FileWrite[]> {
   const byFile = new Map<MemoryNode, FileWrite[]>();
-  for (const { file, buffer, offset, length, position } of source.writes) {
+  for (const { file, buffer, offset, length, position, after } of source.writes) {
     const bytes = buffer.slice(offset, offset + length);
-    const sequence = source.sequence.last + 1;
-    const write: FileWrite = { kind: 'write', sequence, position, bytes, state: 'pending' };
+    const write: FileWrite = { kind: 'write', sequence: after, position, bytes, state: 'pending' };
     const writes = byFile.get(file);
     if (writes === undefined) byFile.set(file, [write]);
     else writes.push(write);
@@ -196,6 +200,7 @@ class Clone {
     const copy = new CrashFile(this.state.sequence);
     copy.bytes = original.bytes.copy();
     copy.nextSync = original.nextSync;
+    copy.former = original.former;
     if (original.errors !== undefined) copy.errors = { ...original.errors };
     if (original.unsynced !== undefined) {
       copy.unsynced = {

@@ -25,6 +25,7 @@ type OperationState = 'pending' | 'lost' | 'durable';
 
 export interface FileWrite {
   readonly kind: 'write';
+  /** Of a write in flight: that of the last operation before its call. */
   readonly sequence: number;
   readonly position: number;
   readonly bytes: Uint8Array;
@@ -67,6 +68,8 @@ export class CrashFile extends MemoryFile {
   unsynced: Unsynced | undefined;
   nextSync: SyncFault | undefined;
   errors: WritebackErrors | undefined;
+  /** What it was before it was last cut; never changed. */
+  former: ChunkedBytes | undefined;
   readonly #sequence: Sequence;
 
   constructor(sequence: Sequence) {
@@ -84,6 +87,7 @@ export class CrashFile extends MemoryFile {
 
   override truncate(size: number): void {
     if (size === this.bytes.size) return;
+    if (size < this.bytes.size) this.former = this.bytes.copy();
     const sequence = (this.#sequence.last += 1);
     this.#list().push({ kind: 'truncate', sequence, size, state: 'pending' });
     super.truncate(size);
@@ -162,6 +166,7 @@ export class CrashDirectory extends MemoryDirectory {
 
 /** One atomic change of names: one name, or both of a rename. */
 export interface EntryOperation {
+  /** Of an operation in flight: that of the last one before its call. */
   readonly sequence: number;
   readonly changes: readonly EntryChange[];
   readonly keys: readonly string[];

@@ -13,20 +13,25 @@ import {
   type FileWrite,
   type Unsynced,
 } from './crash-nodes.js';
+import { applyBytes, applySectors, SECTOR_SIZE, type Lose } from './crash-sectors.js';
 
 /** All that the crash leaves open. */
 interface Undecided {
   readonly entries: readonly EntryOperation[];
+  /** The last operation of all. */
+  readonly lastSequence: number;
   /** The last operation that happened before some sync, of anything, that succeeded. */
   readonly syncedSequence: number;
 }
 
-interface UndecidedFile {
+export interface UndecidedFile {
   readonly visible: ChunkedBytes;
   /** Absent when all that is visible is durable. */
   readonly unsynced: Unsynced | undefined;
   /** Writes that were called and are not complete, as their buffers are now. */
   readonly inFlight: readonly FileWrite[];
+  /** What the file was before it was last cut, if it was. */
+  readonly former: ChunkedBytes | undefined;
 }
 
 export interface Survival {
@@ -36,14 +41,18 @@ export interface Survival {
   file(file: UndecidedFile): ChunkedBytes;
 }
 
+/** What a crash may leave. The kit has some: see `profiles`. */
 export interface Profile {
   readonly name: string;
+  /** Whether what was synced survives. If not, a test can ask for detection only. */
+  readonly keepsSynced: boolean;
   draw(undecided: Undecided, choose: Choose): Survival;
 }
 
 /** SIGKILL: what was written stays; a write in flight may be cut anywhere. */
 export const processKill: Profile = {
   name: 'process-kill',
+  keepsSynced: true,
   draw: (_undecided, choose) => ({
     entry: (operation) => !operation.inFlight || choose(2) === 0,
     file: ({ visible, inFlight }) => {
@@ -63,30 +72,44 @@ export const processKill: Profile = {
  */
 export const strict: Profile = {
   name: 'strict',
+  keepsSynced: true,
   draw: (_undecided, choose) => ({
     entry: () => choose(2) === 0,
     file: (file) => strictFile(file, choose),
   }),
 };
 
-const SECTOR_SIZE = 512;
-const SECTORS_PER_CHOICE = 8;
+/** What else may become of a file than in the strict profile. */
+interface Damage {
+  /** Told of bytes of a write that are lost. */
+  readonly lost: Lose;
+  /** Told of each write that is not durable, after what survives of it was applied. */
+  readonly written: (write: FileWrite) => void;
+}
 
-function strictFile(file: UndecidedFile, choose: Choose): ChunkedBytes {
+/** `damage` is for a profile that goes further; it is given the bytes that it may change. */
+export function strictFile(
+  file: UndecidedFile,
+  choose: Choose,
+  damage?: (bytes: ChunkedBytes) => Damage,
+): ChunkedBytes {
   const { unsynced, inFlight, visible } = file;
   if (unsynced === undefined && inFlight.length === 0) return visible.copy();
   const started = inFlight.filter(() => choose(2) === 0);
   const operations = [...(unsynced?.operations ?? []), ...started];
   const bytes = (unsynced?.durable ?? visible).copy();
+  const more = damage?.(bytes);
   const synced = operations.findLastIndex((operation) => operation.state === 'durable') + 1;
   // The size is that of a prefix of the operations, data survives independently of it.
   const sized = operations.length - choose(operations.length - synced + 1);
   const size = drawSize(bytes.size, operations.slice(0, sized), synced, choose);
   for (const [index, operation] of operations.entries()) {
     if (operation.state === 'durable') applyTo(bytes, operation);
-    else if (operation.kind === 'write') applyPartly(bytes, operation, choose);
-    // What was cut off may come back when the file grows again.
-    else if (index < sized && choose(2) === 0) bytes.truncate(operation.size);
+    else if (operation.kind === 'write') {
+      applyPartly(bytes, operation, choose, more?.lost);
+      more?.written(operation);
+      // What was cut off may come back when the file grows again.
+    } else if (index < sized && choose(2) === 0) bytes.truncate(operation.size);
   }
   bytes.truncate(size);
   return bytes;
@@ -103,10 +126,12 @@ function drawSize(
   let before = size;
   for (const operation of operations) {
     before = size;
-    size =
-      operation.kind === 'truncate'
-        ? operation.size
-        : Math.max(size, operation.position + operation.bytes.length);
+    if (operation.kind === 'truncate') size = operation.size;
+    else {
+      const end = operation.position + operation.bytes.length;
+      // A write that failed may have left the size alone, and a later sync does not repair that.
+      if (end > size && (operation.state !== 'lost' || choose(2) === 0)) size = end;
+    }
   }
   if (operations.length <= synced || size <= before) return size;
   switch (choose(4)) {
@@ -122,29 +147,16 @@ function drawSize(
 }
 
 /** All of a write, nothing, the bytes up to some point, or a subset of its sectors. */
-function applyPartly(bytes: ChunkedBytes, write: FileWrite, choose: Choose): void {
-  const { position } = write;
+function applyPartly(bytes: ChunkedBytes, write: FileWrite, choose: Choose, lose?: Lose): void {
   const { length } = write.bytes;
   switch (choose(4)) {
     case 0:
-      return bytes.write(write.bytes, 0, length, position);
+      return applyBytes(bytes, write, length, lose);
     case 1:
-      return;
+      return applyBytes(bytes, write, 0, lose);
     case 2:
-      return bytes.write(write.bytes, 0, choose(length + 1), position);
+      return applyBytes(bytes, write, choose(length + 1), lose);
     default:
-      break;
-  }
-  let lost = 0;
-  let left = 0;
-  for (let start = 0; start < length; left -= 1, lost >>= 1) {
-    if (left === 0) {
-      lost = choose(1 << SECTORS_PER_CHOICE);
-      left = SECTORS_PER_CHOICE;
-    }
-    const toBoundary = SECTOR_SIZE - ((position + start) % SECTOR_SIZE);
-    const part = Math.min(toBoundary, length - start);
-    if ((lost & 1) === 0) bytes.write(write.bytes, start, part, position + start);
-    start += part;
+      return applySectors(bytes, write, choose, lose);
   }
 }

@@ -7,18 +7,23 @@ import { systemError } from '../fs/system-error.js';
 import type { FaultContext } from './fault-context.js';
 import type { Operation } from './operations.js';
 
-/** How much of a write to do, and with what the next one then fails. */
+/** How much of a read or a write to do, and with what the next one then fails. */
 interface Allowance {
   readonly length: number;
   readonly thenError: string | undefined;
+}
+
+/** After a short read or write: what the next one fails with. */
+interface Pending {
+  error: string | undefined;
 }
 
 export class FaultFileHandle implements FileHandle {
   readonly path: string;
   readonly #inner: FileHandle;
   readonly #context: FaultContext;
-  /** After a short write: what the next one fails with. */
-  #pendingError: string | undefined;
+  readonly #nextRead: Pending = { error: undefined };
+  readonly #nextWrite: Pending = { error: undefined };
   #clock = 0;
   #lastWriteEnd = 0;
   #writesInFlight = 0;
@@ -35,25 +40,37 @@ export class FaultFileHandle implements FileHandle {
   }
 
   readSync(buffer: Uint8Array, offset: number, length: number, position: number): number {
-    return this.#context.run('readSync', this.path, () =>
-      this.#inner.readSync(buffer, offset, length, position),
-    );
+    const allowance = this.#allow('readSync', length, this.#nextRead);
+    if (allowance instanceof Error) throw allowance;
+    const count = this.#inner.readSync(buffer, offset, allowance.length, position);
+    this.#nextRead.error = allowance.thenError;
+    return count;
   }
 
-  read(buffer: Uint8Array, offset: number, length: number, position: number): Promise<number> {
-    return this.#context.runLater('read', this.path, () =>
-      this.#inner.read(buffer, offset, length, position),
-    );
+  async read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<number> {
+    const allowance = this.#allow('read', length, this.#nextRead);
+    if (allowance instanceof Error) {
+      await this.#context.later();
+      throw allowance;
+    }
+    const count = await this.#inner.read(buffer, offset, allowance.length, position);
+    this.#nextRead.error = allowance.thenError;
+    return count;
   }
 
   writeSync(buffer: Uint8Array, offset: number, length: number, position: number): number {
-    const allowance = this.#allow('writeSync', length);
+    const allowance = this.#allow('writeSync', length, this.#nextWrite, 'ENOSPC');
     if (allowance instanceof Error) throw allowance;
     let written: number | undefined;
     this.#beginWrite(position, length);
     try {
       written = this.#inner.writeSync(buffer, offset, allowance.length, position);
-      this.#pendingError = allowance.thenError;
+      this.#nextWrite.error = allowance.thenError;
       return written;
     } finally {
       this.#endWrite(written, position);
@@ -66,7 +83,7 @@ export class FaultFileHandle implements FileHandle {
     length: number,
     position: number,
   ): Promise<number> {
-    const allowance = this.#allow('write', length);
+    const allowance = this.#allow('write', length, this.#nextWrite, 'ENOSPC');
     if (allowance instanceof Error) {
       await this.#context.later();
       throw allowance;
@@ -75,7 +92,7 @@ export class FaultFileHandle implements FileHandle {
     this.#beginWrite(position, length);
     try {
       written = await this.#inner.write(buffer, offset, allowance.length, position);
-      this.#pendingError = allowance.thenError;
+      this.#nextWrite.error = allowance.thenError;
       return written;
     } finally {
       this.#endWrite(written, position);
@@ -85,10 +102,15 @@ export class FaultFileHandle implements FileHandle {
   truncateSync(size: number): void {
     this.#context.run('truncateSync', this.path, () => {
       const { events } = this.#context;
+      let ok = false;
       events.push({ kind: 'writeBegin', path: this.path });
-      this.#inner.truncateSync(size);
-      this.#lastWriteEnd = this.#clock += 1;
-      events.push({ kind: 'writeEnd', path: this.path, ok: true });
+      try {
+        this.#inner.truncateSync(size);
+        this.#lastWriteEnd = this.#clock += 1;
+        ok = true;
+      } finally {
+        events.push({ kind: 'writeEnd', path: this.path, ok });
+      }
     });
   }
 
@@ -127,22 +149,28 @@ export class FaultFileHandle implements FileHandle {
   }
 
   closeSync(): void {
-    this.#context.run('closeSync', this.path, () => {
-      this.#inner.closeSync();
-      this.#context.open.delete(this);
-      if (this.unsynced) this.#context.closedUnsynced.push(this.path);
-    });
+    const fault = this.#context.call('closeSync', this.path);
+    this.#inner.closeSync();
+    this.#context.open.delete(this);
+    if (this.unsynced) this.#context.closedUnsynced.push(this.path);
+    if (fault === undefined || !('error' in fault)) return;
+    throw systemError(fault.error, 'closeSync', this.path);
   }
 
-  /** Counts the call, and says how much of it is to be written, or why nothing. */
-  #allow(operation: Operation, length: number): Allowance | Error {
+  /** Counts the call, and says how much of it is to be done, or why nothing. */
+  #allow(
+    operation: Operation,
+    length: number,
+    pending: Pending,
+    afterShort?: string,
+  ): Allowance | Error {
     const fault = this.#context.call(operation, this.path);
-    const pending = this.#pendingError;
-    this.#pendingError = undefined;
-    if (pending !== undefined) return systemError(pending, operation, this.path);
+    const { error } = pending;
+    pending.error = undefined;
+    if (error !== undefined) return systemError(error, operation, this.path);
     if (fault === undefined || 'lie' in fault) return { length, thenError: undefined };
     if ('error' in fault) return systemError(fault.error, operation, this.path);
-    return { length: Math.min(fault.short, length), thenError: fault.thenError ?? 'ENOSPC' };
+    return { length: Math.min(fault.short, length), thenError: fault.thenError ?? afterShort };
   }
 
   #beginWrite(position: number, length: number): void {

@@ -3,7 +3,7 @@
  *
  * Invariants
  * - An operation that is made to fail has no effect on the file system below, except that a failed
- *   sync on a CrashFs loses what it was to make durable.
+ *   sync on a CrashFs loses what it was to make durable, and a failed close closes.
  * - A handle has unsynced bytes until a sync through it succeeds that began after its last write or
  *   truncation ended. A sync that lies counts: the caller cannot know.
  */

@@ -16,9 +16,10 @@ export interface FaultRule {
 
 /**
  * - `error`: the operation has no effect and fails with this errno name. A sync on a CrashFs also
- *   loses what it was to make durable.
- * - `short`: of a write, only so many bytes are written; the next write through the handle fails
- *   with `thenError` (ENOSPC when absent).
+ *   loses what it was to make durable, and a close gives the descriptor back, as Linux does.
+ * - `short`: of a write, at most so many bytes are written; the next write through the handle fails
+ *   with `thenError` (ENOSPC when absent). Of a read, at most so many bytes are read, as if the
+ *   file ended there; the next read through the handle fails with `thenError` if there is one.
  * - `lie`: a sync does nothing and succeeds.
  */
 export type FaultEffect =
@@ -84,7 +85,14 @@ function matchesPath(pattern: FaultRule['path'], path: string): boolean {
   return path.search(pattern) >= 0;
 }
 
-const WRITES: ReadonlySet<string> = new Set(['anyWrite', 'writeSync', 'write']);
+const TRANSFERS: ReadonlySet<string> = new Set([
+  'anyRead',
+  'readSync',
+  'read',
+  'anyWrite',
+  'writeSync',
+  'write',
+]);
 const SYNCS: ReadonlySet<string> = new Set([
   'anySync',
   'datasyncSync',
@@ -94,8 +102,8 @@ const SYNCS: ReadonlySet<string> = new Set([
 ]);
 
 function requireApplicable({ operation, effect }: FaultRule): void {
-  if ('short' in effect && !WRITES.has(operation)) {
-    throw new TypeError(`only a write can be short, not ${operation}`);
+  if ('short' in effect && !TRANSFERS.has(operation)) {
+    throw new TypeError(`only a read or a write can be short, not ${operation}`);
   }
   if ('lie' in effect && !SYNCS.has(operation)) {
     throw new TypeError(`only a sync can lie, not ${operation}`);

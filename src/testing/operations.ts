@@ -152,7 +152,9 @@ export class OperationLog {
   }
 
   #begin(operation: Operation, path: string, details?: OperationDetails): OperationRecord {
-    const record: OperationRecord = { index: this.operations.length, operation, path, ...details };
+    const index = this.operations.length;
+    const record: OperationRecord =
+      details === undefined ? { index, operation, path } : { index, operation, path, ...details };
     this.onOperation?.(record);
     this.operations.push(record);
     return record;
@@ -161,7 +163,7 @@ export class OperationLog {
   #complete<T>(record: OperationRecord, effect: () => T): T {
     const result = this.#recordFailure(record, effect);
     if (typeof result === 'number') record.result = result;
-    if (inGroup(record.operation, 'anyMutation')) this.mutations.add(record.operation, record.path);
+    if (GROUPS.anyMutation.has(record.operation)) this.mutations.add(record.operation, record.path);
     return result;
   }
 

@@ -9,6 +9,7 @@ import { CrashFs } from '../../src/testing/crash-fs.js';
 import { processKill } from '../../src/testing/crash-profiles.js';
 import { fileSystemContract } from '../../src/testing/file-system-contract.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
+import { profiles } from '../../src/testing/profile-list.js';
 import { durableFile, outcomes, put, sorted, textOf } from './crash-support.js';
 
 fileSystemContract(
@@ -205,6 +206,7 @@ describe('records of operations', () => {
 });
 
 describe('durability', () => {
+  const some = fc.constantFrom(...profiles.filter(({ keepsSynced }) => keepsSynced));
   const choices = fc.array(fc.nat(65_535), { minLength: 64, maxLength: 64 });
   const chunk = fc.record({
     position: fc.nat(3000),
@@ -214,8 +216,9 @@ describe('durability', () => {
 
   test('what is synced, bytes and name, survives every crash', () => {
     fc.assert(
-      fc.property(fc.array(chunk, { minLength: 1, maxLength: 8 }), choices, (chunks, values) => {
-        const fs = new CrashFs();
+      fc.property(some, fc.array(chunk, { minLength: 1, maxLength: 8 }), choices, (...drawn) => {
+        const [profile, chunks, values] = drawn;
+        const fs = new CrashFs({ profile });
         const handle = fs.openSync('/f', 'create');
         fs.openSync('/other', 'create').closeSync();
         let durable: string | undefined;
@@ -238,7 +241,7 @@ describe('durability', () => {
           if (!touched && text?.[i] !== durable[i]) throw new Error(`byte ${i} was lost`);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 600 },
     );
   });
 
@@ -252,8 +255,8 @@ describe('durability', () => {
           if (index % 3 === 2) handle.truncateSync(length);
           if (sync) handle.datasyncSync();
         }
-        for (const profile of [undefined, processKill]) {
-          const image = fs.crash(benign, profile === undefined ? {} : { profile });
+        for (const profile of profiles) {
+          const image = fs.crash(benign, { profile });
           expect(textOf(image, '/f')).toBe(textOf(fs, '/f'));
         }
       }),

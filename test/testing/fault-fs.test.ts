@@ -81,6 +81,38 @@ describe('rules', () => {
     expect(contentOf(handle)).toEqual(abc);
   });
 
+  test('make a read short, and the next one fail if they say so', async () => {
+    const fs = new FaultFs(new MemoryFs());
+    const handle = fs.openSync('/f', 'create');
+    handle.writeSync(abc, 0, 3, 0);
+    const buffer = new Uint8Array(3);
+    fs.inject({ operation: 'anyRead', nth: 1, times: 2, effect: { short: 2 } });
+    expect(handle.readSync(buffer, 0, 3, 0)).toBe(2);
+    expect(buffer).toEqual(Uint8Array.of(97, 98, 0));
+    expect(await handle.read(buffer, 0, 3, 0)).toBe(2);
+    expect(handle.readSync(buffer, 2, 1, 2)).toBe(1);
+    expect(buffer).toEqual(abc);
+    fs.inject({ operation: 'anyRead', nth: 1, effect: { short: 0, thenError: 'EIO' } });
+    expect(await handle.read(buffer, 0, 3, 0)).toBe(0);
+    handle.writeSync(abc, 0, 3, 3);
+    expect(await rejectionCodeOf(handle.read(buffer, 0, 3, 0))).toBe('EIO');
+    expect(handle.readSync(buffer, 0, 3, 3)).toBe(3);
+  });
+
+  test('let a close fail, after which the descriptor is gone', () => {
+    const fs = new FaultFs(new MemoryFs());
+    const handle = fs.openSync('/f', 'create');
+    handle.writeSync(abc, 0, 3, 0);
+    expect(handle.tryLockSync()).toBe(true);
+    fs.inject({ operation: 'closeSync', nth: 1, effect: { error: 'EIO' } });
+    expect(codeOf(() => handle.closeSync())).toBe('EIO');
+    expect(codeOf(() => handle.sizeSync())).toBe('EBADF');
+    expect(codeOf(() => handle.closeSync())).toBe('EBADF');
+    expect(fs.openPaths).toEqual([]);
+    expect(fs.closedUnsynced).toEqual(['/f']);
+    expect(fs.openSync('/f', 'write').tryLockSync()).toBe(true);
+  });
+
   test('let a lock fail, which is then still free', () => {
     const fs = new FaultFs(new MemoryFs());
     const handle = fs.openSync('/LOCK', 'create');
@@ -93,7 +125,7 @@ describe('rules', () => {
 
   test('refuse effects that their operation cannot have', () => {
     const fs = new FaultFs(new MemoryFs());
-    const short = { operation: 'readSync', nth: 1, effect: { short: 1 } } as const;
+    const short = { operation: 'statSync', nth: 1, effect: { short: 1 } } as const;
     const lie = { operation: 'writeSync', nth: 1, effect: { lie: true } } as const;
     expect(() => fs.inject(short)).toThrow(TypeError);
     expect(() => fs.inject(lie)).toThrow(TypeError);
