@@ -53,7 +53,9 @@ function detailsOf(row) {
   if (median(row) === undefined) return [];
   const ms = (pick) => `${middle(row, pick).toFixed(1)} ms`;
   const mib = (pick) => `${(middle(row, pick) / MIB).toFixed(1)} MiB`;
-  const late = `loop late at most ${ms((each) => each.loop.maxMs)}`;
+  const control = `before it, idle, ${ms((each) => each.idleLateMs)}`;
+  const waits = `without a CPU ${ms((each) => each.cpuWaitMs ?? Number.NaN)}`;
+  const late = `loop late at most ${ms((each) => each.loop.maxMs)} (${control}; ${waits})`;
   const back = `space back ${ms((each) => each.spaceBackMs)} after it`;
   const raw = `raw replacement of a small file ${ms((each) => each.rawMs)}`;
   const [{ files, segments, goneSegments }] = row.runs;

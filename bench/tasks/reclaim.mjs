@@ -3,11 +3,12 @@ import * as fs from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redex } from 'redexlog';
-import { deletedButOpen, logFiles, segmentsOf } from '../lib/log-files.mjs';
+import { deletedButOpen, segmentsOf } from '../lib/log-files.mjs';
 import { watchLoop } from '../lib/loop.mjs';
 
 const POLL_MS = 5;
 const GIVE_UP_MS = 30_000;
+const IDLE_MS = 400;
 
 /** Each resolves when the call that is measured has resolved; what it returns is reported. */
 const WAYS = {
@@ -76,14 +77,44 @@ function replaceMs(directory) {
   return performance.now() - start;
 }
 
-/** Resolves when none of these files is there, by name or by descriptor. */
-async function gone(paths, directory) {
-  const lost = new Set(paths);
+/**
+ * Resolves when none of these files is there, by name or by descriptor. It looks at one name at a
+ * time, and not in this thread: a directory that is being changed can keep who reads it waiting.
+ */
+async function gone(paths) {
   const end = performance.now() + GIVE_UP_MS;
-  while (logFiles(directory).some(({ path }) => lost.has(path)) || deletedButOpen() > 0) {
+  const left = [...paths];
+  while (left.length > 0 || deletedButOpen() > 0) {
+    const there = left.length > 0 && (await isThere(left.at(-1)));
+    if (!there) left.pop();
+    else await sleep(POLL_MS);
     if (performance.now() > end) throw new Error('the files are still there');
-    await sleep(POLL_MS);
   }
+}
+
+async function isThere(path) {
+  try {
+    await fs.promises.access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Milliseconds that this thread was ready to run and had no CPU, where the kernel tells. */
+function waitedMs() {
+  try {
+    return Number(fs.readFileSync('/proc/self/schedstat', 'utf8').split(' ')[1]) / 1e6;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The loop of a process that does nothing, for as long as giving the space back takes, about. */
+async function idleLoop() {
+  const loop = watchLoop();
+  await sleep(IDLE_MS);
+  return loop();
 }
 
 /** Reads everything, so that the descriptors of all segments are open. */
@@ -109,8 +140,8 @@ export async function run({ directory, way, bytes, scanned }) {
   const going = isCompaction ? plan.segments : plan.segments.slice(0, plan.count);
   const paths = going.map(({ path }) => path);
   const rawMs = replaceMs(directory);
-  // What the open and the scan have left for the collector is not part of it.
-  await sleep(200);
+  const idle = await idleLoop();
+  const waited = waitedMs();
   const written = bytesWritten();
   const loop = watchLoop();
   const start = performance.now();
@@ -118,9 +149,10 @@ export async function run({ directory, way, bytes, scanned }) {
   const value = performance.now() - start;
   const callLoop = loop();
   const after = watchLoop();
-  await gone(paths, directory);
+  await gone(paths);
   const spaceBackMs = performance.now() - start - value;
   const afterLoop = after();
+  const cpuWaitMs = waited === undefined ? undefined : waitedMs() - waited;
   const wroteBytes = written === undefined ? undefined : bytesWritten() - written;
   const files = filesAfter(directory, plan);
   await redex.close();
@@ -129,6 +161,8 @@ export async function run({ directory, way, bytes, scanned }) {
     loop: worse(callLoop, afterLoop),
     spaceBackMs,
     rawMs,
+    idleLateMs: idle.maxMs,
+    cpuWaitMs,
     ...told,
     files,
     wroteBytes,
