@@ -1,13 +1,13 @@
 /**
- * Goal: a read over many segments works in the same few pieces of memory, however long the log is,
- * and no piece is used again while an operation may still write into it.
- * Method: the buffers behind the batches are counted; a reader of chunks over files whose reads end
- * when the test says so.
+ * Goal: who reads many segments or writes many large frames works in the same few pieces of memory,
+ * however long the log is, and no piece is used again while an operation may still write into it.
+ * Method: the buffers behind the batches, and those given to write calls, are counted; a reader of
+ * chunks over files whose reads end when the test says so.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { FileHandle } from '../../src/fs/file-system.js';
 import { ChunkReader } from '../../src/segment/chunk.js';
-import { Lab } from '../support/channel-kit.js';
+import { Lab, LARGE } from '../support/channel-kit.js';
 
 const KIB = 1024;
 /** Sizes that a reader goes through until it reads ahead, with two buffers in turn. */
@@ -77,5 +77,32 @@ test('memory that a read ahead may still write to is not used for the next file'
     // The chunk that was read ahead, in the memory that was spare.
     if (steps === 1) first.held.shift()?.();
     expect(bytes.every((byte) => byte === 2)).toBe(true);
+  }
+});
+
+test('large frames are written from the same memory, one after the other', async () => {
+  const lab = new Lab();
+  const buffers = new Set<ArrayBufferLike>();
+  let writes = 0;
+  const open = lab.watch.openSync.bind(lab.watch);
+  vi.spyOn(lab.watch, 'openSync').mockImplementation((path, mode) => {
+    const handle = open(path, mode);
+    const write = handle.write.bind(handle);
+    vi.spyOn(handle, 'write').mockImplementation((bytes, offset, length, position) => {
+      writes++;
+      buffers.add(bytes.buffer);
+      return write(bytes, offset, length, position);
+    });
+    return handle;
+  });
+  const channel = await lab.open({ sync: 'never' });
+  for (let seq = 0; seq < 30; seq++) {
+    await lab.done(channel.append(new Uint8Array(LARGE).fill(seq)));
+  }
+  expect(writes).toBeGreaterThanOrEqual(30);
+  expect(buffers.size).toBeLessThanOrEqual(3);
+  for (let seq = 0; seq < 30; seq++) {
+    const record = await lab.done(channel.get(seq));
+    expect(record?.payload.every((byte) => byte === seq)).toBe(true);
   }
 });
