@@ -112,8 +112,9 @@ function checks(results) {
   const ofSize = (size) => results.filter(({ gigabytes }) => gigabytes === size);
   const large = ofSize(LARGE);
   const small = ofSize(SMALL);
-  const worst = large.every((row) => median(row) !== undefined)
-    ? Math.max(...large.map((row) => median(row)))
+  const both = [...large, ...small];
+  const worst = both.every((row) => median(row) !== undefined)
+    ? Math.max(...both.map((row) => median(row)))
     : undefined;
   const differences = large.map((row, index) => {
     const value = Math.abs(median(row) - median(small[index]));
