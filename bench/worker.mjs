@@ -8,11 +8,14 @@ import { performance } from 'node:perf_hooks';
 import { append, fill } from './tasks/append.mjs';
 import { get, scan } from './tasks/read.mjs';
 
+/** What is done with a contender's store. */
 const TASKS = { append, fill, scan, get };
+/** What is done with a store of ours that has no counterpart elsewhere. */
+const OWN = { steps: './tasks/life.mjs', reclaim: './tasks/reclaim.mjs' };
 
 const job = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 // The contender alone is loaded, and before any clock starts.
-const contender = await import(`./contenders/${job.contender}.mjs`);
+const contender = await import(OWN[job.task] ?? `./contenders/${job.contender}.mjs`);
 mkdirSync(job.directory, { recursive: true });
 
 /** How long opening takes, and the first get after it. */
@@ -31,6 +34,7 @@ async function openTimed() {
 }
 
 async function runTask() {
+  if (job.task in OWN) return await contender.run(job);
   const store = await contender.open(job.directory, job);
   const result = await TASKS[job.task](store, job);
   const settings = store.settings();

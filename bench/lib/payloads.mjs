@@ -24,6 +24,12 @@ export function payloadsOf(size) {
   });
 }
 
+/** The same, of 100 B to 1 KiB each. @returns {Buffer[]} */
+export function mixedPayloads() {
+  const next = numbersFrom(0x7f4a7c15);
+  return payloadsOf(1024).map((payload) => payload.subarray(0, 100 + (next() % 925)));
+}
+
 /** @param {number} count Records in the store. @param {number} length Numbers wanted. */
 export function randomIndices(count, length) {
   const next = numbersFrom(0x2545f491);

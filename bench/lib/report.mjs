@@ -5,6 +5,7 @@ import { verdict } from './checks.mjs';
 const UNITS = {
   'records/s': { name: 'k/s', text: (value) => grouped(value / 1e3) },
   'bytes/s': { name: 'GB/s', text: (value) => (value / 1e9).toFixed(2) },
+  MiB: { name: 'MiB', text: (value) => value.toFixed(1) },
   ms: { name: 'ms', text: (value) => value.toFixed(value < 10 ? 2 : 1) },
 };
 
@@ -33,6 +34,7 @@ function table(lines) {
 
 /** How much better the first row of ours is: more of a rate, less of a time. */
 function oursAgainst(part, row, results) {
+  if (part.withoutPeers) return '';
   const ours = results.find(({ role }) => role === 'ours');
   if (ours?.median === undefined || row.median === undefined || row === ours) return '';
   const times = part.unit === 'ms' ? row.median / ours.median : ours.median / row.median;
@@ -78,6 +80,7 @@ export function printPart(part, results, checks, { trial }) {
 
 function printRemarks(row) {
   if (row.error !== undefined) console.log(`    ${row.label} failed: ${row.error}`);
+  for (const line of row.details ?? []) console.log(`    ${row.label}: ${line}`);
   if (row.settings !== undefined && row.role !== 'raw') {
     const settings = Object.entries(row.settings).map(([name, value]) => {
       return `${name}=${typeof value === 'object' ? JSON.stringify(value) : value}`;

@@ -1,5 +1,6 @@
 /** Appends for a while, in one shape; tells the rate, the event loop's delay and the CPU used. */
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { performance } from 'node:perf_hooks';
+import { watchLoop } from '../lib/loop.mjs';
 import { GROUP, payloadsOf } from '../lib/payloads.mjs';
 
 /** Single appends between two looks at the clock. */
@@ -56,14 +57,11 @@ export async function append(store, job) {
   const shape = SHAPES[job.shape](store, payloadsOf(job.size));
   const before = store.count() ?? 0;
   const warm = await repeat(shape, job.warmRecords, job.warmSeconds);
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  const loop = performance.eventLoopUtilization();
   const cpu = process.cpuUsage();
-  delay.enable();
+  const loop = watchLoop();
   const timed = await repeat(shape, job.records, job.seconds);
-  delay.disable();
+  const figures = loop();
   const used = process.cpuUsage(cpu);
-  const utilization = performance.eventLoopUtilization(loop).utilization;
   const after = store.count();
   const expected = before + warm.done + timed.done;
   if (after !== undefined && after !== expected) {
@@ -73,19 +71,7 @@ export async function append(store, job) {
     value: timed.done / timed.seconds,
     records: timed.done,
     cpu: (used.user + used.system) / 1e6 / timed.seconds,
-    loop: loopFigures(delay, utilization),
-  };
-}
-
-/** Milliseconds by which a 1 ms timer came late; none at all when the loop never turned. */
-function loopFigures(delay, busy) {
-  const late = (nanos) => Math.max(0, nanos / 1e6 - 1);
-  const turned = delay.count > 0;
-  return {
-    busy,
-    turns: delay.count,
-    p99Ms: turned ? late(delay.percentile(99)) : undefined,
-    maxMs: turned ? late(delay.max) : undefined,
+    loop: figures,
   };
 }
 

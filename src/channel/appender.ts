@@ -96,10 +96,7 @@ export class Appender {
     if (this.#parts.worker.isAwaited) this.#parts.worker.request('all');
   }
 
-  /**
-   * Writes what is queued as far as that is possible now. `blocking`: for a synchronous append,
-   * which writes and syncs itself whatever it would otherwise wait for.
-   */
+  /** Writes what can be written now; `blocking`, for a synchronous append, whatever it takes. */
   #pump(blocking: boolean): void {
     // The one that is running writes what is queued: it looks again after each frame.
     if (this.#isPumping) return;
@@ -244,6 +241,8 @@ export class Appender {
         this.#onWriteFailure(frames.failureOf(flight.writer, error));
       }
     }
+    // The other thread is done with it; a synchronous append completes only what is in flight.
+    frames.reuse(flight.frame);
     if (!health.isPoisoned) this.#cutBack();
     this.#lock.wake();
     // Its segment may have been sealed meanwhile, and has now to be synced again to be closed.

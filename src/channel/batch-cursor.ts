@@ -28,9 +28,17 @@ export interface CursorOptions {
   readonly chunks: () => ChunkSource;
 }
 
-/** Chunks for a read: with `ownBytes` every batch gets a buffer that is never written again. */
+/**
+ * Chunks for a read: with `ownBytes` every batch gets a buffer that is never written again.
+ * Otherwise all segments share the memory, so that they have to be read one after the other.
+ */
 export function chunksFor(ownBytes: boolean): () => ChunkSource {
-  return () => new ChunkReader({ ownBytes });
+  if (ownBytes) return () => new ChunkReader({ ownBytes });
+  const reader = new ChunkReader({ ownBytes });
+  return () => {
+    reader.restart();
+    return reader;
+  };
 }
 
 /** A position inside of one segment. */

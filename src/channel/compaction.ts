@@ -74,6 +74,8 @@ interface Source {
 export class Compaction {
   readonly #parts: CompactionParts;
   #last: Promise<unknown> = Promise.resolve();
+  /** Of the run that is going on. */
+  #chunks = chunksFor(false);
   #stopped = false;
 
   constructor(parts: CompactionParts) {
@@ -153,6 +155,7 @@ export class Compaction {
       };
     } finally {
       chain.letGo(snapshot);
+      this.#chunks = chunksFor(false);
     }
   }
 
@@ -233,7 +236,7 @@ export class Compaction {
       from,
       to: segment.nextSeq,
       snapshot: { segments: [segment] },
-      chunks: chunksFor(false),
+      chunks: this.#chunks,
     });
     for (;;) {
       this.#check(options);

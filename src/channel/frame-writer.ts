@@ -196,6 +196,11 @@ export class FrameWriter {
     return { ...frame, bytes: this.#encoder.detach(), units: [...frame.units] };
   }
 
+  /** Nobody reads the bytes of a detached frame any more. */
+  reuse(frame: EncodedFrame): void {
+    this.#encoder.reuse(frame.bytes);
+  }
+
   /** Writes a frame at once. Throws FrameWriteFailure. */
   write(writer: SegmentWriter, frame: EncodedFrame): void {
     this.#write(writer, frame.bytes, frame.byteLength);

@@ -12,7 +12,7 @@ import { segmentFileName } from '../format/file-name.js';
 import { SEAL_BYTES, type UnitHeader } from '../format/unit.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
-import { ChunkReader, type Chunk } from '../segment/chunk.js';
+import type { Chunk, ChunkSource } from '../segment/chunk.js';
 import { findNextUnit, surveyRemains, type ResyncRequest } from '../segment/resync.js';
 import { readDatHeader } from '../segment/segment-scan.js';
 import type { IndexOwner } from '../segment/segment-index.js';
@@ -25,6 +25,8 @@ import { ProblemList } from './verify-report.js';
 
 export interface SegmentJob {
   readonly owner: IndexOwner;
+  /** For this segment alone until it is verified. */
+  readonly chunks: ChunkSource;
   /** As it was when the verification began; nothing else changes it. */
   readonly segment: Segment;
   /** Base seq of the segment behind it. */
@@ -80,7 +82,7 @@ class SegmentCheck {
   readonly #problems = new ProblemList();
   readonly #derived = new ProblemList();
   readonly #entries: EntryCheck;
-  readonly #chunks = new ChunkReader({ ownBytes: false });
+  readonly #chunks: ChunkSource;
   readonly #regions = new RegionList();
   #parser: UnitParser;
   #seal: UnitHeader | undefined;
@@ -94,6 +96,7 @@ class SegmentCheck {
   constructor(job: SegmentJob, file: FileHandle) {
     const { segment } = job;
     this.#job = job;
+    this.#chunks = job.chunks;
     this.#file = file;
     this.#path = file.path;
     this.#size = file.sizeSync();

@@ -11,6 +11,7 @@ import { CLEAN_MARK_NAME, generationName, segmentFileName } from '../format/file
 import type { Manifest } from '../format/manifest.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { segmentPath, type Segment } from '../segment/segment.js';
+import { chunksFor } from './batch-cursor.js';
 import type { ChannelCore } from './channel-core.js';
 import { ioError } from './io-error.js';
 import type { FileHolder } from './open-files.js';
@@ -95,6 +96,7 @@ class Verification {
   readonly #core: ChannelCore;
   readonly #options: VerifyOptions;
   readonly #problems = new ProblemList();
+  readonly #chunks = chunksFor(false);
   #bytesTotal = 0;
   #bytesDone = 0;
   #bytesTold = 0;
@@ -294,6 +296,7 @@ class Verification {
     try {
       const verdict = await verifySegment({
         owner: context.owner,
+        chunks: this.#chunks(),
         segment: known,
         nextBase,
         firstSeq: manifest.firstSeq,

@@ -111,6 +111,13 @@ export class FrameEncoder {
     return bytes;
   }
 
+  /** Takes back what was detached, once nobody reads it: it would be garbage for each frame. */
+  reuse(bytes: Uint8Array): void {
+    if (bytes.byteLength <= this.bytes.byteLength || bytes.byteLength > KEPT_BUFFER_BYTES) return;
+    this.bytes = bytes;
+    this.#view = viewOf(bytes);
+  }
+
   /** Gives an unusually large buffer back. */
   release(): void {
     if (this.bytes.byteLength > KEPT_BUFFER_BYTES) this.#replaceBuffer(64 * 1024);

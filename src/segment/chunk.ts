@@ -67,6 +67,14 @@ export class ChunkReader implements ChunkSource {
     this.#largest = options.largest;
   }
 
+  /** Another file comes next, in the memory of the last one: a scan would leave much behind. */
+  restart(): void {
+    // A piece that is still being read is written to.
+    if (this.#ahead !== undefined) this.#spare = NO_BYTES;
+    this.#ahead = undefined;
+    this.#last = undefined;
+  }
+
   async read(file: FileHandle, position: number, needed: number, end: number): Promise<Chunk> {
     const ahead = this.#ahead;
     this.#ahead = undefined;

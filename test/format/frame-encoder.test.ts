@@ -293,6 +293,20 @@ describe('the output buffer', () => {
     expect(detached.subarray(0, byteLength)).toEqual(before);
   });
 
+  test('of a detached frame is used again when it is given back, unless it is too large', () => {
+    const encoder = encoded(plainRecords(600 * 1024), place);
+    const detached = encoder.detach();
+    expect(encoder.bytes).not.toBe(detached);
+    encoder.reuse(detached);
+    encoder.encode(contentOf(plainRecords(500 * 1024)), place);
+    expect(encoder.bytes).toBe(detached);
+    const same = encoded(plainRecords(500 * 1024), place);
+    expect(encoder.bytes.slice(0, same.byteLength)).toEqual(same.bytes.slice(0, same.byteLength));
+    encoder.reuse(new Uint8Array(5 * 1024 * 1024));
+    encoder.reuse(new Uint8Array(64));
+    expect(encoder.bytes).toBe(detached);
+  });
+
   test('is given back when it became unusually large', () => {
     const encoder = encoded(plainRecords(5 * 1024 * 1024), place);
     expect(encoder.bytes.byteLength).toBeGreaterThan(5 * 1024 * 1024);
