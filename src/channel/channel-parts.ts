@@ -3,9 +3,7 @@
  * the order of a close.
  */
 import { ZERO_NANOS } from '../core/nanos.js';
-import { NEXT_CONFIG_NAME } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
-import { removeUnfinished } from '../fs/whole-file.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
@@ -18,6 +16,7 @@ import { Folds } from './folds.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
 import { ioError } from './io-error.js';
+import { sweepLeftovers } from './leftovers.js';
 import { ManifestKeeper } from './manifest-keeper.js';
 import { storedWith, type ConfigureOptions } from './options.js';
 import { RecordReader } from './record-reader.js';
@@ -183,25 +182,8 @@ export class ChannelParts implements ChannelCore {
       this.chain.park(last, attempt);
     }
     if (!recovered.clean && stored.sync === 'always') this.#markClean();
-    this.#sweep(recovered);
+    sweepLeftovers(this.context, recovered.leftovers, this.keeper, this.reclaim);
     this.trimming.onPolicy();
-  }
-
-  /** Removes what was let go before. The manifest that says so may not be durable yet. */
-  #sweep({ leftovers }: RecoveredChannel): void {
-    const { paths, directories, unfinished } = leftovers;
-    if (paths.length + directories.length + unfinished.length === 0) return;
-    const { fs, directory, settings, name } = this.context;
-    this.keeper.makeDurable().then(
-      () => {
-        // The new manifest took the place of an unfinished one. No configure is in the middle now.
-        removeUnfinished(fs, `${directory}/${NEXT_CONFIG_NAME}`);
-        this.reclaim.add(paths, directories);
-      },
-      (error: unknown) => {
-        settings.logger.warn('leftovers could not be swept', { channel: name, error });
-      },
-    );
   }
 
   /** When the descriptors of the active segment may be closed, and what makes it possible. */

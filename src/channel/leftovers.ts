@@ -9,7 +9,10 @@ import {
   parseGenerationName,
   parseSegmentFileName,
 } from '../format/file-name.js';
+import { removeUnfinished } from '../fs/whole-file.js';
 import type { ChannelContext } from './channel-context.js';
+import type { FileReclaim } from './file-reclaim.js';
+import type { ManifestKeeper } from './manifest-keeper.js';
 
 export interface Leftovers {
   readonly paths: readonly string[];
@@ -55,4 +58,24 @@ export function findLeftovers(
     .filter(({ name }) => name === MANIFEST_TEMPORARY_NAME || name === NEXT_CONFIG_NAME)
     .map(({ name }) => `${directory}/${name}`);
   return { paths, directories, unfinished };
+}
+
+/** Removes what was let go before. The manifest that says so may not be durable yet. */
+export function sweepLeftovers(
+  { fs, directory, settings, name }: ChannelContext,
+  { paths, directories, unfinished }: Leftovers,
+  keeper: Pick<ManifestKeeper, 'makeDurable'>,
+  reclaim: Pick<FileReclaim, 'add'>,
+): void {
+  if (paths.length + directories.length + unfinished.length === 0) return;
+  keeper.makeDurable().then(
+    () => {
+      // The new manifest took the place of an unfinished one. No configure is in the middle now.
+      removeUnfinished(fs, `${directory}/${NEXT_CONFIG_NAME}`);
+      reclaim.add(paths, directories);
+    },
+    (error: unknown) => {
+      settings.logger.warn('leftovers could not be swept', { channel: name, error });
+    },
+  );
 }

@@ -20,6 +20,7 @@ const ODDS = upTo(COUNT).filter((id) => id % 2 === 1);
 /** Exactly one thing is lost; how many there are is counted. */
 class OneLost implements Profile {
   readonly name = 'one-lost';
+  readonly keepsSynced = true;
   readonly #lost: number;
   count = 0;
 
