@@ -111,7 +111,7 @@ export class Compaction {
     const { runtime } = this.#parts.context.settings;
     const started = runtime.monotonic();
     this.#check(options);
-    this.#parts.manifest.requireKnown();
+    await this.#parts.manifest.checkKnown();
     // One reservation ends before the next begins, so that no two compactions wait for each other.
     await this.#withFiles(ROLL_FILES, () => this.#rollAndSync());
     return this.#withFiles(REWRITE_FILES, () => this.#compact(options, end, started));

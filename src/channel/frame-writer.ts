@@ -13,7 +13,7 @@ import type { Gather } from './gather.js';
 import { drawSegment, encodeGathered } from './gathered-frame.js';
 import { ioError } from './io-error.js';
 import type { SegmentChain } from './segment-chain.js';
-import { mustRoll } from './segment-roll.js';
+import { isUnused, mustRoll } from './segment-roll.js';
 import type { Unsynced } from './unsynced.js';
 import type { Nanos } from '../core/nanos.js';
 
@@ -101,7 +101,7 @@ export class FrameWriter {
   rollNow(): void {
     this.#resume();
     const last = this.#chain.last;
-    if (last === undefined || last.recordCount === 0) return;
+    if (last === undefined || isUnused(last)) return;
     const active = this.#active;
     if (active === undefined) this.#create(last.nextSeq);
     else this.#roll(active, this.#unsynced.writtenSeq);

@@ -71,11 +71,9 @@ export class HiddenRecords {
     try {
       const open = this.#lender.borrow(head);
       try {
-        if (!open.index.covers(firstSeq - 1)) return undefined;
-        const ordinal = open.index.ordinalAtOrBelow(firstSeq - 1);
-        if (ordinal === undefined) return undefined;
-        this.#remember({ head, firstSeq, count: ordinal + 1 });
-        return ordinal + 1;
+        const count = open.rankOf(firstSeq);
+        if (count !== undefined) this.#remember({ head, firstSeq, count });
+        return count;
       } finally {
         this.#lender.release(open);
       }

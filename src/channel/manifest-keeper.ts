@@ -48,11 +48,17 @@ export class ManifestKeeper {
     return update;
   }
 
+  /** The check that comes before each change, behind those that are being made. */
+  async checkKnown(): Promise<void> {
+    await this.#last;
+    this.#requireKnown();
+  }
+
   /**
    * Throws CORRUPT, FORMAT_VERSION or IO unless the manifest on the disk is the one that this
    * process has read or written last: nothing may be made of another one, nor take its place.
    */
-  requireKnown(): void {
+  #requireKnown(): void {
     const { fs, directory, channelId } = this.#context;
     let found: Manifest;
     try {
@@ -85,7 +91,7 @@ export class ManifestKeeper {
   async #update(change: (manifest: Manifest) => Manifest): Promise<Manifest> {
     const refusal = this.#health.writeError();
     if (refusal !== undefined) throw refusal;
-    this.requireKnown();
+    this.#requireKnown();
     const before = this.#current;
     const next = change(before);
     if (next === before) return before;

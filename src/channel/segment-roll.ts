@@ -21,11 +21,17 @@ export interface RollRequest {
 
 export function mustRoll(segment: Segment, request: RollRequest): boolean {
   const { segmentBytes, segmentMs, ageMs, frameBytes, lastSeq } = request;
-  if (segment.frameCount === 0) return lastSeq - segment.baseSeq > MAX_SEQ_DELTA;
+  // The next one would have its base and name, whatever witnesses there are.
+  if (isUnused(segment)) return lastSeq - segment.baseSeq > MAX_SEQ_DELTA;
   return (
     segment.datLength + frameBytes > segmentBytes ||
     segment.frameCount >= MAX_SEGMENT_FRAMES ||
     (segmentMs > 0 && ageMs >= segmentMs) ||
     lastSeq - segment.baseSeq > MAX_SEQ_DELTA
   );
+}
+
+/** No seq has been given out in it. */
+export function isUnused({ baseSeq, nextSeq }: Segment): boolean {
+  return nextSeq === baseSeq;
 }

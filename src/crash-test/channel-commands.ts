@@ -237,10 +237,10 @@ export class ChannelCommands {
   async #tail(channel: Channel, known: ChannelLedger): Promise<void> {
     const tail = channel.tail({ from: 'end', copy: true });
     for (let left = 5; left > 0; left -= 1) {
-      const { done, value } = await tail.next();
-      if (done === true || !this.#isAlive()) break;
+      const next = await tail.next();
+      if (next.done === true || !this.#isAlive()) break;
       this.#counters.tailed += 1;
-      this.#judge([value as LogRecord], known);
+      this.#judge([next.value], known);
     }
     await tail.return?.();
   }

@@ -66,20 +66,15 @@ export class Commands {
   }
 
   async #run(command: Given): Promise<void> {
-    switch (command.kind) {
-      case 'syncAll':
-        return await this.#redex.sync().catch((error: unknown) => void this.#refused(error));
-      case 'create':
-        return await this.#create(nameAt(command.name), command.options);
-      case 'delete':
-        return await this.#delete(nameAt(command.name));
-      case 'rename':
-        return await this.#rename(nameAt(command.name), nameAt(command.to));
-      default:
-        return await this.#with(nameAt(command.name), (channel, known) =>
-          this.#onChannel.run(channel, known, command),
-        );
+    const { kind } = command;
+    if (kind === 'syncAll') {
+      return await this.#redex.sync().catch((error: unknown) => void this.#refused(error));
     }
+    const name = nameAt(command.name);
+    if (kind === 'create') return await this.#create(name, command.options);
+    if (kind === 'delete') return await this.#delete(name);
+    if (kind === 'rename') return await this.#rename(name, nameAt(command.to));
+    return await this.#with(name, (channel, known) => this.#onChannel.run(channel, known, command));
   }
 
   async #create(name: string, options: number): Promise<void> {

@@ -3,7 +3,7 @@ import { systemError } from '../fs/system-error.js';
 import type { FaultFs } from '../testing/fault-fs.js';
 import type { FaultRule, InjectedFault } from '../testing/fault-rules.js';
 import type { OperationRecord } from '../testing/operations.js';
-import type { Fault } from './workload.js';
+import type { Fault, FaultKind } from './workload.js';
 
 export class Faults {
   readonly #fs: FaultFs;
@@ -19,10 +19,10 @@ export class Faults {
   }
 
   inject(fault: Fault): void {
-    const rule = ruleOf(fault);
-    if (rule === undefined) this.#failNames = fault.nth;
-    else this.#injected.push(this.#fs.inject(rule));
-    if (fault.fault === 'loseNames') this.hasLostNames = true;
+    const { fault: kind, nth, code } = fault;
+    if (kind === 'failNames') this.#failNames = nth;
+    else this.#injected.push(this.#fs.inject(ruleOf(kind, nth, code)));
+    if (kind === 'loseNames') this.hasLostNames = true;
   }
 
   clear(): void {
@@ -46,31 +46,28 @@ export class Faults {
   }
 }
 
-/** Undefined for a sync of a directory that loses nothing. */
-function ruleOf({ fault, nth, code }: Fault): FaultRule | undefined {
+function ruleOf(
+  fault: Exclude<FaultKind, 'failNames'>,
+  nth: number,
+  code: Fault['code'],
+): FaultRule {
   const path = /\.dat$/;
+  const effect = { error: code };
   const write = { nth, operation: 'anyWrite', path } as const;
-  switch (fault) {
-    case 'noSpace':
-      return { ...write, effect: { error: 'ENOSPC' } };
-    case 'shortWrite':
-      return { ...write, effect: { short: nth * 70, thenError: code } };
-    case 'failWrite':
-      return { ...write, effect: { error: code } };
-    case 'failSync': {
-      const operation = nth % 2 === 0 ? 'datasync' : 'datasyncSync';
-      const target = nth > 4 ? /manifest|config/ : path;
-      return { nth: Math.ceil(nth / 2), operation, path: target, effect: { error: code } };
-    }
-    case 'failMutation':
-      return { nth: nth * 3, operation: 'anyMutation', effect: { error: code } };
-    case 'failTruncate':
-      return { nth, operation: 'truncateSync', effect: { error: code } };
-    case 'failDerived':
-      return { nth, operation: 'any', path: /\.(?:idx|ts)$/, effect: { error: code } };
-    case 'loseNames':
-      return { nth, operation: 'anySync', path: /channels(?:\/\.\w+)?$/, effect: { error: code } };
-    case 'failNames':
-      return undefined;
-  }
+  const rules: Readonly<Record<typeof fault, FaultRule>> = {
+    noSpace: { ...write, effect: { error: 'ENOSPC' } },
+    shortWrite: { ...write, effect: { short: nth * 70, thenError: code } },
+    failWrite: { ...write, effect },
+    failSync: {
+      nth: Math.ceil(nth / 2),
+      operation: nth % 2 === 0 ? 'datasync' : 'datasyncSync',
+      path: nth > 4 ? /manifest|config/ : path,
+      effect,
+    },
+    failMutation: { nth: nth * 3, operation: 'anyMutation', effect },
+    failTruncate: { nth, operation: 'truncateSync', effect },
+    failDerived: { nth, operation: 'any', path: /\.(?:idx|ts)$/, effect },
+    loseNames: { nth, operation: 'anySync', path: /channels(?:\/\.\w+)?$/, effect },
+  };
+  return rules[fault];
 }

@@ -84,7 +84,7 @@ function judgeBeginning(log: DatedLog, attempts: readonly Attempt[], facts: Reco
     throw new Violation(`G: firstSeq ${firstSeq} after a trim to ${trimDone}`);
   if (nextSeq < firstSeq) throw new Violation(`C8: nextSeq ${nextSeq} below firstSeq ${firstSeq}`);
   if (firstSeq <= trimAsked) return;
-  const { seqs } = facts;
+  const { seqs, flags } = facts;
   for (const { maxRecords, maxAgeMs, maxBytes } of retentions) {
     if (maxBytes !== undefined) return;
     // G1: what pushed them out was durable, so the crash has left it.
@@ -92,6 +92,7 @@ function judgeBeginning(log: DatedLog, attempts: readonly Attempt[], facts: Reco
     if (maxAgeMs === undefined) continue;
     const isYoung = ({ id, timeMs }: Attempt): boolean => {
       const seq = seqs[id - 1] ?? -1;
+      if (((flags[id - 1] ?? 0) & CONDEMNED) !== 0) return false;
       return seq >= trimAsked && seq < firstSeq && timeMs + maxAgeMs > nowMs;
     };
     if (!attempts.some(isYoung)) return;

@@ -197,29 +197,19 @@ const KINDS = [
 function drawCommand(choose: Choose): Command {
   const kind = KINDS[choose(KINDS.length)] ?? 'append';
   const name = drawName(choose);
-  switch (kind) {
-    case 'append':
-      return drawAppend(choose, name);
-    case 'trim':
-      return { kind, name, share: choose(17) };
-    case 'compact':
-      return { kind, name, by: choose(2) === 0 ? 'keep' : 'key', share: 1 + choose(8) };
-    case 'fold':
-      return { kind, name, close: choose(2) === 1 };
-    case 'create':
-    case 'configure':
-      return { kind, name, options: choose(OPTIONS.length) };
-    case 'rename':
-      return { kind, name, to: drawName(choose) };
-    case 'elapse':
-      return { kind, ms: [10, 50, 1100, 2000][choose(4)] ?? 10 };
-    case 'fault':
-      return drawFault(choose);
-    case 'syncAll':
-      return { kind };
-    default:
-      return { kind, name };
+  if (kind === 'append') return drawAppend(choose, name);
+  if (kind === 'trim') return { kind, name, share: choose(17) };
+  if (kind === 'compact') {
+    return { kind, name, by: choose(2) === 0 ? 'keep' : 'key', share: 1 + choose(8) };
   }
+  if (kind === 'fold') return { kind, name, close: choose(2) === 1 };
+  if (kind === 'create' || kind === 'configure') {
+    return { kind, name, options: choose(OPTIONS.length) };
+  }
+  if (kind === 'rename') return { kind, name, to: drawName(choose) };
+  if (kind === 'elapse') return { kind, ms: [10, 50, 1100, 2000][choose(4)] ?? 10 };
+  if (kind === 'fault') return drawFault(choose);
+  return kind === 'syncAll' ? { kind } : { kind, name };
 }
 
 function drawAppend(choose: Choose, name: number): Append {

@@ -130,6 +130,27 @@ export class OpenSegment {
     return failure === undefined ? unit : undefined;
   }
 
+  /** How many records are below `seq`, when the index can say and dat confirms both sides of it. */
+  rankOf(seq: number): number | undefined {
+    this.index.refresh();
+    const ordinal = this.index.ordinalAtOrBelow(seq - 1);
+    if (ordinal === undefined) return undefined;
+    const rank = ordinal + 1;
+    const isBelow = ordinal < 0 || this.#confirms(ordinal, (found) => found < seq);
+    const isEnd = rank === this.segment.recordCount;
+    return isBelow && (isEnd || this.#confirms(rank, (found) => found >= seq)) ? rank : undefined;
+  }
+
+  /** Whether dat has the record that the index has at `ordinal`, and its seq is as it should be. */
+  #confirms(ordinal: number, isRight: (seq: number) => boolean): boolean {
+    const entry = this.index.entry(ordinal);
+    const unit = this.#unitOf(ordinal);
+    if (entry === undefined || unit === undefined) return false;
+    const seq = this.segment.baseSeq + entry.seqDelta;
+    const { bytes, view } = this.#scratch;
+    return isRight(seq) && findRecord(bytes, view, 0, unit, seq) !== undefined;
+  }
+
   /** The unit that the index names for the last record at or below `seq`, when dat confirms it. */
   #hintedStart(seq: number): UnitHeader | undefined {
     const ordinal = this.index.ordinalAtOrBelow(seq);
