@@ -6,6 +6,7 @@ import { choicesFromSeed } from '../testing/choices.js';
 import { strict, type Profile } from '../testing/crash-profiles.js';
 import { noCounters, type Counters } from './counters.js';
 import { runWorkload } from './crash-run.js';
+import { shrinkWorkload } from './shrink.js';
 import { drawWorkload, type Workload } from './workload.js';
 
 export interface CrashTestOptions {
@@ -26,6 +27,8 @@ export interface CrashFailure {
   readonly profile: string;
   readonly workload: Workload;
   readonly error: Error;
+  /** Images that were checked before. */
+  readonly afterImages: number;
 }
 
 export interface CrashReport {
@@ -49,12 +52,31 @@ export async function crashTest(options: CrashTestOptions): Promise<CrashReport>
       await runWorkload(workload, { counters, profile });
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      const failure = { seed, profile: profile.name, workload, error };
+      const afterImages = counters.images + counters.nested;
+      const failure = { seed, profile: profile.name, workload, error, afterImages };
       return { counters, workloads, failure };
     }
     onProgress?.(counters);
   }
   return { counters, workloads, failure: undefined };
+}
+
+/** The same failure, or another one, from a workload as small as can be found quickly. */
+export async function smallestFailure(
+  failure: CrashFailure,
+  profile: Profile,
+): Promise<CrashFailure> {
+  let { error } = failure;
+  const workload = await shrinkWorkload(failure.workload, async (candidate) => {
+    try {
+      await runWorkload(candidate, { counters: noCounters(), profile });
+      return false;
+    } catch (thrown) {
+      error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      return true;
+    }
+  });
+  return { ...failure, workload, error };
 }
 
 export function workloadOf(seed: number): Workload {

@@ -160,6 +160,6 @@ export function requireSame(before: Look, now: Look, rule: string): void {
   }
 }
 
-function idsOf(found: readonly Found[]): string {
+export function idsOf(found: readonly Found[]): string {
   return found.map(({ id, seq }) => `${seq}:${id}`).join();
 }

@@ -149,7 +149,7 @@ function firstSteps(choose: Choose): Step[] {
   const steps: Step[] = [];
   for (const name of [0, 1]) {
     steps.push({ command: { kind: 'create', name, options: choose(OPTIONS.length) }, io: 0 });
-    for (let batch = 0; batch < 2; batch += 1) {
+    for (let batch = 0; batch < 3; batch += 1) {
       const sizes = Array.from({ length: 6 }, () => SIZES[choose(11)] ?? 100);
       const command: Append = { ...PLAIN_APPEND, name, sizes, key: choose(4) };
       steps.push({ command, io: 0 });

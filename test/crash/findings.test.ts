@@ -3,7 +3,7 @@
  * Method: the shortest history that went wrong, on its own.
  */
 import { expect, test } from 'vitest';
-import { Lab, payload, payloadId, readFile } from '../support/channel-kit.js';
+import { Lab, payload, readFile } from '../support/channel-kit.js';
 import { filled, finish, idsOf, odd, SMALL, upTo } from '../support/compact-lab.js';
 import { putFile } from '../support/recovery-lab.js';
 
@@ -65,22 +65,4 @@ test.each([0, 1, 2, 5, 11])('a count beside an index with zeros from entry %i on
   const again = await finish(next, next.open(SMALL));
   const wanted = upTo(40).filter((id) => id > 7 && id % 2 === 1);
   expect([again.count, await idsOf(next, again)]).toEqual([wanted.length, wanted]);
-});
-
-/** Recovery does not count the frames of a finished segment, and its clean mark says none. */
-test('verify: the clean mark of a last segment that has its seal', async () => {
-  const lab = new Lab();
-  const options = { ...SMALL, sync: 'always' } as const;
-  const channel = await finish(lab, lab.open(options));
-  for (const id of upTo(3)) await finish(lab, channel.append(payload(id, 1500)));
-  await finish(lab, channel.close());
-  const last = `${lab.directory}/v0000000001/${String(2).padStart(20, '0')}.dat`;
-  // The next segment is lost with its name; nothing in it was synced.
-  const next = lab.kill();
-  next.disk.unlinkSync(last);
-  next.disk.unlinkSync(`${lab.directory}/clean`);
-  const again = await finish(next, next.open(options));
-  const { problems } = await finish(next, again.verify());
-  expect(problems.filter(({ severity }) => severity === 'damage')).toEqual([]);
-  expect((await finish(next, again.readBatch())).map((r) => payloadId(r.payload))).toEqual([1, 2]);
 });

@@ -31,8 +31,13 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
     any: ['core', 'fs', 'log'],
     typeOnly: ['store', 'channel', 'streams', 'queues'],
   },
+  // Drives the public API alone: what it knows of the engine are types and option rules.
+  'crash-test': {
+    any: ['core', 'format', 'fs', 'store', 'channel', 'testing'],
+  },
   root: {
     any: [
+      'crash-test',
       'core',
       'format',
       'fs',

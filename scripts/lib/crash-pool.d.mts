@@ -1,0 +1,34 @@
+import type { Counters } from '../../src/crash-test/counters.js';
+
+export interface CrashTestRun {
+  readonly images: number;
+  readonly seed: number;
+  readonly profiles: readonly string[];
+  readonly shrink?: boolean;
+}
+
+export interface WorkerReport {
+  readonly counters?: Counters;
+  readonly workloads?: number;
+  readonly failure?: {
+    readonly seed: number;
+    readonly profile: string;
+    readonly error: string;
+    readonly afterImages: number;
+  };
+  readonly hangs?: string | true;
+  readonly crashed?: string | true;
+  readonly afterImages?: number;
+}
+
+export function crashTestIn(
+  directory: string,
+  run: CrashTestRun,
+  onProgress?: (images: number) => void,
+): Promise<WorkerReport>;
+
+export function inParallel<T>(
+  items: readonly T[],
+  jobs: number,
+  work: (item: T) => Promise<void>,
+): Promise<void>;

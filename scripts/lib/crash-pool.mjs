@@ -1,0 +1,54 @@
+/** Crash tests in processes of their own. */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const WORKER = fileURLToPath(new URL('crash-worker.mjs', import.meta.url));
+/** Milliseconds without progress after which a process counts as hanging. */
+const PATIENCE_MS = 120_000;
+
+/**
+ * Runs a crash test with the package in `directory`. Resolves with its report; with `hangs` when
+ * it made no progress any more and was ended, and with `crashed` when the process died.
+ */
+export async function crashTestIn(directory, run, onProgress = () => {}) {
+  const child = spawn(
+    process.execPath,
+    ['--max-semi-space-size=64', WORKER, directory, JSON.stringify(run)],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let report;
+  let errors = '';
+  let progress = 0;
+  let patience;
+  const wait = () => {
+    clearTimeout(patience);
+    patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+  };
+  wait();
+  child.stderr.on('data', (chunk) => {
+    errors = (errors + chunk).slice(-4000);
+  });
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    wait();
+    const message = JSON.parse(line);
+    if (message.progress === undefined) report = message;
+    else onProgress((progress = message.progress));
+  });
+  const signal = await new Promise((resolve) => {
+    child.on('close', (_code, by) => resolve(by));
+  });
+  clearTimeout(patience);
+  if (report !== undefined) return report;
+  const what = signal === 'SIGKILL' ? 'hangs' : 'crashed';
+  return { [what]: errors || true, afterImages: progress };
+}
+
+/** Does `work` for each item, `jobs` at a time. */
+export async function inParallel(items, jobs, work) {
+  const waiting = [...items];
+  const runner = async () => {
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: jobs }, runner));
+}

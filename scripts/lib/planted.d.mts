@@ -1,0 +1,21 @@
+export interface PlantedBug {
+  readonly name: string;
+  readonly rule: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** The history that goes wrong, and what its user sees. */
+  readonly breaks: string;
+  /** Written by somebody who had not seen the tests. */
+  readonly blind?: boolean;
+  readonly profiles?: readonly string[];
+  readonly found?: { readonly seed: number; readonly profile: string; readonly images: number };
+  /** Why nobody can see it. */
+  readonly equivalent?: string;
+}
+
+export function readBugs(): PlantedBug[];
+export function writeBugs(bugs: readonly PlantedBug[]): void;
+export function plantedSource(bug: PlantedBug): string;
+export function plant(bug?: PlantedBug): string;
+export function unplant(directory: string): void;

@@ -1,0 +1,73 @@
+/**
+ * Goal: the crash test finds what it must. Every planted bug is found by the workload that found it
+ * first, and the engine without bugs passes the same workload.
+ * Method: each bug is a text of the source that is replaced in a copy of the package, which a
+ * process of its own runs the recorded workload with. `scripts/planted-bugs.mjs` searches for new
+ * ones. The shipped code has no hook for any of this.
+ */
+import { availableParallelism } from 'node:os';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { crashTestIn, type WorkerReport } from '../../scripts/lib/crash-pool.mjs';
+import { crashTest } from '../../src/crash-test/crash-test.js';
+import { profileNamed } from '../../src/testing/profile-list.js';
+import { plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
+
+const RULES = [
+  ...['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'W1', 'W2', 'W3', 'W4', 'W5'],
+  ...['C1', 'C2', 'C3', 'C4', 'C5', 'C6', 'C7', 'C8', 'C9', 'G1', 'G2', 'G3', 'G4', 'G5', 'G6'],
+  ...['N1', 'N2', 'N3', 'N4', 'N5'],
+];
+const bugs = readBugs();
+const found = bugs.filter(({ equivalent }) => equivalent === undefined);
+const jobs = availableParallelism();
+
+async function replay(directory: string, bug: (typeof bugs)[number]): Promise<WorkerReport> {
+  const { seed, profile } = bug.found ?? { seed: 1, profile: 'strict' };
+  return await crashTestIn(directory, { images: 1, seed, profiles: [profile] });
+}
+
+test('there are enough of them, from people who had not seen the tests too', () => {
+  expect(found.length).toBeGreaterThanOrEqual(40);
+  const blind = found.filter((bug) => bug.blind === true);
+  expect(blind.length * 3).toBeGreaterThanOrEqual(found.length);
+  expect(new Set(bugs.map(({ name }) => name)).size).toBe(bugs.length);
+  const missing = RULES.filter((rule) => !bugs.some((bug) => bug.rule === rule));
+  expect(missing, 'rules without a planted bug').toEqual([]);
+});
+
+test.each(bugs)('$rule $name is where it was planted', (bug) => {
+  expect(plantedSource(bug)).not.toBe('');
+  const isListed = bug.found !== undefined || bug.equivalent !== undefined;
+  expect(isListed, 'found, or equivalent with a reason').toBe(true);
+  if (bug.found !== undefined) expect(bug.found.images).toBeLessThan(100_000);
+});
+
+describe('replayed', () => {
+  const reports = new Map<string, WorkerReport>();
+
+  beforeAll(async () => {
+    const waiting = [...found];
+    const work = async (): Promise<void> => {
+      for (let bug = waiting.shift(); bug !== undefined; bug = waiting.shift()) {
+        const directory = plant(bug);
+        try {
+          reports.set(bug.name, await replay(directory, bug));
+        } finally {
+          unplant(directory);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: jobs }, work));
+  }, 400_000);
+
+  test.each(found)('$rule $name is found', ({ name }) => {
+    const { failure, crashed, hangs } = reports.get(name) ?? {};
+    expect(failure?.error ?? crashed ?? hangs).toBeDefined();
+  });
+});
+
+test.each(found)('the engine without bugs passes what finds $name', async ({ found: by }) => {
+  const { seed, profile } = by ?? { seed: 1, profile: 'strict' };
+  const { failure } = await crashTest({ images: 1, seed, profiles: [profileNamed(profile)] });
+  expect(failure?.error).toBeUndefined();
+});
