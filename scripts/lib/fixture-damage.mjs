@@ -114,7 +114,7 @@ export class Damaged {
 
   /** As it is written down. */
   result(description) {
-    const { files, emptyDirectories, account, other, lost, store, storeReadOnly } = this;
+    const { files, emptyDirectories, account, other, lost, store } = this;
     const { nextSeq = account.nextSeq } = this.expected;
     const isLost = ([seq]) => lost.some(({ from, to }) => seq >= from && seq < to);
     const whole = { firstSeq: 0, generation: 1, recoveryEpoch: 0 };
@@ -134,8 +134,7 @@ export class Damaged {
       records: other.records,
     };
     const channels = store === undefined ? [orders, neighbour] : [];
-    const refused =
-      store === undefined ? {} : { refused: store, refusedReadOnly: storeReadOnly ?? store };
+    const refused = store === undefined ? {} : { refused: store };
     return { kind: 'damaged', description, files, emptyDirectories, ...refused, channels };
   }
 }

@@ -196,8 +196,6 @@ const STORES = {
   'store-missing': closed('No redex.json beside the channels.', (store) => {
     store.remove('redex.json');
     store.store = { code: 'CORRUPT', path: 'redex.json', position: 0, check: 'missing' };
-    // For a reader, a store that is being created looks the same.
-    store.storeReadOnly = { code: 'NOT_FOUND' };
   }),
   'store-flipped': closed('A changed digit in redex.json.', (store) => {
     store.edit('redex.json', (bytes) => {

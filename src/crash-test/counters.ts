@@ -23,10 +23,8 @@ export interface Counters {
   keptAside: number;
   imagesWithRoll: number;
   imagesWithHole: number;
-  imagesWithBatch: number;
   imagesTrimmed: number;
-  imagesCompacted: number;
-  /** A compaction was swapped in that nobody had acknowledged. */
+  /** Images in which something that was appended is not there. */
   lostRecords: number;
   noStore: number;
   appendedAfter: number;
@@ -69,9 +67,7 @@ const NONE: Counters = {
   keptAside: 0,
   imagesWithRoll: 0,
   imagesWithHole: 0,
-  imagesWithBatch: 0,
   imagesTrimmed: 0,
-  imagesCompacted: 0,
   lostRecords: 0,
   noStore: 0,
   appendedAfter: 0,

@@ -16,6 +16,8 @@ const SIZES: readonly number[] = [
   100, 8, 0, 1, 9, 40, 511, 512, 513, 300, 20, 1000, 4095, 4096, 4097, 70_000,
 ];
 
+const LARGE_BYTES = 530_000;
+
 const plain = { segmentMs: 0, retention: undefined } as const;
 export const OPTIONS: readonly StoredChannelOptions[] = [
   { ...plain, sync: 'always', segmentBytes: 8192 },
@@ -213,12 +215,16 @@ function drawCommand(choose: Choose): Command {
 }
 
 function drawAppend(choose: Choose, name: number): Append {
-  const count = 1 + choose(3) * choose(3);
+  // More than the engine writes while the event loop waits: rarely, because it costs most.
+  const isLarge = choose(48) === 47;
+  const count = isLarge ? 1 : 1 + choose(3) * choose(3);
   const durability = (['default', 'synced', 'written'] as const)[choose(3)] ?? 'default';
   return {
     kind: 'append',
     name,
-    sizes: Array.from({ length: count }, () => SIZES[choose(SIZES.length)] ?? 100),
+    sizes: isLarge
+      ? [LARGE_BYTES]
+      : Array.from({ length: count }, () => SIZES[choose(SIZES.length)] ?? 100),
     durability,
     blocking: choose(6) === 5,
     bare: choose(8) === 7,

@@ -97,16 +97,17 @@ export class ChunkReader implements ChunkSource {
     const wanted = Math.max(needed, Math.min(largest, this.#wanted));
     this.#wanted = Math.min(MAX_CHUNK_BYTES, 4 * this.#wanted);
     const length = Math.max(0, Math.min(wanted, end - position));
-    this.#makeRoom(length, largest);
+    this.#makeRoom(length, largest, end - position);
     const bytes = this.#current;
     const byteLength = await file.read(bytes, 0, length, position);
     return { bytes, view: viewOf(bytes), position, byteLength };
   }
 
-  #makeRoom(length: number, largest: number): void {
+  /** `available`: what is left of the file, which no later piece exceeds. */
+  #makeRoom(length: number, largest: number, available: number): void {
     const present = this.#current.byteLength;
     if (!this.#ownBytes && present >= length && present <= Math.max(length, 2 * largest)) return;
-    const usual = Math.min(largest, this.#wanted);
+    const usual = Math.min(largest, this.#wanted, available);
     this.#current = newBuffer(this.#ownBytes ? length : Math.max(length, usual));
     if (largest < MAX_CHUNK_BYTES) this.#spare = NO_BYTES;
   }

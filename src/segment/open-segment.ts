@@ -23,7 +23,7 @@ import type { IndexOwner, SegmentIndex } from './segment-index.js';
 import type { Segment } from './segment.js';
 import { walkSegment } from './segment-walk.js';
 
-const FIRST_BYTES = 16 * 1024;
+const FIRST_BYTES = 4096;
 const SLAB_BYTES = 8192;
 const NO_SLAB = new ArrayBuffer(0);
 

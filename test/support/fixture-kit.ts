@@ -89,7 +89,6 @@ interface FixtureText {
   readonly emptyDirectories: readonly string[];
   /** What Redex.open rejects with. */
   readonly refused?: KnownError;
-  readonly refusedReadOnly?: KnownError;
   readonly channels: readonly KnownChannel[];
 }
 
