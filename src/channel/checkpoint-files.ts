@@ -65,29 +65,40 @@ export function listCheckpoints(
 }
 
 /**
- * What the checkpoints of a channel say was synced. One look at a directory that is not there
- * costs next to nothing; otherwise the header of each file is read. A file that does not decode,
- * or is of another channel or a newer version, says nothing.
+ * The highest seq below which a checkpoint of the channel says that everything was synced; 0
+ * without one. A look at a directory that is not there costs next to nothing; otherwise the header
+ * of each file is read. A file that does not decode, or is of another channel or a newer version,
+ * says nothing.
  */
 export function checkpointWitness(
   fs: FileSystem,
   channelDirectory: string,
   channelId: Uint8Array,
-): { readonly seq: number; readonly path: string }[] {
-  const found: { readonly seq: number; readonly path: string }[] = [];
+): number {
+  let highest = 0;
   for (const name of namesIn(fs, channelDirectory) ?? []) {
     if (parseCheckpointFileName(name) === undefined) continue;
-    const path = `${checkpointDirectory(channelDirectory)}/${name}`;
-    const file = fs.openSync(path, 'read');
+    const file = openPresent(fs, `${checkpointDirectory(channelDirectory)}/${name}`);
+    if (file === undefined) continue;
     try {
       const head = readHeader(file);
       if (!head.ok || Buffer.compare(head.value.header.channelId, channelId) !== 0) continue;
-      found.push({ seq: head.value.header.seq, path });
+      highest = Math.max(highest, head.value.header.seq);
     } finally {
       file.closeSync();
     }
   }
-  return found;
+  return highest;
+}
+
+/** Undefined when the file has gone since it was listed: its writer has a newer one. */
+function openPresent(fs: FileSystem, path: string): FileHandle | undefined {
+  try {
+    return fs.openSync(path, 'read');
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    return undefined;
+  }
 }
 
 function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader> {
