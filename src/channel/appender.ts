@@ -132,10 +132,10 @@ export class Appender {
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
       if (!this.#cutBack()) return false;
       if (!blocking && this.#parts.mustYield()) return false;
-      if (!this.#hasFiles(blocking)) return false;
       const content = queue.gather.frame(queue.nextFrame);
       assert(content.recordCount > 0, 'a frame without records');
       if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
+      if (!this.#hasFiles(content, blocking)) return false;
       try {
         const writer = this.#prepare(content);
         const frame = this.#parts.frames.encode(writer, queue.gather, content);
@@ -200,19 +200,19 @@ export class Appender {
     this.#startSync();
   }
 
-  /** There are descriptors for the segment that is written to, or there is room for them. */
-  #hasFiles(blocking: boolean): boolean {
-    const { unsynced, context } = this.#parts;
-    if (unsynced.active !== undefined) return true;
+  /** There are descriptors for the segments that a frame opens, or there is room for them. */
+  #hasFiles(content: FrameContent, blocking: boolean): boolean {
+    const { frames, context } = this.#parts;
     const { files } = context.shared;
-    if (files.makeRoom(WRITER_FILES)) return true;
+    const fileCount = WRITER_FILES * frames.opensFor(content);
+    if (fileCount === 0 || files.makeRoom(fileCount)) return true;
     if (blocking) {
-      files.makeRoomNow(WRITER_FILES);
+      files.makeRoomNow(fileCount);
       return true;
     }
     if (this.#waitsForFiles) return false;
     this.#waitsForFiles = true;
-    files.whenRoom(WRITER_FILES, () => {
+    files.whenRoom(fileCount, () => {
       this.#waitsForFiles = false;
       this.goOn();
     });
