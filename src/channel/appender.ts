@@ -274,7 +274,8 @@ export class Appender {
   #onWriteFailure(error: unknown): void {
     if (!(error instanceof FrameWriteFailure)) {
       const { worker, context } = this.#parts;
-      worker.poison(context.directory, error);
+      // The seal could not be taken back.
+      worker.poison(context.generationDirectory, error, 'cut');
       return;
     }
     const { active } = this.#parts.unsynced;
@@ -282,7 +283,8 @@ export class Appender {
       this.#uncut = active;
       this.#cutBack();
     } else if (error.leftover) {
-      this.#parts.worker.poison(this.#parts.context.generationDirectory, error.error);
+      const { worker, context } = this.#parts;
+      worker.poison(context.generationDirectory, error.error, 'remove');
     }
     this.rejectAll(error.error);
   }
@@ -297,7 +299,7 @@ export class Appender {
       writer.cutBack();
       return true;
     } catch (error) {
-      this.#parts.worker.poison(writer.open.dat.path, error);
+      this.#parts.worker.poison(writer.open.dat.path, error, 'cut');
       return false;
     }
   }
@@ -340,19 +342,18 @@ export class Appender {
 
   /** Seals the active segment and begins the next one. Only under the append lock. */
   roll(): void {
-    const { frames, unsynced, worker } = this.#parts;
+    const { frames, unsynced, worker, context, health } = this.#parts;
     const { active } = unsynced;
     try {
       frames.rollNow();
     } catch (error) {
       if (!(error instanceof FrameWriteFailure)) {
-        // The seal could not be taken back.
-        worker.poison(this.#parts.context.generationDirectory, error);
-        throw this.#parts.health.poisonedError();
+        worker.poison(context.generationDirectory, error, 'cut');
+        throw health.poisonedError();
       }
       this.#uncut = error.partial ? (unsynced.active ?? active) : undefined;
       this.#cutBack();
-      if (error.leftover) worker.poison(this.#parts.context.generationDirectory, error.error);
+      if (error.leftover) worker.poison(context.generationDirectory, error.error, 'remove');
       throw error.error;
     }
     if (unsynced.sealed.length > 0) worker.request('sealed');
