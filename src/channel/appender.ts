@@ -132,10 +132,10 @@ export class Appender {
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
       if (!this.#cutBack()) return false;
       if (!blocking && this.#parts.mustYield()) return false;
-      if (!this.#hasFiles(blocking)) return false;
       const content = queue.gather.frame(queue.nextFrame);
       assert(content.recordCount > 0, 'a frame without records');
       if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
+      if (!this.#hasFiles(content, blocking)) return false;
       try {
         const writer = this.#prepare(content);
         const frame = this.#parts.frames.encode(writer, queue.gather, content);
@@ -200,19 +200,19 @@ export class Appender {
     this.#startSync();
   }
 
-  /** There are descriptors for the segment that is written to, or there is room for them. */
-  #hasFiles(blocking: boolean): boolean {
-    const { unsynced, context } = this.#parts;
-    if (unsynced.active !== undefined) return true;
+  /** There are descriptors for the segments that a frame opens, or there is room for them. */
+  #hasFiles(content: FrameContent, blocking: boolean): boolean {
+    const { frames, context } = this.#parts;
     const { files } = context.shared;
-    if (files.makeRoom(WRITER_FILES)) return true;
+    const fileCount = WRITER_FILES * frames.opensFor(content);
+    if (fileCount === 0 || files.makeRoom(fileCount)) return true;
     if (blocking) {
-      files.makeRoomNow(WRITER_FILES);
+      files.makeRoomNow(fileCount);
       return true;
     }
     if (this.#waitsForFiles) return false;
     this.#waitsForFiles = true;
-    files.whenRoom(WRITER_FILES, () => {
+    files.whenRoom(fileCount, () => {
       this.#waitsForFiles = false;
       this.goOn();
     });
@@ -274,7 +274,8 @@ export class Appender {
   #onWriteFailure(error: unknown): void {
     if (!(error instanceof FrameWriteFailure)) {
       const { worker, context } = this.#parts;
-      worker.poison(context.directory, error);
+      // The seal could not be taken back.
+      worker.poison(context.generationDirectory, error, 'cut');
       return;
     }
     const { active } = this.#parts.unsynced;
@@ -282,7 +283,8 @@ export class Appender {
       this.#uncut = active;
       this.#cutBack();
     } else if (error.leftover) {
-      this.#parts.worker.poison(this.#parts.context.generationDirectory, error.error);
+      const { worker, context } = this.#parts;
+      worker.poison(context.generationDirectory, error.error, 'remove');
     }
     this.rejectAll(error.error);
   }
@@ -297,7 +299,7 @@ export class Appender {
       writer.cutBack();
       return true;
     } catch (error) {
-      this.#parts.worker.poison(writer.open.dat.path, error);
+      this.#parts.worker.poison(writer.open.dat.path, error, 'cut');
       return false;
     }
   }
@@ -340,19 +342,18 @@ export class Appender {
 
   /** Seals the active segment and begins the next one. Only under the append lock. */
   roll(): void {
-    const { frames, unsynced, worker } = this.#parts;
+    const { frames, unsynced, worker, context, health } = this.#parts;
     const { active } = unsynced;
     try {
       frames.rollNow();
     } catch (error) {
       if (!(error instanceof FrameWriteFailure)) {
-        // The seal could not be taken back.
-        worker.poison(this.#parts.context.generationDirectory, error);
-        throw this.#parts.health.poisonedError();
+        worker.poison(context.generationDirectory, error, 'cut');
+        throw health.poisonedError();
       }
       this.#uncut = error.partial ? (unsynced.active ?? active) : undefined;
       this.#cutBack();
-      if (error.leftover) worker.poison(this.#parts.context.generationDirectory, error.error);
+      if (error.leftover) worker.poison(context.generationDirectory, error.error, 'remove');
       throw error.error;
     }
     if (unsynced.sealed.length > 0) worker.request('sealed');

@@ -262,11 +262,16 @@ export class ChannelParts implements ChannelCore {
 
   /** Writes and syncs what was appended before the call; what comes meanwhile is not waited for. */
   async syncAll(): Promise<void> {
+    await this.#written();
+    await this.worker.syncAll();
+  }
+
+  /** Resolves when what was appended before the call is written or rejected. */
+  async #written(): Promise<void> {
     const { appender, unsynced } = this;
     const end = appender.nextSeq;
     // What is rejected gives its seqs back.
     while (unsynced.writtenSeq < end && appender.nextSeq >= end) await this.progress();
-    await this.worker.syncAll();
   }
 
   /**
@@ -318,7 +323,7 @@ export class ChannelParts implements ChannelCore {
   async configure(options: ConfigureOptions): Promise<void> {
     const { context, health, worker, schedule } = this;
     const { fs, directory } = context;
-    await this.appender.idle();
+    await this.#written();
     const refusal = health.writeError();
     if (refusal !== undefined) throw refusal;
     const stored = storedWith(options, context.stored);

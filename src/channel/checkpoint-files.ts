@@ -4,13 +4,13 @@
  * seq in a good header is a witness of the log, whatever the state behind it is worth (RULES N5).
  */
 import { encodeChannelName } from '../format/channel-name.js';
-import { sameChecksum, checksumOf } from '../format/checksum.js';
+import { RunningChecksum, sameChecksum } from '../format/checksum.js';
 import {
   decodeCheckpointHeader,
   MAX_CHECKPOINT_HEADER_BYTES,
   type CheckpointHeader,
 } from '../format/checkpoint.js';
-import { failed, type Decoded } from '../format/decoded.js';
+import { failed, type DecodeFailure, type Decoded } from '../format/decoded.js';
 import { CHECKPOINTS_NAME, parseCheckpointFileName } from '../format/file-name.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
@@ -65,29 +65,40 @@ export function listCheckpoints(
 }
 
 /**
- * What the checkpoints of a channel say was synced. One look at a directory that is not there
- * costs next to nothing; otherwise the header of each file is read. A file that does not decode,
- * or is of another channel or a newer version, says nothing.
+ * The highest seq below which a checkpoint of the channel says that everything was synced; 0
+ * without one. A look at a directory that is not there costs next to nothing; otherwise the header
+ * of each file is read. A file that does not decode, or is of another channel or a newer version,
+ * says nothing.
  */
 export function checkpointWitness(
   fs: FileSystem,
   channelDirectory: string,
   channelId: Uint8Array,
-): { readonly seq: number; readonly path: string }[] {
-  const found: { readonly seq: number; readonly path: string }[] = [];
+): number {
+  let highest = 0;
   for (const name of namesIn(fs, channelDirectory) ?? []) {
     if (parseCheckpointFileName(name) === undefined) continue;
-    const path = `${checkpointDirectory(channelDirectory)}/${name}`;
-    const file = fs.openSync(path, 'read');
+    const file = openPresent(fs, `${checkpointDirectory(channelDirectory)}/${name}`);
+    if (file === undefined) continue;
     try {
       const head = readHeader(file);
       if (!head.ok || Buffer.compare(head.value.header.channelId, channelId) !== 0) continue;
-      found.push({ seq: head.value.header.seq, path });
+      highest = Math.max(highest, head.value.header.seq);
     } finally {
       file.closeSync();
     }
   }
-  return found;
+  return highest;
+}
+
+/** Undefined when the file has gone since it was listed: its writer has a newer one. */
+function openPresent(fs: FileSystem, path: string): FileHandle | undefined {
+  try {
+    return fs.openSync(path, 'read');
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    return undefined;
+  }
 }
 
 function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader> {
@@ -139,6 +150,8 @@ export interface ReadCheckpoint {
   readonly state: Uint8Array;
 }
 
+type Refused = DecodeFailure | { readonly ok: false; readonly check: string };
+
 /**
  * The checkpoint in a file, when `wanted` says nothing against its header. No more than the file
  * has is allocated. Throws what the file system reports; ENOENT, too.
@@ -147,7 +160,31 @@ export async function readCheckpoint(
   fs: FileSystem,
   path: string,
   wanted: (header: CheckpointHeader) => string | undefined,
-): Promise<Decoded<ReadCheckpoint> | { readonly ok: false; readonly check: string }> {
+): Promise<Decoded<ReadCheckpoint> | Refused> {
+  let state: Uint8Array = new Uint8Array(0);
+  const read = await walkState(fs, path, wanted, (length) => {
+    state = new Uint8Array(length);
+    return state;
+  });
+  return read.ok ? { ok: true, value: { header: read.value, state } } : read;
+}
+
+/** The header of the same, once its state is known to be good; of that one piece is in memory. */
+export function checkCheckpoint(
+  fs: FileSystem,
+  path: string,
+  wanted: (header: CheckpointHeader) => string | undefined,
+): Promise<Decoded<CheckpointHeader> | Refused> {
+  return walkState(fs, path, wanted, (length) => new Uint8Array(Math.min(PIECE_BYTES, length)));
+}
+
+/** Reads the state into what `allocate` makes: all of it, or one piece after the other. */
+async function walkState(
+  fs: FileSystem,
+  path: string,
+  wanted: (header: CheckpointHeader) => string | undefined,
+  allocate: (stateLength: number) => Uint8Array,
+): Promise<Decoded<CheckpointHeader> | Refused> {
   const file = fs.openSync(path, 'read');
   try {
     const head = readHeader(file);
@@ -157,15 +194,19 @@ export async function readCheckpoint(
     if (file.sizeSync() !== byteLength + stateLength) return failed('length');
     const refusal = wanted(header);
     if (refusal !== undefined) return { ok: false, check: refusal };
-    const state = new Uint8Array(stateLength);
+    const bytes = allocate(stateLength);
+    const checksum = new RunningChecksum();
     for (let at = 0; at < stateLength;) {
+      const offset = bytes.byteLength === stateLength ? at : 0;
       const piece = Math.min(PIECE_BYTES, stateLength - at);
-      const count = await file.read(state, at, piece, byteLength + at);
+      const count = await file.read(bytes, offset, piece, byteLength + at);
       if (count === 0) return failed('length');
+      checksum.add(bytes, offset, count);
       at += count;
     }
-    if (!sameChecksum(checksumOf(state, 0, stateLength), stateChecksum)) return failed('checksum');
-    return { ok: true, value: { header, state } };
+    return sameChecksum(checksum.value, stateChecksum)
+      ? { ok: true, value: header }
+      : failed('checksum');
   } finally {
     file.closeSync();
   }

@@ -8,9 +8,9 @@
  */
 import type { ChannelContext } from './channel-context.js';
 import {
+  checkCheckpoint,
   checkpointDirectory,
   listCheckpoints,
-  readCheckpoint,
   type CheckpointFile,
 } from './checkpoint-files.js';
 import { systemCodeOf } from '../fs/system-error.js';
@@ -153,12 +153,12 @@ export class CheckpointHolds {
       const whole = this.#whole.get(name);
       if (whole?.number === number) return whole.seq;
       try {
-        const read = await readCheckpoint(fs, path, (header) => {
+        const read = await checkCheckpoint(fs, path, (header) => {
           const isOurs = Buffer.compare(header.channelId, channelId) === 0 && header.name === name;
           return isOurs ? undefined : 'identity';
         });
         if (!read.ok) continue;
-        const { seq } = read.value.header;
+        const { seq } = read.value;
         this.#whole.set(name, { number, seq });
         return seq;
       } catch (error) {

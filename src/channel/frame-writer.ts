@@ -65,6 +65,13 @@ export class FrameWriter {
     return this.#unsynced.hasOpenPast && this.#needsRoll(content);
   }
 
+  /** How many segments are opened to write the frame: the active one, and the one after it. */
+  opensFor(content: FrameContent): number {
+    const isOpen = this.#active !== undefined;
+    const isNone = !isOpen && this.#chain.parked === undefined;
+    return (isOpen ? 0 : 1) + (!isNone && this.#needsRoll(content) ? 1 : 0);
+  }
+
   #needsRoll(content: FrameContent): boolean {
     const segment = this.#active?.segment ?? this.#chain.parked;
     if (segment === undefined) return true;

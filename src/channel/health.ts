@@ -1,6 +1,7 @@
 /**
- * Whether a channel still takes work. Poison is sticky: after a failed sync nobody can say what is
- * on the disk, so nothing is acknowledged any more until the channel is opened again (RULES S3).
+ * Whether a channel still takes work. Poison is sticky: after a failed sync, or a failed write of
+ * which something is left, nobody can say what is on the disk, so nothing is acknowledged any more
+ * until the channel is opened again (RULES S3, W2).
  */
 import { redexError, type RedexError, type RedexErrorOf } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
@@ -8,10 +9,28 @@ import { corruption } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import type { SuffixDamage } from './recovery-report.js';
 
+/**
+ * What has failed: a sync, cutting off what a failed write has left, or removing a segment that
+ * could not be made.
+ */
+export type PoisonReason = 'sync' | 'cut' | 'remove';
+
+const REASONS: Readonly<Record<PoisonReason, (path: string) => string>> = {
+  sync: (path) => `a sync of ${path} failed`,
+  cut: (path) => `what a failed write has left in ${path} could not be cut off`,
+  remove: (path) => `a segment that could not be made could not be removed from ${path}`,
+};
+
+interface Poison {
+  readonly path: string;
+  readonly cause: unknown;
+  readonly reason: PoisonReason;
+}
+
 export class Health {
   readonly #context: ChannelContext;
   readonly #damage: SuffixDamage | undefined;
-  #poison: { readonly path: string; readonly cause: unknown } | undefined;
+  #poison: Poison | undefined;
   #closed = false;
 
   constructor(context: ChannelContext, damage: SuffixDamage | undefined) {
@@ -36,11 +55,12 @@ export class Health {
   }
 
   /** Takes the first failure; later ones change nothing. */
-  poison(path: string, cause: unknown): void {
+  poison(path: string, cause: unknown, reason: PoisonReason): void {
     if (this.#poison !== undefined) return;
-    this.#poison = { path, cause };
+    this.#poison = { path, cause, reason };
     const details = { channel: this.#context.name, path, cause };
-    this.#context.settings.logger.error('a sync failed; the channel is poisoned', details);
+    const message = `${REASONS[reason](path)}; the channel is poisoned`;
+    this.#context.settings.logger.error(message, details);
     if (diagnostics.poison.hasSubscribers) diagnostics.poison.publish(details);
   }
 
@@ -59,12 +79,10 @@ export class Health {
   }
 
   poisonedError(): RedexErrorOf<'POISONED'> {
-    const path = this.#poison?.path ?? this.#context.directory;
-    return redexError(
-      'POISONED',
-      `a sync of ${path} failed: what was not synced before may be lost; open the channel again`,
-      { path, outcome: 'unknown' },
-      this.#poison?.cause,
-    );
+    const { path = this.#context.directory, cause, reason = 'sync' } = this.#poison ?? {};
+    const message =
+      `${REASONS[reason](path)}: what was not synced before may be lost; ` +
+      'open the channel again';
+    return redexError('POISONED', message, { path, outcome: 'unknown' }, cause);
   }
 }

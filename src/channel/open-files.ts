@@ -21,7 +21,7 @@ export interface FileHolder {
 }
 
 /** Room for descriptors that are open elsewhere, or will be: nobody can close them. */
-class ReservedFiles implements FileHolder {
+export class ReservedFiles implements FileHolder {
   used = true;
   readonly fileCount: number;
 

@@ -211,7 +211,8 @@ export class RecordReader {
     }
   }
 
-  async #seqIn({ segments }: ChainSnapshot, time: Nanos): Promise<number> {
+  async #seqIn(snapshot: ChainSnapshot, time: Nanos): Promise<number> {
+    const { segments } = snapshot;
     const { firstSeq, visibleSeq } = this.#visibility;
     const { chain } = this;
     for (let i = Math.max(0, chain.indexOf(firstSeq)); i < segments.length; i++) {
@@ -226,15 +227,25 @@ export class RecordReader {
       const open = chain.borrow(segment);
       try {
         const seq = await open.seqAt(time);
-        // It may have been let go meanwhile.
-        const isThere = seq < Math.min(segment.nextSeq, visibleSeq);
-        if (isThere) return Math.max(seq, this.#visibility.firstSeq);
+        if (seq >= Math.min(segment.nextSeq, visibleSeq)) continue;
+        if (seq >= this.#visibility.firstSeq) return seq;
       } finally {
         chain.release(open);
       }
+      // It is hidden, or has been let go meanwhile: those behind it are no older.
+      return this.#firstVisible(snapshot);
     }
     if (this.health.isPoisoned) throw this.health.poisonedError();
     return visibleSeq;
+  }
+
+  /** The seq of the first record that is visible; with none, of the next one. */
+  async #firstVisible(snapshot: ChainSnapshot): Promise<number> {
+    const { firstSeq: from, visibleSeq: to } = this.#visibility;
+    const chunks = chunksFor(false);
+    const cursor = new BatchCursor(this.chain, { from, to, snapshot, chunks });
+    const records = await cursor.next(1);
+    return records?.[0]?.seq ?? to;
   }
 
   /**

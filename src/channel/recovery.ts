@@ -13,8 +13,6 @@ import { surveyRemains } from '../segment/resync.js';
 import type { Segment } from '../segment/segment.js';
 import { scanSegment, type SegmentScan } from '../segment/segment-scan.js';
 import type { ChannelContext } from './channel-context.js';
-import { readCleanMark } from './channel-files.js';
-import { checkpointWitness } from './checkpoint-files.js';
 import { listGeneration, openClean, segmentBases } from './clean-open.js';
 import { openFinished, readOwnHeader, unreadable } from './finished-segment.js';
 import { rewriteInherited, type InheritedRange } from './inherited.js';
@@ -27,6 +25,7 @@ import {
   type ScannedSegment,
 } from './recovery-plan.js';
 import type { RecoveryReport, SuffixDamage, TornTail } from './recovery-report.js';
+import { readWitnesses } from './witnesses.js';
 
 export interface RecoveredChannel {
   readonly manifest: Manifest;
@@ -72,13 +71,11 @@ async function recoverSegments(
   manifest: Manifest,
   bases: readonly number[],
 ): Promise<RecoveredChannel> {
-  const { fs, directory, channelId } = context;
-  const mark = readCleanMark(fs, directory, channelId);
+  const { mark, checkpointed, highest } = readWitnesses(context);
   const finishedUpTo = bases.slice(0, -1);
-  const checkpointed = checkpointWitness(fs, directory, channelId).map(({ seq }) => seq);
   const known = Math.max(mark?.nextSeq ?? 0, manifest.firstSeq, manifest.nextSeqFloor);
   // A mark of a log that has gone on since is an old one: the log was put back to it.
-  const isWhole = checkpointed.every((seq) => seq <= known);
+  const isWhole = checkpointed <= known;
   if (mark !== undefined && mark.generation === manifest.generation && isWhole) {
     const last = openClean(context, mark, bases);
     if (last !== undefined) {
@@ -89,7 +86,7 @@ async function recoverSegments(
       return settled(manifest, segments, mark.counter);
     }
   }
-  const proven = Math.max(manifest.redoSeq, mark?.nextSeq ?? 0, ...checkpointed);
+  const proven = Math.max(manifest.redoSeq, highest);
   return recoverUnclean(context, manifest, bases, { proven, cleanCounter: mark?.counter ?? 0 });
 }
 

@@ -17,12 +17,12 @@ import type { Segment } from '../segment/segment.js';
 import { extendSegment, segmentFromHeader } from '../segment/segment-scan.js';
 import { SeqMarks } from '../segment/seq-marks.js';
 import type { ChannelContext } from './channel-context.js';
-import { readCleanMark } from './channel-files.js';
 import { listGeneration, openClean, segmentBases } from './clean-open.js';
 import { keptBases } from './leftovers.js';
 import { openFinished, readOwnHeader } from './finished-segment.js';
 import { HeldFile } from './held-file.js';
 import { planRecovery, type RecoveryPlan, type ScannedSegment } from './recovery-plan.js';
+import { readWitnesses } from './witnesses.js';
 
 /** A last unit of up to this size is read as a whole, and with it whether something follows. */
 const PROBE_BYTES = 16 * 1024;
@@ -169,8 +169,8 @@ export class SegmentTracker {
     let ends = this.#tracked.size === 0 ? this.#openClean(manifest) : undefined;
     ends ??= await this.#ends(list);
     if (ends.some((end) => end.check !== undefined && !end.sealed)) {
-      // Below what the mark states the bytes are read again.
-      this.#readMark();
+      // Below what they state the bytes are read again.
+      this.#readWitnesses();
       ends = await this.#ends(true);
     }
     const finished = this.#openFinished(this.#bases.length - ends.length);
@@ -186,16 +186,15 @@ export class SegmentTracker {
     this.witness = Math.max(this.witness, witness);
   }
 
-  #readMark(): CleanMark | undefined {
-    const { fs, directory, channelId } = this.#context;
-    const mark = readCleanMark(fs, directory, channelId);
-    this.#raise(mark?.nextSeq ?? 0);
+  #readWitnesses(): CleanMark | undefined {
+    const { mark, highest } = readWitnesses(this.#context);
+    this.#raise(highest);
     return mark;
   }
 
   /** After a clean close nothing is scanned, and no file stays open. */
   #openClean(manifest: Manifest): SegmentEnd[] | undefined {
-    const mark = this.#readMark();
+    const mark = this.#readWitnesses();
     if (mark?.generation !== manifest.generation) return undefined;
     const bases = this.#listed();
     const segment = openClean(this.#context, mark, bases);
@@ -274,7 +273,7 @@ export class SegmentTracker {
     if (isSame && (this.#isWhole(tracked, file) || this.#isUnsealed(tracked, file))) return tracked;
     this.#raise(header.durableSeq);
     // What has been seen before is gone: what is known to have been synced must still be there.
-    if (this.#tracked.has(baseSeq)) this.#readMark();
+    if (this.#tracked.has(baseSeq)) this.#readWitnesses();
     return this.#track(segmentFromHeader(directory, header));
   }
 

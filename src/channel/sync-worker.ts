@@ -5,7 +5,7 @@
 import { redexError, type RedexError } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import type { ChannelContext } from './channel-context.js';
-import type { Health } from './health.js';
+import type { Health, PoisonReason } from './health.js';
 import { rewriteInherited, rewriteInheritedSync } from './inherited.js';
 import type { SegmentWriter } from '../segment/segment-writer.js';
 import type { SyncTarget, Unsynced } from './unsynced.js';
@@ -205,9 +205,9 @@ export class SyncWorker {
   }
 
   /** The first failed sync, or a write that could not be taken back, ends all promises. */
-  poison(path: string, cause: unknown): void {
+  poison(path: string, cause: unknown, reason: PoisonReason = 'sync'): void {
     if (this.#health.isPoisoned) return;
-    this.#health.poison(path, cause);
+    this.#health.poison(path, cause, reason);
     const groups = this.#groups.slice(this.#firstGroup);
     this.#groups = [];
     this.#firstGroup = 0;

@@ -4,6 +4,7 @@
  * a problem counts when two looks in a row have found it. Changes nothing, and holds three
  * descriptors at a time.
  */
+import { redexError } from '../core/errors.js';
 import { compareNanos, ZERO_NANOS, type Nanos } from '../core/nanos.js';
 import { sameChecksum } from '../format/checksum.js';
 import { cleanSlotPosition, type CleanMark } from '../format/clean-mark.js';
@@ -12,10 +13,13 @@ import type { Manifest } from '../format/manifest.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { segmentPath, type Segment } from '../segment/segment.js';
 import { chunksFor } from './batch-cursor.js';
+import type { ChainSnapshot } from './chain-snapshots.js';
+import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
 import { ioError } from './io-error.js';
-import type { FileHolder } from './open-files.js';
+import { ReservedFiles } from './open-files.js';
 import { problemOf, rangeOf } from './verify-problem.js';
+import { Progress } from './verify-progress.js';
 import { verifyCleanMark, verifyConfig, verifyManifest, verifyNames } from './verify-files.js';
 import {
   checkVerifyOptions,
@@ -26,7 +30,6 @@ import {
 import { laterOf } from './verify-entries.js';
 import { verifySegment, type SegmentVerdict } from './verify-segment.js';
 
-const PROGRESS_BYTES = 1024 * 1024;
 /** dat, idx and ts. */
 const FILES = 3;
 /** How often a look that has found something is repeated beside another process. */
@@ -42,41 +45,31 @@ export async function verifyChannel(
   checkVerifyOptions(options);
   const { runtime } = core.context.settings;
   const started = runtime.monotonic();
+  const progress = new Progress(options);
   for (let start = 1; ; start++) {
-    const run = new Verification(core, options);
+    const run = new Verification(core, options, progress);
     try {
       const report = await run.run();
       return { ...report, durationMs: runtime.monotonic() - started };
     } catch (error) {
       if (run.stoppedBy !== undefined) throw run.stoppedBy.reason;
-      if (error instanceof OtherGeneration && start < MAX_STARTS) continue;
-      const cause: unknown = error instanceof OtherGeneration ? error.cause : error;
-      if (systemCodeOf(cause) === undefined) throw cause;
-      throw ioError('verify', core.context.directory, cause, 'absent');
+      if (error instanceof OtherGeneration) {
+        if (start < MAX_STARTS) continue;
+        throw restlessError(core.context.directory);
+      }
+      if (systemCodeOf(error) === undefined) throw error;
+      throw ioError('verify', core.context.directory, error, 'absent');
     }
   }
 }
 
+function restlessError(path: string): Error {
+  const fields = { operation: 'verify', path, systemCode: 'EAGAIN', outcome: 'absent' } as const;
+  return redexError('IO', `${path} is compacted faster than it can be verified`, fields);
+}
+
 /** The files that were to be read went with their generation. */
 class OtherGeneration extends Error {}
-
-/** Descriptors of a verification, which count like those of readers. */
-class VerifyHolder implements FileHolder {
-  readonly fileCount = FILES;
-  used = true;
-
-  tryClose(): boolean {
-    return false;
-  }
-
-  settle(): boolean {
-    return false;
-  }
-
-  settleNow(): void {
-    // Nothing of it has to be synced.
-  }
-}
 
 interface SegmentPlace {
   /** The segment as it was at the call, and as it is now. */
@@ -97,19 +90,21 @@ class Verification {
   readonly #options: VerifyOptions;
   readonly #problems = new ProblemList();
   readonly #chunks = chunksFor(false);
-  #bytesTotal = 0;
-  #bytesDone = 0;
-  #bytesTold = 0;
   #recordCount = 0;
   #byteCount = 0;
   #lastTime: Nanos = ZERO_NANOS;
-  /** Bytes of the segments before the current one. */
+  /** Bytes of the segments before the current one, and with it. */
   #offset = 0;
+  #offsetBehind = 0;
   #mark: CleanMark | undefined;
+  readonly #progress: Progress;
+  /** Keeps the files of what is not verified yet, whatever the channel lets go meanwhile. */
+  #held: ChainSnapshot | undefined;
 
-  constructor(core: ChannelCore, options: VerifyOptions) {
+  constructor(core: ChannelCore, options: VerifyOptions, progress: Progress) {
     this.#core = core;
     this.#options = options;
+    this.#progress = progress;
   }
 
   /** Beside another process what is seen may be on the way to something else. */
@@ -120,12 +115,13 @@ class Verification {
   async run(): Promise<Omit<VerifyReport, 'durationMs'>> {
     this.#stopIfAsked();
     const { files } = this.#core.context.shared;
-    const holder = new VerifyHolder();
+    const holder = new ReservedFiles(FILES);
     files.makeRoom(FILES);
     files.added(holder);
     try {
       return await this.#verify();
     } finally {
+      if (this.#held !== undefined) this.#core.chain.letGo(this.#held);
       files.removed(holder);
       files.onMayClose();
     }
@@ -136,13 +132,14 @@ class Verification {
     if (this.#isFollower) await this.#core.look();
     const snapshot = this.#snapshot();
     const { segments } = snapshot;
-    this.#bytesTotal = segments.reduce((sum, { known }) => sum + known.datLength, 0);
+    const bytesTotal = segments.reduce((sum, { known }) => sum + known.datLength, 0);
+    this.#progress.start(bytesTotal);
     await this.#verifyAround(snapshot);
-    if (this.#hasGeneration(snapshot)) {
+    if (await this.#hasGeneration(snapshot)) {
       for (let i = 0; i < segments.length; i++) await this.#verifySegmentAt(snapshot, i);
       await this.#verifyNames(snapshot);
     }
-    this.#bytesDone = this.#bytesTotal;
+    this.#progress.reach(bytesTotal);
     this.#tell(segments.at(-1)?.known);
     const { kept: problems, more: moreProblems, hasDamage } = this.#problems;
     return {
@@ -157,6 +154,7 @@ class Verification {
 
   #snapshot(): Snapshot {
     const { manifest, chain } = this.#core;
+    this.#held = chain.hold(0);
     const segments = chain.all.map((now) => ({ known: { ...now }, now }));
     return { manifest, segments };
   }
@@ -174,20 +172,17 @@ class Verification {
     throw reason;
   }
 
-  #onPiece(segment: Segment, offset: number, position: number): void {
+  #onPiece(segment: Segment, position: number): void {
     this.#stopIfAsked();
-    const done = offset + Math.min(position, segment.datLength);
-    this.#bytesDone = Math.max(this.#bytesDone, done);
-    if (this.#bytesDone - this.#bytesTold >= PROGRESS_BYTES) this.#tell(segment);
+    // A later look may go further, into what was appended since.
+    const done = Math.min(this.#offset + position, this.#offsetBehind);
+    if (this.#progress.reach(done)) this.#tell(segment);
   }
 
   #tell(segment: Segment | undefined): void {
-    const bytesTotal = this.#bytesTotal;
-    const bytesDone = this.#bytesDone;
-    this.#bytesTold = bytesDone;
     const path = segment === undefined ? this.#core.context.directory : segmentPath(segment, 'dat');
     try {
-      this.#options.onProgress?.({ bytesDone, bytesTotal, path });
+      this.#progress.tell(path);
     } catch (error) {
       this.#stop(error);
     }
@@ -224,14 +219,22 @@ class Verification {
   }
 
   /** Whether there is a directory with the segments. */
-  #hasGeneration({ manifest }: Snapshot): boolean {
-    const { context, visibleSeq } = this.#core;
+  async #hasGeneration({ manifest }: Snapshot): Promise<boolean> {
+    const { context } = this.#core;
     const path = this.#generationDirectory(manifest);
-    if (context.fs.statSync(path)?.kind === 'directory') return true;
-    const seqRange = rangeOf(manifest.firstSeq, visibleSeq, manifest.firstSeq);
+    if (isDirectory(context, path)) return true;
+    await this.#core.look();
+    this.#requireGeneration(manifest);
+    if (isDirectory(context, path)) return true;
+    const seqRange = rangeOf(manifest.firstSeq, this.#core.visibleSeq, manifest.firstSeq);
     const place = { path, check: 'missing', seqRange } as const;
     this.#problems.add(problemOf('damage', 'generation', place, `${path} is not there`));
     return false;
+  }
+
+  /** Throws when another generation has taken the place of the one that is verified. */
+  #requireGeneration({ generation }: Manifest): void {
+    if (this.#core.manifest.generation !== generation) throw new OtherGeneration();
   }
 
   #generationDirectory({ generation }: Manifest): string {
@@ -244,13 +247,15 @@ class Verification {
     const { manifest } = snapshot;
     const nextBase = snapshot.segments[index + 1]?.known.baseSeq;
     if (index === 0) this.#checkHead(manifest, at.known);
+    this.#offsetBehind = this.#offset + at.known.datLength;
     let isFirst = true;
     const verdict = await this.#confirmed(async () => {
       const place = isFirst ? { ...at, nextBase } : this.#placeNow(manifest, at.known);
       isFirst = false;
       return place === undefined ? this.#nothing() : this.#look(manifest, place);
     });
-    this.#offset += at.known.datLength;
+    this.#offset = this.#offsetBehind;
+    if (this.#held !== undefined) this.#core.chain.pass(this.#held, at.known.nextSeq);
     this.#problems.addAll(verdict.problems);
     this.#recordCount += verdict.recordCount;
     this.#byteCount += verdict.byteCount;
@@ -276,21 +281,20 @@ class Verification {
 
   /** The segment as the channel knows it now; undefined when it is no part of it any more. */
   #placeNow(manifest: Manifest, segment: Segment): SegmentPlace | undefined {
-    const { chain, manifest: current } = this.#core;
+    const { chain } = this.#core;
     const { directory, baseSeq } = segment;
     const index = chain.all.findIndex((it) => it.baseSeq === baseSeq && it.directory === directory);
     const now = chain.all[index];
     if (now !== undefined) {
       return { known: { ...now }, now, nextBase: chain.all[index + 1]?.baseSeq };
     }
-    if (current.generation !== manifest.generation) throw new OtherGeneration();
+    this.#requireGeneration(manifest);
     return undefined;
   }
 
   async #look(manifest: Manifest, place: SegmentPlace): Promise<SegmentVerdict> {
     const { known, now, nextBase } = place;
     const { context, health } = this.#core;
-    const offset = this.#offset;
     const isCut = known.damage !== undefined && nextBase === undefined;
     const isMarked = this.#isMarked(known);
     try {
@@ -304,7 +308,7 @@ class Verification {
         mustBeIndexed: () =>
           !isCut && (known.sealed || (isMarked && now.datLength === known.datLength)),
         endIsFinal: context.owner.readOnly || health.isPoisoned,
-        onPiece: (position) => this.#onPiece(known, offset, position),
+        onPiece: (position) => this.#onPiece(known, position),
       });
       if (nextBase === undefined) this.#checkMark(known, verdict);
       return verdict;
@@ -366,15 +370,28 @@ class Verification {
   }
 
   async #verifyNames({ manifest }: Snapshot): Promise<void> {
-    const { context } = this.#core;
     const { problems } = await this.#confirmed(async () => {
-      const found = new ProblemList();
-      // Whose generation is not there any more has been replaced: its names are not looked at.
-      if (this.#core.manifest.generation === manifest.generation) {
-        verifyNames(context, manifest.generation, this.#core.chain.all, found);
+      try {
+        return { problems: this.#namesNow(manifest) };
+      } catch (error) {
+        if (systemCodeOf(error) !== 'ENOENT') throw error;
+        // The directory has gone since the last look.
+        await this.#core.look();
+        return { problems: this.#namesNow(manifest) };
       }
-      return { problems: found };
     });
     this.#problems.addAll(problems);
   }
+
+  /** Whose generation is not there any more has been replaced: its names are not looked at. */
+  #namesNow({ generation }: Manifest): ProblemList {
+    const { context, chain, manifest } = this.#core;
+    const found = new ProblemList();
+    if (manifest.generation === generation) verifyNames(context, generation, chain.all, found);
+    return found;
+  }
+}
+
+function isDirectory({ fs }: ChannelContext, path: string): boolean {
+  return fs.statSync(path)?.kind === 'directory';
 }

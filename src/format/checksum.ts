@@ -6,6 +6,9 @@ import xxhash from 'xxhash-addon';
 
 const { XXHash3 } = xxhash;
 
+/** The seed of all checksums, as the addon wants it: eight bytes, and no other length. */
+const SEED: Buffer = Buffer.alloc(8);
+
 export interface Checksum {
   readonly hi: number;
   readonly lo: number;
@@ -17,6 +20,21 @@ export function checksumOf(bytes: Uint8Array, start: number, length: number): Ch
   // The addon reads any Uint8Array; its types know only Buffer.
   const digest = XXHash3.hash(run as Buffer);
   return { hi: digest.readUInt32BE(0), lo: digest.readUInt32BE(4) };
+}
+
+/** The same of bytes that come in pieces. */
+export class RunningChecksum {
+  readonly #hash = new XXHash3(SEED);
+
+  add(bytes: Uint8Array, start: number, length: number): void {
+    this.#hash.update(Buffer.from(bytes.buffer, bytes.byteOffset + start, length));
+  }
+
+  /** Of all bytes that were added. */
+  get value(): Checksum {
+    const digest = this.#hash.digest();
+    return { hi: digest.readUInt32BE(0), lo: digest.readUInt32BE(4) };
+  }
 }
 
 export function sameChecksum(a: Checksum, b: Checksum): boolean {

@@ -2,8 +2,8 @@
 import { systemCodeOf } from './system-error.js';
 import type { FileHandle, FileSystem } from './file-system.js';
 
-/** Most files that are read as a whole are shorter than this. */
-const SMALL_BYTES = 1024;
+/** Most files that are read as a whole are shorter than this, the 1024 bytes of marks too. */
+const SMALL_BYTES = 1025;
 
 /** A file's bytes, at most `limit` + 1 of them; undefined when there is no such file. */
 export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint8Array | undefined {

@@ -1,6 +1,6 @@
 /**
- * Goal: a compaction, a sync and a trim get their turn, and come to their end, however busy the
- * channel is: appends that never pause cannot put them off.
+ * Goal: a compaction, a sync, a trim and a change of options get their turn, and come to their end,
+ * however busy the channel is: appends that never pause cannot put them off.
  * Method: writers each of which appends again as soon as its last append has settled, while file
  * operations complete one by one; what is asked for may take a bounded number of them.
  */
@@ -74,5 +74,6 @@ describe.each(LOADS)('beside appends that never pause, %s,', (_name, loads) => {
     expect(left).toEqual(odds);
     await beside(loads, segmentBytes, (channel) => channel.sync());
     await beside(loads, segmentBytes, (channel) => channel.trim({ beforeSeq: channel.nextSeq }));
+    await beside(loads, segmentBytes, (channel) => channel.configure({ sync: 'never' }));
   });
 });

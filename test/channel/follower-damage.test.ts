@@ -43,6 +43,8 @@ async function idsOf(follower: ChannelFollower, from = 0): Promise<unknown[]> {
   return (await batchesOf(follower, { from })).map(({ payload: bytes }) => payloadId(bytes));
 }
 
+const COUNTING = { name: 'count', version: 1, initial: 0, apply: (count: number) => count + 1 };
+
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 describe('in the segment that grows', () => {
@@ -164,6 +166,70 @@ describe('in the segment that grows', () => {
     await follower.look();
     const error = await rejection(follower.reader.get(5), 'CORRUPT');
     expect(error).toMatchObject({ check: 'missing', seqRange: { firstSeq: 5, nextSeq: 8 } });
+  });
+
+  describe('a checkpoint of a fold is a witness', () => {
+    /** Nothing else in the log says that any of it was synced. */
+    async function checkpointed(lab: FollowerLab, writer: Channel): Promise<void> {
+      const fold = await lab.done(writer.fold(COUNTING));
+      await lab.done(fold.caughtUp());
+      await lab.done(fold.checkpoint());
+      await lab.killWriter();
+      truncateFile(lab.disk, lab.datPaths[0] ?? '', frameOf(lab, 5));
+    }
+    const missing = { check: 'missing', seqRange: { firstSeq: 5, nextSeq: 8 } };
+
+    test('read before the bytes, and believed when they are short twice', async () => {
+      const lab = new FollowerLab();
+      await checkpointed(lab, await unsynced(lab, 8));
+      const before = lab.disk.operations.length;
+      const follower = await lab.follow();
+      const opened = lab.disk.operations.slice(before).filter(({ operation, path }) => {
+        return operation === 'openSync' && /checkpoints|dat$/.test(path);
+      });
+      expect(opened[0]?.path).toMatch(/checkpoints/);
+      expect(opened[1]?.path).toMatch(/dat$/);
+      expect([follower.visibleSeq, follower.durableSeq]).toEqual([8, 8]);
+      expect(await rejection(follower.reader.get(5), 'CORRUPT')).toMatchObject(missing);
+      expect((await recordsOf(follower, { to: 5 })).length).toBe(5);
+      lab.expectOnlyReads();
+    });
+
+    test('when it was written beside the reader, too', async () => {
+      const lab = new FollowerLab();
+      const writer = await unsynced(lab, 8);
+      const follower = await lab.follow();
+      await checkpointed(lab, writer);
+      await follower.look();
+      expect(await rejection(follower.reader.get(5), 'CORRUPT')).toMatchObject(missing);
+    });
+
+    test('one that goes while it is looked for says nothing', async () => {
+      const lab = new FollowerLab();
+      await checkpointed(lab, await unsynced(lab, 8));
+      const effect = { error: 'ENOENT' };
+      lab.reads.inject({ operation: 'openSync', path: /checkpoints/, nth: 1, effect });
+      const follower = await lab.follow();
+      expect(follower.visibleSeq).toBe(5);
+      expect(lab.reads.openPaths.filter((path) => path.includes('checkpoints'))).toEqual([]);
+    });
+
+    test('and costs nothing while the reader follows', async () => {
+      const lab = new FollowerLab();
+      const writer = await synced(lab, 8);
+      const fold = await lab.done(writer.fold(COUNTING));
+      await lab.done(fold.caughtUp());
+      await lab.done(fold.checkpoint());
+      const follower = await lab.follow();
+      const before = lab.disk.operations.length;
+      for (let id = 8; id < 20; id += 1) {
+        await writer.append(payload(id, 200));
+        await follower.look();
+      }
+      const looked = lab.disk.operations.slice(before).map(({ path }) => path);
+      expect(follower.visibleSeq).toBe(20);
+      expect(looked.filter((path) => path.includes('checkpoints'))).toEqual([]);
+    });
   });
 
   test('what is bad only once is not damaged', async () => {

@@ -48,6 +48,7 @@ test.each(['EIO', 'ENOSPC', 'EDQUOT'])(
     await lab.runtime.settle();
     for (const { error } of waiting) {
       const poison = requireCode(error, 'POISONED');
+      expect(poison.message).toMatch(/^a sync of \S+dat failed: /);
       expect(poison).toMatchObject({ outcome: 'unknown', path: lab.datPaths[0] });
       expect(poison.cause).toMatchObject({ code });
     }

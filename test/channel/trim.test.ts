@@ -270,6 +270,27 @@ test('beside a writer nothing can be trimmed, and its trims are seen', async () 
   lab.expectOnlyReads();
 });
 
+test('a search by time finds a record, also where a trim ends in a gap of a compaction', async () => {
+  const lab = new Lab();
+  const channel = await lab.open();
+  const start = lab.runtime.now();
+  for (const seq of range(0, 9)) {
+    await channel.append(payload(seq, 20));
+    lab.runtime.advance(1);
+  }
+  await channel.compact({ keep: ({ seq }) => seq % 4 === 3 });
+  await channel.append(payload(9));
+  const at = (seq: number): Promise<number> => channel.seqAt(start + seq);
+  await channel.trim({ beforeSeq: 5 });
+  expect(seqsOf(await channel.readBatch())).toEqual([7, 9]);
+  expect(await Promise.all(range(0, 11).map(at))).toEqual([7, 7, 7, 7, 7, 7, 7, 7, 9, 9, 10]);
+  // Behind the last record of its segment, and behind all.
+  await channel.trim({ beforeSeq: 8 });
+  expect(await at(0)).toBe(9);
+  await channel.trim({ beforeSeq: 10 });
+  expect(await at(0)).toBe(10);
+});
+
 test('an IO error before the rename leaves everything as it was; later it goes', async () => {
   const lab = new Lab();
   const channel = await grown(lab, 3);

@@ -12,6 +12,7 @@ import { FrameEncoder } from '../../src/format/frame-encoder.js';
 import { choicesFromSeed } from '../../src/testing/choices.js';
 import {
   framesOf,
+  GENERATION,
   idsOf,
   Lab,
   LARGE,
@@ -146,6 +147,7 @@ test('W2: when what was written cannot be cut off, the channel is poisoned', asy
   lab.fail('truncateSync', DAT, 'EIO');
   const error = await rejection(channel.append(payload(2, 200)), 'POISONED');
   expect(error).toMatchObject({ outcome: 'unknown', cause: { code: 'EIO' } });
+  expect(error.message).toContain(`has left in ${lab.datPaths[0]} could not be cut off: `);
   await rejection(channel.append(payload(3)), 'POISONED');
   thrown(() => channel.appendSync(payload(3)), 'POISONED');
   const next = lab.kill();
@@ -158,12 +160,24 @@ test('W2: when a half-made segment cannot be removed, the channel is poisoned', 
   await channel.append(payload(1, 3000));
   lab.cutShort(DAT, 30, 'ENOSPC', 2);
   lab.fail('unlinkSync', DAT, 'EIO');
-  await rejection(channel.append(payload(2, 3000)), 'POISONED');
+  const error = await rejection(channel.append(payload(2, 3000)), 'POISONED');
+  expect(error.message).toContain(`could not be removed from ${GENERATION}: `);
   await rejection(channel.append(payload(3)), 'POISONED');
   const next = lab.kill();
   const again = await next.open();
   expect(await again.append(payload(4))).toBe(1);
   expect(await idsOf(next, again)).toEqual([1, 4]);
+});
+
+test('W2: when a seal cannot be taken back, the channel is poisoned, and says why', async () => {
+  const lab = new Lab();
+  const channel = await lab.open({ segmentBytes: 4096 });
+  await channel.append(payload(1, 3000));
+  lab.fail('openSync', /0001\.dat$/, 'ENOSPC');
+  lab.fail('truncateSync', DAT, 'EIO');
+  const error = await rejection(channel.append(payload(2, 3000)), 'POISONED');
+  expect(error).toMatchObject({ path: GENERATION, cause: { code: 'EIO' } });
+  expect(error.message).toContain(`has left in ${GENERATION} could not be cut off: `);
 });
 
 test('W2: all that is queued behind a failed write fails with it', async () => {

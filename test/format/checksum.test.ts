@@ -10,6 +10,7 @@ import {
   bindToNonce,
   checksumOf,
   readChecksum,
+  RunningChecksum,
   sameChecksum,
   writeChecksum,
   type Checksum,
@@ -28,6 +29,22 @@ function referenceBytes(length: number): Uint8Array {
 }
 
 const toBigint = ({ hi, lo }: Checksum): bigint => (BigInt(hi) << 32n) | BigInt(lo);
+
+describe('RunningChecksum', () => {
+  test('is that of all bytes, whatever the pieces', () => {
+    const pieces = fc.array(fc.uint8Array({ maxLength: 2000 }), { maxLength: 20 });
+    const property = fc.property(pieces, (parts) => {
+      const running = new RunningChecksum();
+      for (const part of parts) {
+        const padded = Uint8Array.of(1, 2, ...part, 3);
+        running.add(padded, 2, part.byteLength);
+      }
+      const whole = Buffer.concat(parts);
+      expect(running.value).toEqual(checksumOf(whole, 0, whole.byteLength));
+    });
+    fc.assert(property, { seed: 20 });
+  });
+});
 
 describe('checksumOf', () => {
   test.each([

@@ -64,8 +64,6 @@ export interface KnownChannel {
   }[];
   /** What opening it, for writing or not, and a list say. */
   readonly refused?: KnownError;
-  /** Where it ends for a reader that does not see the damage: nothing is told of what is lost. */
-  readonly readOnlyNextSeq?: number;
   /** What an append rejects with. */
   readonly append?: KnownError;
   /** What a recovery cuts, without the files that keep the bytes. */
@@ -200,12 +198,6 @@ export function inPlaces(problems: readonly KnownProblem[]): KnownProblem[] {
   return problems.toSorted((a, b) => {
     return a.path === b.path ? a.position - b.position : a.path < b.path ? -1 : 1;
   });
-}
-
-/** The channel as a reader without a lock sees it. */
-export function asRead(channel: KnownChannel): KnownChannel {
-  const { readOnlyNextSeq, lost: _lost, ...rest } = channel;
-  return readOnlyNextSeq === undefined ? channel : { ...rest, nextSeq: readOnlyNextSeq };
 }
 
 /** Every record behind and before damage, read in stretches; and the damage that was met. */
