@@ -7,6 +7,7 @@ import type { Channel } from '../../src/channel/channel.js';
 import type { RecoveryReport } from '../../src/channel/recovery-report.js';
 import type { VerifyReport } from '../../src/channel/verify-report.js';
 import { RedexError } from '../../src/core/errors.js';
+import { parentOf } from '../../src/fs/whole-file.js';
 import { Redex } from '../../src/store/redex.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { costOf, touched, type Cost } from './corruption-cost.js';
@@ -32,14 +33,7 @@ import { channelPath, DATA } from './store-kit.js';
  * - `unseen`: nobody says anything, and nothing is lost.
  */
 export type Outcome =
-  | 'refused'
-  | 'lost'
-  | 'cut'
-  | 'damage'
-  | 'derived'
-  | 'note'
-  | 'passed over'
-  | 'unseen';
+  'refused' | 'lost' | 'cut' | 'damage' | 'derived' | 'note' | 'passed over' | 'unseen';
 
 export interface Finding {
   readonly damage: Damage;
@@ -143,9 +137,15 @@ class DamageCheck {
       this.wrong.push(`${side}: an open that found damage has made changes`);
     }
     if (readOnly) this.#verified(await channel.verify());
-    const observed = await observe(channel, this.#image.channels[name]);
+    const mayMiss = (seq: number): boolean => cost.lost.has(seq) || seq >= cost.suffixFrom;
+    const observed = await observe(channel, this.#image.channels[name], mayMiss);
     this.#observed(side, observed, cost);
     const end = channel.nextSeq;
+    // The witnesses in a file of another channel count, so that nothing is cut because of them.
+    const isBeyond = end > this.#image.channels[name].nextSeq;
+    if (isBeyond && this.#damage.kind !== 'swap') this.wrong.push(`${side}: ends at ${end}`);
+    const cuts = report?.tornTail?.regions.map(({ path }) => path) ?? [];
+    if (cuts.some((path) => this.#paths.includes(path))) this.#seen.add('cut');
     if (end < this.#image.channels[name].nextSeq) this.#ended(side, end, cost, readOnly);
     if (readOnly) return;
     try {
@@ -176,7 +176,9 @@ class DamageCheck {
     const own = problems.filter(({ path }) => this.#paths.includes(path));
     for (const { severity } of own) this.#seen.add(severity);
     if (this.#damage.kind !== 'bit') return;
-    if (own.length > 1) this.wrong.push(`verify says it ${own.length} times`);
+    // What a power cut has left of derived files is wrong as it is.
+    if (own.length > 1 && this.#image.name === 'closed')
+      this.wrong.push(`verify says it ${own.length} times`);
     const other = problems.filter(({ path, severity }) => {
       return severity === 'damage' && !this.#paths.includes(path);
     });
@@ -201,26 +203,40 @@ class DamageCheck {
     }
     const { path, position } = error;
     const isPlace = this.#damage.kind !== 'bit' || positions.has(position);
-    if (!this.#paths.includes(path) || !isPlace) this.wrong.push(`${side}: ${error.message}`);
+    // Of a file that is not there its neighbours tell.
+    const directories = this.#damage.kind === 'missing' ? this.#paths.map(parentOf) : [];
+    const isFile = this.#paths.includes(path) || directories.includes(parentOf(path));
+    if (!isFile || !isPlace) this.wrong.push(`${side}: ${error.message}`);
   }
 
   /** What was not cut as a torn tail is still there, byte for byte. */
   #checkKept(fs: CorruptFs): void {
-    if (this.#seen.has('cut')) return;
     for (const [path, bytes] of this.#files) {
       if (bytes === undefined || kindOfFile(path) !== 'dat') continue;
       const now = fs.statSync(path) === undefined ? undefined : bytesOf(fs, path);
-      const same = now !== undefined && this.#startsAlike(now, bytes);
-      if (!same) this.wrong.push(`${path} is not what it was`);
+      const kept = this.#keptBytes(path, bytes.byteLength);
+      const same =
+        now !== undefined && Buffer.compare(now.subarray(0, kept), bytes.subarray(0, kept)) === 0;
+      if (!same && kept > 0) this.wrong.push(`${path} is not what it was`);
     }
   }
 
-  #startsAlike(now: Uint8Array, before: Uint8Array): boolean {
-    if (this.#image.name !== 'closed' && now.byteLength < before.byteLength) {
-      // Without damage it is cut as well: the end of what was torn before.
-      return true;
+  /** How much of a dat file has to be what it was: all that a healthy open keeps, or a cut. */
+  #keptBytes(path: string, byteLength: number): number {
+    const whole = Math.min(byteLength, this.#image.kept.get(path) ?? 0);
+    if (!this.#seen.has('cut')) return whole;
+    // A cut begins where a damaged unit begins, and takes later segments along.
+    for (const cut of this.#paths) {
+      if (parentOf(path) !== parentOf(cut) || path < cut) continue;
+      return path === cut ? Math.min(whole, this.#cutAt) : 0;
     }
-    return Buffer.compare(now.subarray(0, before.byteLength), before) === 0;
+    return whole;
+  }
+
+  get #cutAt(): number {
+    if (this.#damage.kind === 'swap') return 0;
+    const costs = NAMES.map((name) => costOf(this.#image, name, this.#damage));
+    return Math.min(...costs.flatMap(({ positions }) => [...positions]), this.#damage.from);
   }
 }
 

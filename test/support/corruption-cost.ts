@@ -11,6 +11,7 @@ import { parseSegmentFileName } from '../../src/format/file-name.js';
 import { decodeManifest } from '../../src/format/manifest.js';
 import {
   BLOCK_LIST_AT,
+  BLOCK_MAGIC,
   coveredBytes,
   decodeUnitHeader,
   FLAG_BLOCKS,
@@ -25,7 +26,8 @@ interface Piece {
   readonly at: number;
   readonly end: number;
   readonly seqs: readonly number[];
-  readonly baseSeq: number;
+  /** Of a block, that of its frame: a scan after a crash takes a frame as a whole or not at all. */
+  readonly frameSeq: number;
   readonly durableSeq: number;
 }
 
@@ -34,7 +36,10 @@ function piecesOf(bytes: Uint8Array): Piece[] {
   const header = decodeFileHeader(DAT_MAGIC, bytes.subarray(0, FILE_HEADER_BYTES));
   if (!header.ok) return [];
   const { baseSeq, durableSeq } = header.value;
-  const pieces: Piece[] = [{ at: 0, end: FILE_HEADER_BYTES, seqs: [], baseSeq, durableSeq }];
+  const pieces: Piece[] = [
+    { at: 0, end: FILE_HEADER_BYTES, seqs: [], frameSeq: baseSeq, durableSeq },
+  ];
+  let frameSeq = baseSeq;
   const view = viewOf(bytes);
   for (let at = FILE_HEADER_BYTES; at + 48 <= bytes.byteLength;) {
     const unit = decodeUnitHeader(view, at, at, bytes.byteLength - at);
@@ -44,7 +49,8 @@ function piecesOf(bytes: Uint8Array): Piece[] {
     if (unit.magic !== SEAL_MAGIC && (unit.flags & FLAG_BLOCKS) === 0) {
       visitRecordKeys(view, at, unit, (seq) => seqs.push(seq));
     }
-    pieces.push({ at, end, seqs, baseSeq: unit.baseSeq, durableSeq: unit.durableSeq });
+    if (unit.magic !== BLOCK_MAGIC) frameSeq = unit.baseSeq;
+    pieces.push({ at, end, seqs, frameSeq, durableSeq: unit.durableSeq });
     at = end;
   }
   return pieces;
@@ -91,14 +97,13 @@ export function costOf(image: Image, name: Name, damage: Damage): Cost {
     if (kind !== 'dat' || !path.startsWith(directory)) continue;
     const bytes = files.get(path) ?? new Uint8Array(0);
     const pieces = knownPieces(bytes);
-    const isGone = damage.kind === 'missing' || damage.kind === 'swap' || headIsGone(damage);
-    const hit = isGone ? pieces : pieces.filter(({ at, end }) => at < damage.to && end > damage.from);
-    for (const { seqs, at } of hit) {
-      for (const seq of seqs) lost.add(seq);
-      positions.add(at);
-    }
+    const hit = pieces.filter(({ at, end }) => at < damage.to && end > damage.from);
+    for (const { at } of hit) positions.add(at);
+    // Nothing in a file can be checked without the nonce in its header.
+    const gone = damage.from < FILE_HEADER_BYTES ? pieces : hit;
+    for (const { seqs } of gone) for (const seq of seqs) lost.add(seq);
     if (isInSuffix(image, name, path)) {
-      suffixFrom = Math.min(suffixFrom, hit[0]?.baseSeq ?? Infinity);
+      suffixFrom = Math.min(suffixFrom, hit[0]?.frameSeq ?? Infinity);
     }
   }
   const { firstSeq } = channels[name];
@@ -109,11 +114,6 @@ export function costOf(image: Image, name: Name, damage: Damage): Cost {
     proven: provenBeside(image, name, damage),
     positions,
   };
-}
-
-/** Cut inside of its header a file has nothing that can be found. */
-function headIsGone({ kind, from }: Damage): boolean {
-  return kind === 'truncation' && from < FILE_HEADER_BYTES;
 }
 
 /** The version of an envelope: what a newer version has written is refused. */
@@ -173,7 +173,7 @@ function stated(path: string, bytes: Uint8Array): number {
   }
   if (kind === 'checkpoint') {
     const header = decodeCheckpointHeader(bytes);
-    return header.ok ? header.value.seq : 0;
+    return header.ok ? header.value.header.seq : 0;
   }
   if (kind !== 'clean') return 0;
   const seqs = [0, CLEAN_SLOT_BYTES].map((at) => {

@@ -124,7 +124,11 @@ export function zeroedBlocksOf(files: Files, path: string): Damage[] {
   const damages: Damage[] = [];
   for (let from = 0; from < size; from += 512) {
     const to = Math.min(size, from + 512);
-    const isZero = files.get(path)?.subarray(from, to).every((byte) => byte === 0) ?? true;
+    const isZero =
+      files
+        .get(path)
+        ?.subarray(from, to)
+        .every((byte) => byte === 0) ?? true;
     if (!isZero) damages.push({ kind: 'zeros', path, from, to });
   }
   return damages;

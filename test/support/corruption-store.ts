@@ -43,6 +43,8 @@ export interface Image {
   readonly name: string;
   readonly files: Files;
   readonly channels: Readonly<Record<Name, ChannelTruth>>;
+  /** Bytes of each dat file that a healthy open keeps. */
+  readonly kept: ReadonlyMap<string, number>;
 }
 
 export interface FoldState {
@@ -198,8 +200,9 @@ async function imageOf(name: string, fs: FileSystem, written: Ledger): Promise<I
   const files = filesUnder(fs, DATA);
   const reports = new Map<string, RecoveryReport>();
   const runtime = new ManualRuntime({ seed: 5, ioOrder: 'immediate' });
+  const copy = new CorruptFs(files);
   const redex = await Redex.open(DATA, {
-    fs: new CorruptFs(files),
+    fs: copy,
     runtime,
     onRecovery: (report) => void reports.set(report.channel, report),
   });
@@ -214,7 +217,11 @@ async function imageOf(name: string, fs: FileSystem, written: Ledger): Promise<I
   await redex.close();
   const { ledger, twin, events } = channels;
   if (ledger === undefined || twin === undefined || events === undefined) throw new Error(name);
-  return { name, files, channels: { ledger, twin, events } };
+  const kept = new Map<string, number>();
+  for (const [path, bytes] of filesUnder(copy, DATA)) {
+    if (path.endsWith('.dat')) kept.set(path, bytes?.byteLength ?? 0);
+  }
+  return { name, files, channels: { ledger, twin, events }, kept };
 }
 
 async function truthOf(
