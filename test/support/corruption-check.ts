@@ -235,8 +235,12 @@ class DamageCheck {
 
   get #cutAt(): number {
     if (this.#damage.kind === 'swap') return 0;
-    const costs = NAMES.map((name) => costOf(this.#image, name, this.#damage));
-    return Math.min(...costs.flatMap(({ positions }) => [...positions]), this.#damage.from);
+    let cutAt = this.#damage.from;
+    for (const name of NAMES) {
+      const { positions } = costOf(this.#image, name, this.#damage);
+      cutAt = Math.min(cutAt, ...positions);
+    }
+    return cutAt;
   }
 }
 
