@@ -32,7 +32,7 @@ import { channelPath, DATA } from './store-kit.js';
  * - `passed over`: a checkpoint that a fold has not used, and has said so.
  * - `unseen`: nobody says anything, and nothing is lost.
  */
-export type Outcome =
+type Outcome =
   'refused' | 'lost' | 'cut' | 'damage' | 'derived' | 'note' | 'passed over' | 'unseen';
 
 export interface Finding {

@@ -77,7 +77,7 @@ export function bytesOf(fs: FileSystem, path: string): Uint8Array {
   return bytes;
 }
 
-export type DamageKind = 'bit' | 'truncation' | 'zeros' | 'missing' | 'swap';
+type DamageKind = 'bit' | 'truncation' | 'zeros' | 'missing' | 'swap';
 
 /** One place where a directory is damaged: `from` to `to` of a file are not what they were. */
 export interface Damage {
