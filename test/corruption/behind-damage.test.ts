@@ -46,7 +46,7 @@ test('a read backward gives what stands behind damage, and then tells of it', as
   expect(found.at(-1)).toBe('text 0');
 });
 
-test('a search by time passes segments that cannot be read, when a later one is newer', async () => {
+test('a search by time passes segments that cannot be read when a later one is newer', async () => {
   const fs = await threeSegments();
   truncateFile(fs, fileOf(0), 10);
   truncateFile(fs, fileOf(4), 10);
@@ -55,7 +55,7 @@ test('a search by time passes segments that cannot be read, when a later one is 
   await errorOf('CORRUPT', () => channel.seqAt(START_MS));
 });
 
-test('the error of a segment that cannot be read begins with the record that was wanted', async () => {
+test('the error of an unreadable segment begins with the record that was wanted', async () => {
   const fs = await threeSegments();
   truncateFile(fs, fileOf(0), 10);
   const { channel } = await openLog(fs);

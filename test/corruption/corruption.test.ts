@@ -1,10 +1,10 @@
 /**
- * Goal (target R3, RULES C3, C4, C9): whatever one damage is done to a data directory, no wrong byte
- * is ever returned, no record is lost but those that were hit, somebody says what is damaged and
- * where, and nothing below what was synced is cut.
- * Method: three images of a small store: closed, killed, after a power cut. In each of them bits are
- * flipped, files are cut at each length, blocks zeroed, files taken away or swapped, and all is read
- * in every way there is. A sample; with REDEX_CORRUPTION=all everything, which
+ * Goal (target R3, RULES C3, C4, C9): whatever one damage is done to a data directory, no wrong
+ * byte is ever returned, no record is lost but those that were hit, somebody says what is damaged
+ * and where, and nothing below what was synced is cut.
+ * Method: three images of a small store: closed, killed, after a power cut. In each of them bits
+ * are flipped, files are cut at each length, blocks zeroed, files taken away or swapped, and all is
+ * read in every way there is. A sample; with REDEX_CORRUPTION=all everything, which
  * scripts/corruption-run.mjs runs in shares and prints as a table.
  */
 import { writeFileSync } from 'node:fs';

@@ -136,7 +136,7 @@ function baseOf(path: string): number {
   return parseSegmentFileName(path.slice(path.lastIndexOf('/') + 1))?.baseSeq ?? 0;
 }
 
-/** Whether an open may scan the segment: one of the last two, or the last one where all is known. */
+/** Whether an open may scan the segment: one of the last ones. */
 function isInSuffix(image: Image, name: Name, path: string): boolean {
   const bases = basesOf(image, name);
   const count = Math.max(1, image.channels[name].scanned);
