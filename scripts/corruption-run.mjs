@@ -4,8 +4,8 @@
  * each swapped file of three images of a small store (target R3):
  * node scripts/corruption-run.mjs [--image closed|killed|'power cut'] [--shares N] [--only N]
  * The work is divided into shares, as many at a time as there are processors; each takes every
- * Nth damage. `--only` runs the first few shares. Prints a table of what became of the damages, and ends
- * with 1 when one breaks a rule.
+ * Nth damage. `--only` runs the first few shares. Prints a table of what became of the damages, and
+ * ends with 1 when one breaks a rule.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
