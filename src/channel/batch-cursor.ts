@@ -9,6 +9,7 @@
 import type { RedexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import { FILE_HEADER_BYTES } from '../format/file-header.js';
+import { BLOCK_MAGIC } from '../format/unit.js';
 import { decodeRecords } from '../format/unit-records.js';
 import { ChunkReader, type Chunk, type ChunkSource } from '../segment/chunk.js';
 import type { OpenSegment } from '../segment/open-segment.js';
@@ -137,6 +138,11 @@ export class BatchCursor {
     const segments = this.#segments;
     const segment = segments[indexIn(segments, this.#next)];
     if (segment === undefined) throw this.#missingHead();
+    const { damage } = segment;
+    if (damage !== undefined && damage.fromSeq === segment.baseSeq) {
+      const range = { firstSeq: this.#next, nextSeq: segment.nextSeq };
+      throw corruption(segmentPath(segment, 'dat'), damage.position, damage.check, range);
+    }
     const position = await this.#borrow(segment).locate(this.#next);
     const { nonce, datLength: end, headerChecksum, baseSeq, sealed } = segment;
     const link = position === FILE_HEADER_BYTES ? headerChecksum : undefined;
@@ -182,7 +188,7 @@ export class BatchCursor {
     limit: number,
     to: number,
   ): Promise<'end' | 'seal' | undefined> {
-    const { parser } = walk;
+    let { parser } = walk;
     let chunk = walk.chunk ?? (await this.#read(walk));
     for (;;) {
       const step = walk.isUnitOpen ? 'records' : parser.step(chunk);
@@ -200,7 +206,9 @@ export class BatchCursor {
         if (batch.length > 0) return undefined;
         // A damaged seal costs no record: all those before it have been read.
         if (this.#next >= walk.segment.nextSeq) return 'end';
-        throw await this.#damage(walk);
+        await this.#passHead(walk);
+        parser = walk.parser;
+        chunk = await this.#read(walk);
       } else if (step === 'end' || step === 'seal') {
         return step;
       }
@@ -228,20 +236,31 @@ export class BatchCursor {
     this.#next = wanted;
   }
 
-  /** The error for bytes that fail, with the records that cannot be read because of them. */
-  async #damage(walk: Walk): Promise<RedexError> {
+  /**
+   * Goes on where only the head of a frame of blocks is damaged, which holds no record: the block
+   * with the next record verifies by itself. Otherwise throws the error for bytes that fail, with
+   * the records that cannot be read because of them.
+   */
+  async #passHead(walk: Walk): Promise<void> {
     const { segment, parser, end } = walk;
-    const next = await findNextUnit(this.#borrow(segment).dat, {
-      nonce: segment.nonce,
-      position: parser.position + 8,
-      end,
-    });
+    const { nonce } = segment;
+    const { position, check } = parser;
+    const request = { nonce, position: position + 8, end };
+    const next = await findNextUnit(this.#borrow(segment).dat, request);
+    if (next?.magic === BLOCK_MAGIC && next.baseSeq === parser.nextSeq) {
+      const { nextSeq } = parser;
+      walk.parser = new UnitParser({
+        nonce,
+        position: next.position,
+        end,
+        link: undefined,
+        nextSeq,
+      });
+      return;
+    }
     const firstSeq = Math.max(parser.nextSeq, this.#next);
     const nextSeq = Math.max(firstSeq + 1, next?.baseSeq ?? segment.nextSeq);
-    return corruption(segmentPath(segment, 'dat'), parser.position, parser.check, {
-      firstSeq,
-      nextSeq,
-    });
+    throw corruption(segmentPath(segment, 'dat'), position, check, { firstSeq, nextSeq });
   }
 }
 

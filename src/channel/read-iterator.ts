@@ -2,6 +2,7 @@
  * The iterators behind read and readBatches. Made by hand: an async generator costs about twice as
  * much for each record. Steps that are asked for before the last one has settled wait for it.
  */
+import { RedexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import type { BatchCursor } from './batch-cursor.js';
 import type { ReadOptions } from './read-options.js';
@@ -82,10 +83,9 @@ class BatchSource {
     while (to > range.from) {
       const count = Math.min(this.#window, this.#recordsLeft);
       const from = Math.max(range.from, this.#reader.windowStart(to, count, range.snapshot));
-      const window = { ...range, from, to };
-      const batch = await this.#collect(window);
+      const { batch, begin } = await this.#collectBehindDamage({ ...range, from, to });
       this.#resizeWindow(batch);
-      to = from;
+      to = begin;
       this.#range = { ...range, to };
       if (batch.length > 0) return batch.toReversed();
     }
@@ -98,6 +98,24 @@ class BatchSource {
       bytes > WINDOW_BYTES
         ? Math.max(1, Math.floor(this.#window / 8))
         : Math.min(LARGEST_WINDOW, 2 * this.#window);
+  }
+
+  /**
+   * The records of a window; of one with damage in it those behind the damage. It is told when
+   * they have been delivered.
+   */
+  async #collectBehindDamage(
+    window: ReadRange,
+  ): Promise<{ readonly batch: LogRecord[]; readonly begin: number }> {
+    for (let begin = window.from; ;) {
+      try {
+        return { batch: await this.#collect({ ...window, from: begin }), begin };
+      } catch (error) {
+        const behind = RedexError.is(error, 'CORRUPT') ? error.seqRange?.nextSeq : undefined;
+        if (behind === undefined || behind <= begin || behind >= window.to) throw error;
+        begin = behind;
+      }
+    }
   }
 
   async #collect(range: ReadRange): Promise<LogRecord[]> {

@@ -221,6 +221,7 @@ export class RecordReader {
       if (compareNanos(segment.lastTimestamp, time) < 0) continue;
       const { damage, baseSeq, nextSeq } = segment;
       if (damage !== undefined && damage.fromSeq === baseSeq) {
+        if (isOlder(segments, i, time)) continue;
         const range = { firstSeq: baseSeq, nextSeq };
         throw corruption(segmentPath(segment, 'dat'), damage.position, damage.check, range);
       }
@@ -269,4 +270,14 @@ export class RecordReader {
       this.chain.release(open);
     }
   }
+}
+
+/** Whether the next readable segment proves that all records of an unreadable one are older. */
+function isOlder(segments: readonly Segment[], unreadable: number, time: Nanos): boolean {
+  for (let i = unreadable + 1; i < segments.length; i++) {
+    const next = segments[i];
+    if (next === undefined || next.damage?.fromSeq === next.baseSeq) continue;
+    return compareNanos(next.timestampFloor, time) < 0;
+  }
+  return false;
 }
