@@ -3,13 +3,12 @@
  * thread (RULES G6): segments that retention or trim have let go, once no read holds them, and
  * what a process before has left behind. What cannot be removed now is found by the next open.
  */
-import { segmentFileName } from '../format/file-name.js';
+import { fileOwner, segmentFileName } from '../format/file-name.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { parentOf } from '../fs/whole-file.js';
 import type { Segment } from '../segment/segment.js';
 import { derivedNames } from '../segment/segment-index.js';
 import type { ChannelContext } from './channel-context.js';
-import { fileOwner } from './leftovers.js';
 import type { SegmentChain } from './segment-chain.js';
 
 export class FileReclaim {

@@ -4,10 +4,10 @@
  */
 import type { Manifest } from '../format/manifest.js';
 import {
+  fileOwner,
   MANIFEST_TEMPORARY_NAME,
   NEXT_CONFIG_NAME,
   parseGenerationName,
-  parseSegmentFileName,
 } from '../format/file-name.js';
 import { removeUnfinished } from '../fs/whole-file.js';
 import type { ChannelContext } from './channel-context.js';
@@ -27,11 +27,6 @@ export const NO_LEFTOVERS: Leftovers = { paths: [], directories: [], unfinished:
 /** The base seqs of segments that are not wholly below `firstSeq`. Ascending. */
 export function keptBases(bases: readonly number[], firstSeq: number): number[] {
   return bases.filter((_base, i) => (bases[i + 1] ?? Infinity) > firstSeq);
-}
-
-/** The base seq of the segment that a file in a generation belongs to; undefined for any other. */
-export function fileOwner(name: string): number | undefined {
-  return parseSegmentFileName(name.replace(/\.tmp$/, ''))?.baseSeq;
 }
 
 /** `bases`: of the segments that the channel consists of; `names`: all in its generation. */

@@ -79,6 +79,6 @@ export async function smallestFailure(
   return { ...failure, workload, error };
 }
 
-export function workloadOf(seed: number): Workload {
+function workloadOf(seed: number): Workload {
   return drawWorkload(seed, choicesFromSeed(seed * 2_654_435_761));
 }

@@ -23,13 +23,13 @@ export interface Attempt {
   readonly skippedFrom: number | undefined;
 }
 
-export const PENDING = 0;
+const PENDING = 0;
 /** Resolved. */
 export const ACKED = 1;
 /** Rejected with the promise that no byte of it is there. */
 export const ABSENT = 2;
 /** Rejected; a crash may bring it back. */
-export const UNKNOWN = 3;
+const UNKNOWN = 3;
 /** Was not there after a crash: must not come back. */
 export const GONE = 4;
 

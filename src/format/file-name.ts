@@ -84,3 +84,8 @@ export function parseCheckpointFileName(
   const written = isNew ? newCheckpointFileName(entry, number) : checkpointFileName(entry, number);
   return written === name ? { entry, number, isNew } : undefined;
 }
+
+/** The base seq of the segment that a file in a generation belongs to; undefined for any other. */
+export function fileOwner(name: string): number | undefined {
+  return parseSegmentFileName(name.replace(/\.tmp$/, ''))?.baseSeq;
+}

@@ -29,7 +29,7 @@ class NotingFs extends MemoryFs {
 
 const wanted = (): undefined => undefined;
 
-test('a large state is checked in one buffer of a piece, and read into one of its own', async () => {
+test('a large state is checked in one buffer of a piece, and read into its own', async () => {
   const state = new Uint8Array(10 * MIB + 7).map((_byte, i) => i >> 12);
   const channelId = new Uint8Array(16);
   const given = { channelId, seq: 9, foldVersion: 1, kind: CHECKPOINT_OF_FOLD, name: 'seen' };

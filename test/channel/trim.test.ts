@@ -270,7 +270,7 @@ test('beside a writer nothing can be trimmed, and its trims are seen', async () 
   lab.expectOnlyReads();
 });
 
-test('a search by time finds a record, also where a trim ends in a gap of a compaction', async () => {
+test('a search by time finds a record, also where a trim ends in a gap', async () => {
   const lab = new Lab();
   const channel = await lab.open();
   const start = lab.runtime.now();

@@ -9,7 +9,7 @@ import { putFile } from '../support/recovery-lab.js';
 
 /**
  * A compaction had begun a segment, the idle witness came to stand in it, and a frame that did not
- * fit rolled it: the next segment would have had its base and its name, so that every append failed.
+ * fit rolled it: the next segment would have had its base and its name, and every append failed.
  */
 test('a segment in which there are only witnesses is not rolled', async () => {
   const lab = new Lab();

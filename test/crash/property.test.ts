@@ -3,9 +3,9 @@
  * and the store goes on (invariants I1 to I7, I11 to I13; docs/crash-safety.md says what they are).
  * Method: workloads over the public API on a file system that loses what no sync covers, a model
  * that knows only what was asked for and answered, images of power cuts and kills. First what was
- * found before, then what fast-check draws and shrinks, then as many images as there is time for, in
- * processes of their own. REDEX_CRASH_IMAGES and REDEX_CRASH_SEED make that run longer and another
- * one; `scripts/crash-run.mjs` is the same without the tests around it.
+ * found before, then what fast-check draws and shrinks, then as many images as there is time for,
+ * in processes of their own. REDEX_CRASH_IMAGES and REDEX_CRASH_SEED make that run longer and
+ * another one; `scripts/crash-run.mjs` is the same without the tests around it.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

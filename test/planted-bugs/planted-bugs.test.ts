@@ -12,11 +12,10 @@ import { crashTest } from '../../src/crash-test/crash-test.js';
 import { profileNamed } from '../../src/testing/profile-list.js';
 import { plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
 
-const RULES = [
-  ...['S1', 'S2', 'S3', 'S4', 'S5', 'S6', 'S7', 'W1', 'W2', 'W3', 'W4', 'W5'],
-  ...['C1', 'C2', 'C3', 'C4', 'C5', 'C6', 'C7', 'C8', 'C9', 'G1', 'G2', 'G3', 'G4', 'G5', 'G6'],
-  ...['N1', 'N2', 'N3', 'N4', 'N5'],
-];
+const COUNTS = { S: 7, W: 5, C: 9, G: 6, N: 5 };
+const RULES = Object.entries(COUNTS).flatMap(([letter, count]) =>
+  Array.from({ length: count }, (_, i) => `${letter}${i + 1}`),
+);
 const bugs = readBugs();
 const found = bugs.filter(({ equivalent }) => equivalent === undefined);
 const jobs = availableParallelism();
