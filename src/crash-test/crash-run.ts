@@ -53,6 +53,8 @@ class CrashRun {
   #taken = 0;
   #checked = 0;
   #rollLeft = 0;
+  /** What is under way now is the same in all workloads. */
+  #isUsual = true;
   #nowMs = START_MS;
 
   constructor(workload: Workload, options: RunOptions) {
@@ -83,6 +85,7 @@ class CrashRun {
 
   async #live(life: Life): Promise<void> {
     this.#lives += 1;
+    this.#isUsual = this.#lives === 1;
     const fs = this.#startProcess();
     const commands = await this.#open(life, fs);
     this.#commands = commands;
@@ -159,7 +162,8 @@ class CrashRun {
     return { ledger: this.#ledger, nowMs: this.#nowMs, seeds: this.#seeds };
   }
 
-  async #step(commands: Commands, { command, io }: Step): Promise<void> {
+  async #step(commands: Commands, { command, io, isUsual }: Step): Promise<void> {
+    this.#isUsual = isUsual === true;
     if (command.kind === 'fault') this.#faults.inject(command);
     else if (command.kind === 'elapse') {
       this.#runtime.advance(command.ms);
@@ -177,6 +181,7 @@ class CrashRun {
   }
 
   async #end(commands: Commands, life: Life): Promise<void> {
+    this.#isUsual = false;
     this.#faults.clear();
     const end = this.#faults.hasLostNames ? 'power' : life.end;
     if (end === 'close') {
@@ -207,10 +212,8 @@ class CrashRun {
     if (this.#faults.haveFired()) return;
     const doing = this.#doing();
     this.#places += 1;
-    // Creating a store is the same in all workloads: every eighth crashes it.
-    const isBirth = this.#lives === 1 && this.#commands === undefined;
-    if (isBirth && this.#workload.seed % 8 !== 0) return;
-    const stride = this.#workload.stride * (doing.length > 0 ? 1 : 3);
+    if (this.#isUsual && this.#workload.seed % 8 !== 0) return;
+    const stride = this.#workload.stride * (doing.length > 0 ? 2 : 5);
     if (this.#places % stride !== 0 || this.#images.length >= this.#imagesALife) return;
     for (const what of doing) this.#counters[what] += 1;
     const turn = (this.#taken += 1) % 10;

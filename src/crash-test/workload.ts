@@ -106,6 +106,8 @@ export type Command =
 
 export interface Step {
   readonly command: Command;
+  /** What is the same in all workloads, so that only every eighth one crashes it. */
+  readonly isUsual?: boolean;
   /** Completions that are let through afterwards; 0 for all. */
   readonly io: number;
 }
@@ -150,11 +152,12 @@ function drawLife(choose: Choose, isFirst: boolean): Life {
 function firstSteps(choose: Choose): Step[] {
   const steps: Step[] = [];
   for (const name of [0, 1]) {
-    steps.push({ command: { kind: 'create', name, options: choose(OPTIONS.length) }, io: 0 });
+    const options = choose(OPTIONS.length);
+    steps.push({ command: { kind: 'create', name, options }, io: 0, isUsual: true });
     for (let batch = 0; batch < 3; batch += 1) {
       const sizes = Array.from({ length: 6 }, () => SIZES[choose(11)] ?? 100);
       const command: Append = { ...PLAIN_APPEND, name, sizes, key: choose(4) };
-      steps.push({ command, io: 0 });
+      steps.push({ command, io: 0, isUsual: true });
     }
   }
   return steps;
