@@ -1,0 +1,143 @@
+/**
+ * One life of the program that is to be killed: starts it, hands on what it says, and ends it at
+ * the moment that is asked for.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import process from 'node:process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type { KillMessage } from './process-kill-records.js';
+
+/** When the end comes. */
+export type Moment =
+  /** Milliseconds after the program began to open the store. */
+  | { readonly kind: 'open'; readonly ms: number }
+  /** Milliseconds after this many records were promised in this life. */
+  | { readonly kind: 'load'; readonly records: number; readonly ms: number };
+
+export interface Life {
+  readonly program: string;
+  readonly directory: string;
+  readonly seed: number;
+  readonly life: number;
+  readonly moment: Moment;
+  /** A command that runs the program, such as a tracer with its options. */
+  readonly wrapper?: readonly string[];
+  /** Takes what it says; what it throws is what the life rejects with. */
+  readonly take: (message: KillMessage) => void;
+  /** Records that were promised in this life. */
+  readonly promised: () => number;
+  /** What ends it; SIGKILL when absent. */
+  readonly end?: () => void;
+}
+
+export interface LifeEnd {
+  readonly moment: 'before' | 'opening' | 'later';
+  /** How it ended. */
+  readonly end: NodeJS.Signals | number | null;
+  /** The caller's moment came before anything else ended it. */
+  readonly isEnded: boolean;
+  /** The code that it said it was failing with. */
+  readonly failure: string | undefined;
+  readonly recoveries: number;
+}
+
+export function live(life: Life): Promise<LifeEnd> {
+  return new Running(life).ended;
+}
+
+class Running {
+  readonly ended: Promise<LifeEnd>;
+  readonly #life: Life;
+  readonly #child: ChildProcess;
+  #pid: number | undefined;
+  #moment: LifeEnd['moment'] = 'before';
+  #recoveries = 0;
+  #failure: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #isEnded = false;
+  #error: unknown;
+
+  constructor(life: Life) {
+    this.#life = life;
+    const { wrapper = [], program, directory, seed } = life;
+    const command = [...wrapper, process.execPath, program, directory];
+    const [name = '', ...args] = [...command, String(seed), String(life.life)];
+    this.#child = spawn(name, args, {
+      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+      env: { ...process.env, UV_THREADPOOL_SIZE: wrapper.length > 0 ? '1' : '4' },
+    });
+    const lines = createInterface({ input: this.#child.stdio[3] as Readable });
+    lines.on('line', (line) => this.#take(line));
+    this.ended = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('close', (code, signal) => {
+        clearTimeout(this.#timer);
+        if (this.#error === undefined) resolve(this.#result(signal ?? code));
+        else reject(this.#error as Error);
+      });
+    });
+  }
+
+  #result(end: NodeJS.Signals | number | null): LifeEnd {
+    return {
+      moment: this.#moment,
+      end,
+      isEnded: this.#isEnded,
+      failure: this.#failure,
+      recoveries: this.#recoveries,
+    };
+  }
+
+  #take(line: string): void {
+    if (this.#error !== undefined) return;
+    try {
+      // The end of the process may have cut the last line off.
+      if (!line.endsWith(']')) return;
+      const message = JSON.parse(line) as KillMessage;
+      this.#note(message);
+      this.#life.take(message);
+      const { moment, promised } = this.#life;
+      if (moment.kind === 'load' && promised() >= moment.records) this.#endIn(moment.ms);
+    } catch (error) {
+      this.#error = error;
+      this.#kill();
+    }
+  }
+
+  #note(message: KillMessage): void {
+    const { moment } = this.#life;
+    if (message[0] === 'start') {
+      this.#pid = message[1];
+      this.#moment = 'opening';
+      if (moment.kind === 'open') this.#endIn(moment.ms);
+    } else if (message[0] === 'open') {
+      this.#recoveries = message[1];
+      this.#moment = 'later';
+    } else if (message[0] === 'failed') {
+      [, this.#failure] = message;
+    }
+  }
+
+  #endIn(ms: number): void {
+    this.#timer ??= setTimeout(() => this.#endNow(), ms);
+  }
+
+  #endNow(): void {
+    this.#isEnded = true;
+    const { end } = this.#life;
+    if (end === undefined) this.#kill();
+    else end();
+  }
+
+  /** The program itself: without its tracer it would go on. */
+  #kill(): void {
+    const { exitCode, signalCode } = this.#child;
+    if (this.#pid === undefined || exitCode !== null || signalCode !== null) return;
+    try {
+      process.kill(this.#pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+  }
+}
