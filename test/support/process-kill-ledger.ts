@@ -125,7 +125,7 @@ export class KillLedger {
   promised = 0;
   /** The same in this life. */
   promisedInLife = 0;
-  readonly events = new Map<string, number>();
+  readonly events: Map<string, number> = new Map();
   #life = 0;
   #names: Names = new Map();
   #change: NameChange | undefined;

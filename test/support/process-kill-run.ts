@@ -16,12 +16,15 @@ const LIVES = 20;
 /** The first life goes on until this much is acknowledged: recoveries have something to do. */
 const FIRST_RECORDS = 1000;
 
+/** When the system call does not come. */
+const AT_LAST: Moment = { kind: 'load', records: 1500, ms: 0 };
+
 export interface KillRun {
   readonly program: string;
   readonly scratch: string;
   readonly cycles: number;
   readonly seed: number;
-  /** Kills at system calls, by turns with those at random moments. */
+  /** Most lives end at a system call, some at a random moment. */
   readonly traced?: TracedKills | undefined;
   readonly onProgress?: (stats: KillStats) => void;
 }
@@ -101,14 +104,15 @@ class KilledStore {
   async #live(life: number): Promise<void> {
     const ledger = this.#ledger;
     const { program, traced, onProgress } = this.#run;
-    const call = life > 0 && life % 2 === 0 ? traced?.draw(this.#random) : undefined;
+    const isTraced = life > 0 && life % 4 !== 3;
+    const call = isTraced ? traced?.draw(this.#random) : undefined;
     ledger.begin(life);
     const end = await live({
       program,
       directory: this.#directory,
       seed: this.#seed,
       life,
-      moment: this.#moment(life),
+      moment: call === undefined ? this.#moment(life) : AT_LAST,
       ...(call === undefined ? {} : { wrapper: call.wrapper }),
       take: (message) => ledger.take(message),
       promised: () => ledger.promisedInLife,
@@ -121,7 +125,9 @@ class KilledStore {
     const random = this.#random;
     if (life === 0) return { kind: 'load', records: FIRST_RECORDS, ms: random.below(50) };
     if (life % 4 === 3) return { kind: 'open', ms: random.below(12) };
-    return { kind: 'load', records: random.below(1000), ms: random.below(50) };
+    // Some live long enough for what takes several syncs.
+    const most = life % 4 === 1 ? 400 : 50;
+    return { kind: 'load', records: random.below(1000), ms: random.below(most) };
   }
 
   #count({ end, moment, failure, isEnded, recoveries }: LifeEnd, call: string | undefined): void {

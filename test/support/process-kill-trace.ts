@@ -7,15 +7,15 @@ import { runProgram } from './process-run.js';
 
 /** Calls by which files change, and how many of each are looked at. */
 const CALLS: readonly (readonly [name: string, most: number])[] = [
-  ['pwrite64', 300],
-  ['fdatasync', 40],
-  ['fsync', 60],
-  ['rename', 12],
-  ['unlink', 60],
-  ['openat', 150],
-  ['mkdir', 8],
-  ['ftruncate', 4],
-  ['link', 20],
+  ['pwrite64', 200],
+  ['fdatasync', 25],
+  ['fsync', 40],
+  ['rename', 8],
+  ['unlink', 40],
+  ['openat', 80],
+  ['mkdir', 6],
+  ['ftruncate', 3],
+  ['link', 12],
 ];
 
 export interface TracedKill {
@@ -34,7 +34,7 @@ export class TracedKills {
   /** Undefined where tracing is not possible. */
   static async probe(program: string, scratch: string): Promise<TracedKills | undefined> {
     const output = join(scratch, 'opens');
-    const options = ['-f', '--seccomp-bpf', '-qq', '-e', 'trace=openat', '-o', output];
+    const options = ['-f', '-qq', '-e', 'trace=openat', '-o', output];
     const args = [...options, process.execPath, program];
     // It ends by itself, because it is told nothing to open.
     await runProgram('strace', args, { threads: 1 });
@@ -53,7 +53,7 @@ export class TracedKills {
     const skipped = name === 'openat' ? (this.#opens[random.below(this.#opens.length)] ?? 0) : 0;
     const when = skipped + 1 + random.below(most);
     const inject = `inject=${name}:signal=SIGKILL:when=${when}`;
-    const options = ['-f', '--seccomp-bpf', '-qq', '-o', '/dev/null'];
+    const options = ['-f', '-qq', '-o', '/dev/null'];
     return { name, wrapper: ['strace', ...options, '-e', `trace=${name}`, '-e', inject] };
   }
 }
