@@ -156,7 +156,7 @@ async function kill(cycles: number, seed: number, calls?: TracedKills): Promise<
 
 describe('nothing acknowledged is lost by kills', { timeout: TIMEOUT_MS }, () => {
   test('at random moments', async () => {
-    const { events } = await kill(CYCLES ?? 80, SEED);
+    const { events } = await kill(CYCLES ?? 60, SEED);
     const wanted = ['create', 'delete', 'rename', 'roll', 'reopen', 'sync', 'trimmed', 'compacted'];
     for (const event of wanted) expect(events.get(event), event).toBeGreaterThan(0);
   });

@@ -12,8 +12,8 @@ import type { KillMessage } from './process-kill-records.js';
 export type Moment =
   /** Milliseconds after the program began to open the store. */
   | { readonly kind: 'open'; readonly ms: number }
-  /** Milliseconds after this many records were promised in this life. */
-  | { readonly kind: 'load'; readonly records: number; readonly ms: number };
+  /** Milliseconds after it has done enough. */
+  | { readonly kind: 'load'; readonly isDue: () => boolean; readonly ms: number };
 
 export interface Life {
   readonly program: string;
@@ -25,8 +25,6 @@ export interface Life {
   readonly wrapper?: readonly string[];
   /** Takes what it says; what it throws is what the life rejects with. */
   readonly take: (message: KillMessage) => void;
-  /** Records that were promised in this life. */
-  readonly promised: () => number;
   /** What ends it; SIGKILL when absent. */
   readonly end?: () => void;
 }
@@ -97,8 +95,8 @@ class Running {
       const message = JSON.parse(line) as KillMessage;
       this.#note(message);
       this.#life.take(message);
-      const { moment, promised } = this.#life;
-      if (moment.kind === 'load' && promised() >= moment.records) this.#endIn(moment.ms);
+      const { moment } = this.#life;
+      if (moment.kind === 'load' && moment.isDue()) this.#endIn(moment.ms);
     } catch (error) {
       this.#error = error;
       this.#kill();

@@ -16,8 +16,8 @@ const LIVES = 20;
 /** The first life goes on until this much is acknowledged: recoveries have something to do. */
 const FIRST_RECORDS = 1000;
 
-/** When the system call does not come. */
-const AT_LAST: Moment = { kind: 'load', records: 1500, ms: 0 };
+/** The tracer's call has not come by then. */
+const TRACED_RECORDS = 1500;
 
 export interface KillRun {
   readonly program: string;
@@ -112,10 +112,9 @@ class KilledStore {
       directory: this.#directory,
       seed: this.#seed,
       life,
-      moment: call === undefined ? this.#moment(life) : AT_LAST,
+      moment: call === undefined ? this.#moment(life) : this.#after(TRACED_RECORDS, 0),
       ...(call === undefined ? {} : { wrapper: call.wrapper }),
       take: (message) => ledger.take(message),
-      promised: () => ledger.promisedInLife,
     });
     this.#count(end, call?.name);
     onProgress?.(this.#stats);
@@ -123,11 +122,19 @@ class KilledStore {
 
   #moment(life: number): Moment {
     const random = this.#random;
-    if (life === 0) return { kind: 'load', records: FIRST_RECORDS, ms: random.below(50) };
+    if (life === 0) return this.#after(FIRST_RECORDS, random.below(50));
     if (life % 4 === 3) return { kind: 'open', ms: random.below(12) };
     // Some live long enough for what takes several syncs.
-    const most = life % 4 === 1 ? 400 : 50;
-    return { kind: 'load', records: random.below(1000), ms: random.below(most) };
+    const compactions = life % 8 === 1 ? 1 : 0;
+    return this.#after(random.below(1000), random.below(50), compactions);
+  }
+
+  #after(records: number, ms: number, compactions: number = 0): Moment {
+    const ledger = this.#ledger;
+    const done = (ledger.events.get('compacted') ?? 0) + compactions;
+    const isDue = (): boolean =>
+      ledger.promisedInLife >= records && (ledger.events.get('compacted') ?? 0) >= done;
+    return { kind: 'load', isDue, ms };
   }
 
   #count({ end, moment, failure, isEnded, recoveries }: LifeEnd, call: string | undefined): void {
