@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { KillMessage } from './process-kill-records.js';
 
+/** For a program to notice what was done to it. */
+const PATIENCE_MS = 20_000;
+
 /** When the end comes. */
 export type Moment =
   /** Milliseconds after the program began to open the store. */
@@ -26,7 +29,7 @@ export interface Life {
   /** Takes what it says; what it throws is what the life rejects with. */
   readonly take: (message: KillMessage) => void;
   /** What ends it; SIGKILL when absent. */
-  readonly end?: () => void;
+  readonly end?: () => Promise<void>;
 }
 
 export interface LifeEnd {
@@ -98,8 +101,7 @@ class Running {
       const { moment } = this.#life;
       if (moment.kind === 'load' && moment.isDue()) this.#endIn(moment.ms);
     } catch (error) {
-      this.#error = error;
-      this.#kill();
+      this.#abort(error);
     }
   }
 
@@ -124,8 +126,17 @@ class Running {
   #endNow(): void {
     this.#isEnded = true;
     const { end } = this.#life;
-    if (end === undefined) this.#kill();
-    else end();
+    if (end === undefined) {
+      this.#kill();
+      return;
+    }
+    end().catch((error: unknown) => this.#abort(error));
+    this.#timer = setTimeout(() => this.#abort(new Error('it does not end')), PATIENCE_MS);
+  }
+
+  #abort(error: unknown): void {
+    this.#error ??= error;
+    this.#kill();
   }
 
   /** The program itself: without its tracer it would go on. */

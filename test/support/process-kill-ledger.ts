@@ -180,7 +180,7 @@ export class KillLedger {
     const channel = this.#channel(token);
     const before = this.loss === 'kill' ? channel.acknowledged : channel.durable;
     raise(channel, 'acknowledged', seq);
-    raise(channel, 'durable', durable);
+    raise(channel, 'durable', channel.kind.options.sync === 'always' ? seq : durable);
     const after = this.loss === 'kill' ? channel.acknowledged : channel.durable;
     this.promised += after - before;
     this.promisedInLife += after - before;

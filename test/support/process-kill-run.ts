@@ -5,11 +5,10 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { Redex, type RecoveryReport } from '../../src/index.js';
 import { Random } from '../../src/testing/choices.js';
 import { live, type LifeEnd, type Moment } from './process-kill-child.js';
-import { inspect, namesOf } from './process-kill-inspect.js';
 import { KillLedger } from './process-kill-ledger.js';
+import { verifyStore } from './process-kill-verify.js';
 import type { TracedKills } from './process-kill-trace.js';
 
 const LIVES = 20;
@@ -93,7 +92,7 @@ class KilledStore {
         throw new Error(`seed ${this.#seed}, life ${life}, ${this.#directory}`, { cause: error });
       }
     }
-    await this.#verify();
+    await verifyStore(this.#directory, this.#ledger);
     for (const [event, count] of this.#ledger.events) {
       this.#stats.events.set(event, (this.#stats.events.get(event) ?? 0) + count);
     }
@@ -149,30 +148,6 @@ class KilledStore {
     if (call !== undefined && !isEnded) {
       stats.killsAtCalls++;
       stats.calls.set(call, (stats.calls.get(call) ?? 0) + 1);
-    }
-  }
-
-  /** Opens it here, to the last byte; and once more: then there is nothing to recover. */
-  async #verify(): Promise<void> {
-    const reports: RecoveryReport[] = [];
-    for (const pass of ['first', 'second']) {
-      const redex = await Redex.open(this.#directory, { onRecovery: (each) => reports.push(each) });
-      const names = await namesOf(redex);
-      const channels = await Promise.all(names.map((name) => redex.channel(name)));
-      const problems: string[] = [];
-      const found = [];
-      for (const channel of channels) {
-        const report = await channel.verify();
-        if (!report.ok) problems.push(`${channel.name}: ${JSON.stringify(report.problems)}`);
-        found.push(await inspect(channel));
-      }
-      await redex.close();
-      const damaged = reports.filter(({ damage }) => damage !== undefined);
-      if (damaged.length > 0) problems.push(`damage: ${JSON.stringify(damaged)}`);
-      if (pass === 'second' && reports.length > 0) problems.push('it was not closed cleanly');
-      if (problems.length > 0) throw new Error(`${this.#directory}: ${problems.join('; ')}`);
-      this.#ledger.check(found);
-      reports.length = 0;
     }
   }
 }
