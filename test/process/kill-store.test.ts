@@ -4,9 +4,9 @@
  * it opens and recovers too: every record that was acknowledged is there, unless something that was
  * asked for has let it go; nothing else is there; batches are whole; names are those that were
  * acknowledged; what is gone stays gone.
- * Method: the program tells on a pipe what it is about to do and what was acknowledged. It is killed
- * at random milliseconds, and by strace at system calls. The next one tells what it finds before it
- * changes anything. REDEX_KILL_CYCLES and REDEX_KILL_SEED make another run.
+ * Method: the program tells on a pipe what it is about to do and what was acknowledged. It is
+ * killed at random milliseconds, and by strace at system calls. The next one tells what it finds
+ * before it changes anything. REDEX_KILL_CYCLES and REDEX_KILL_SEED make another run.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -64,7 +64,7 @@ function summaryOf(stats: KillStats): string {
 }
 
 function told({ events, calls, ...stats }: KillStats): string {
-  const lines = [...events, ...calls].toSorted().map(([name, count]) => `${name} ${count}`);
+  const lines = [...events, ...calls].map(([name, count]) => `${name} ${count}`).toSorted();
   return `${summaryOf({ events, calls, ...stats })}\n${lines.join(', ')}`;
 }
 

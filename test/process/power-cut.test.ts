@@ -33,7 +33,7 @@ const obstacles = new Map<DiskKind, string | undefined>();
 
 beforeAll(async () => {
   built = buildProcessPackage();
-  scratch = mkdtempSync(join(tmpdir(), 'redex-power-'));
+  scratch = process.env['REDEX_POWER_SCRATCH'] ?? mkdtempSync(join(tmpdir(), 'redex-power-'));
   for (const kind of DISKS) obstacles.set(kind, await PowerDisk.obstacle(scratch, kind));
 });
 
@@ -43,7 +43,7 @@ afterAll(() => {
 });
 
 function told({ failures, events, ...counts }: PowerStats): string {
-  const lists = [...failures, ...events].toSorted().map(([name, count]) => `${name} ${count}`);
+  const lists = [...failures, ...events].map(([name, count]) => `${name} ${count}`).toSorted();
   return `${JSON.stringify(counts)} ${lists.join(', ')}`;
 }
 
@@ -58,7 +58,7 @@ async function cutDisk(kind: DiskKind, cuts: number, seed: number): Promise<Powe
     };
     return await powerRun({ program, disk, cuts, seed, onProgress });
   } finally {
-    await disk.unmount();
+    await disk.release();
   }
 }
 

@@ -9,6 +9,8 @@ import { Redex, type LogRecord } from '../../src/index.js';
 import { faultPayload, type FaultMessage } from './process-fault-writer.js';
 import { namesOf } from './process-kill-inspect.js';
 
+const TRACER = 'strace';
+
 /** A call that fails, and how; `error=EIO`, say, or `retval=0` for a write that writes nothing. */
 export interface Fault {
   readonly call: string;
@@ -89,7 +91,7 @@ export class FaultLab {
     rmSync(output, { force: true });
     const options = ['-f', '-qq', '-s', '0', '-o', output, '-e', `trace=${call}`, ...more];
     const args = [...options, process.execPath, this.#program, this.#directory];
-    const child = spawn('strace', args, {
+    const child = spawn(TRACER, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
       env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
     });
@@ -164,7 +166,8 @@ class Judge {
       const [, name, ids] = message;
       add(this.#acked, name, ids);
       if (this.#isRefused) this.wentOn = true;
-      if (this.#poisoned.has(name)) this.problems.push(`${ids} acknowledged after the poison`);
+      if (this.#poisoned.has(name))
+        this.problems.push(`${ids.join()} acknowledged after the poison`);
     } else if (what === 'trim') {
       this.#trimmed.set(message[1], message[2]);
     } else if (what === 'compact') {

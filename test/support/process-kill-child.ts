@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import type { KillLoadArguments } from './process-kill-load.js';
 import type { KillMessage } from './process-kill-records.js';
 
 /** For a program to notice what was done to it. */
@@ -57,13 +58,13 @@ class Running {
   #failure: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isEnded = false;
-  #error: unknown;
+  #error: Error | undefined;
 
   constructor(life: Life) {
     this.#life = life;
     const { wrapper = [], program, directory, seed } = life;
-    const command = [...wrapper, process.execPath, program, directory];
-    const [name = '', ...args] = [...command, String(seed), String(life.life)];
+    const told: KillLoadArguments = [directory, String(seed), String(life.life)];
+    const [name, ...args] = [...wrapper, process.execPath, program, ...told];
     this.#child = spawn(name, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
       env: { ...process.env, UV_THREADPOOL_SIZE: wrapper.length > 0 ? '1' : '4' },
@@ -75,7 +76,7 @@ class Running {
       this.#child.once('close', (code, signal) => {
         clearTimeout(this.#timer);
         if (this.#error === undefined) resolve(this.#result(signal ?? code));
-        else reject(this.#error as Error);
+        else reject(this.#error);
       });
     });
   }
@@ -135,7 +136,7 @@ class Running {
   }
 
   #abort(error: unknown): void {
-    this.#error ??= error;
+    this.#error ??= error instanceof Error ? error : new Error(String(error));
     this.#kill();
   }
 

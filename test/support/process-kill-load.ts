@@ -31,6 +31,9 @@ const WINDOW = 200;
 /** It ends by itself only when nobody kills it. */
 const MAX_MS = 60_000;
 
+/** What stands behind the program's name. */
+export type KillLoadArguments = readonly [directory: string, seed: string, life: string];
+
 const [directory = '', seed = '0', lifeText = '0'] = process.argv.slice(2);
 const life = Number(lifeText);
 const random = new Random(Number(seed) * 1009 + life);

@@ -157,7 +157,7 @@ export interface NameChange {
   readonly to?: string;
 }
 
-export type CountedEvent = 'create' | 'delete' | 'rename' | 'roll' | 'reopen' | 'sync';
+type CountedEvent = 'create' | 'delete' | 'rename' | 'roll' | 'reopen' | 'sync';
 
 /**
  * - `start`: the program opens the store from now on. `open`: it has opened all channels.

@@ -76,6 +76,12 @@ export class PowerDisk {
     this.#isMounted = false;
   }
 
+  /** The same, whatever still uses it. */
+  async release(): Promise<void> {
+    await this.unmount().catch(() => command('umount', '--lazy', this.path));
+    this.#isMounted = false;
+  }
+
   /** From now on every write fails, until it was unmounted and mounted. */
   async cut(kind: CutKind): Promise<void> {
     const flags = kind === 'logged' ? ' -f' : '';
