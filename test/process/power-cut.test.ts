@@ -19,7 +19,7 @@ import { powerRun, type PowerStats } from '../support/process-power-run.js';
 import { requires } from '../support/requirements.js';
 
 const ASKED = process.env['REDEX_POWER_CUTS'];
-const CUTS = Number(ASKED ?? '8');
+const CUTS = Number(ASKED ?? '6');
 const ONLY = process.env['REDEX_POWER_FS'] ?? '';
 const SEED = Number(process.env['REDEX_POWER_SEED'] ?? '77');
 /** Of one store; then a new file system is made. */

@@ -58,6 +58,8 @@ class Running {
   #failure: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isEnded = false;
+  /** What was begun to end it: it may take longer than the program. */
+  #ending: Promise<void> = Promise.resolve();
   #error: Error | undefined;
 
   constructor(life: Life) {
@@ -75,8 +77,11 @@ class Running {
       this.#child.once('error', reject);
       this.#child.once('close', (code, signal) => {
         clearTimeout(this.#timer);
-        if (this.#error === undefined) resolve(this.#result(signal ?? code));
-        else reject(this.#error);
+        const settle = (): void => {
+          if (this.#error === undefined) resolve(this.#result(signal ?? code));
+          else reject(this.#error);
+        };
+        void this.#ending.then(settle);
       });
     });
   }
@@ -131,7 +136,7 @@ class Running {
       this.#kill();
       return;
     }
-    end().catch((error: unknown) => this.#abort(error));
+    this.#ending = end().catch((error: unknown) => this.#abort(error));
     this.#timer = setTimeout(() => this.#abort(new Error('it does not end')), PATIENCE_MS);
   }
 
