@@ -10,6 +10,8 @@ import { faultPayload, type FaultMessage } from './process-fault-writer.js';
 import { namesOf } from './process-kill-inspect.js';
 
 const TRACER = 'strace';
+/** A sync of a dat file failed that belongs to the channel, not to a compaction under way. */
+const LOST_SYNC = /sync\(\d+<[^>]*\/v0000000001\/\w+\.dat>\).*\(INJECTED\)/;
 
 /** A call that fails, and how; `error=EIO`, say, or `retval=0` for a write that writes nothing. */
 export interface Fault {
@@ -66,6 +68,7 @@ export class FaultLab {
     const judge = new Judge(messages);
     if (end !== 0) judge.problems.push(`the program ends with ${end}`);
     judge.problems.push(...(await this.#look(judge)));
+    if (LOST_SYNC.test(trace)) judge.requirePoison();
     const { refused, wentOn, problems } = judge;
     return { isInjected: trace.includes('(INJECTED)'), refused, wentOn, problems };
   }
@@ -89,7 +92,7 @@ export class FaultLab {
     rmSync(this.#directory, { recursive: true, force: true });
     const output = `${this.#scratch}.trace`;
     rmSync(output, { force: true });
-    const options = ['-f', '-qq', '-s', '0', '-o', output, '-e', `trace=${call}`, ...more];
+    const options = ['-f', '-y', '-qq', '-s', '0', '-o', output, '-e', `trace=${call}`, ...more];
     const args = [...options, process.execPath, this.#program, this.#directory];
     const child = spawn(TRACER, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
@@ -181,6 +184,11 @@ class Judge {
       if (code === 'POISONED' && name !== '') this.#poisoned.add(name);
       if (outcome === 'absent') for (const id of ids) this.#absent.add(id);
     }
+  }
+
+  requirePoison(): void {
+    const isPoisoned = this.refused.some((each) => each.endsWith(' POISONED'));
+    if (!isPoisoned) this.problems.push('a sync failed, and nothing was poisoned');
   }
 
   compare(name: string, records: readonly LogRecord[]): string[] {
