@@ -13,6 +13,8 @@ export interface RunOptions {
   readonly cwd?: string;
   /** What standard input is; nothing when absent. */
   readonly input?: string;
+  /** Threads for file operations; 4 when absent. */
+  readonly threads?: number;
 }
 
 /** Resolves when the program has ended and all of its output was read. */
@@ -21,9 +23,14 @@ export function runProgram(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<ProcessResult> {
-  const { cwd, input } = options;
+  const { cwd, input, threads = 4 } = options;
+  const env = { ...process.env, UV_THREADPOOL_SIZE: String(threads) };
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...(cwd === undefined ? {} : { cwd }), stdio: 'pipe' });
+    const child = spawn(command, args, {
+      ...(cwd === undefined ? {} : { cwd }),
+      env,
+      stdio: 'pipe',
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
