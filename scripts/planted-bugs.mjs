@@ -27,7 +27,14 @@ const wanted = bugs.filter(({ name, found, equivalent }) => {
 const lost = [];
 
 await inParallel(wanted, Number(values.jobs), async (bug) => {
-  const directory = plant(bug);
+  let directory;
+  try {
+    directory = plant(bug);
+  } catch (error) {
+    lost.push(bug.name);
+    console.log(`STALE ${error.message}`);
+    return;
+  }
   try {
     const { failure, hangs, crashed, afterImages } = await crashTestIn(directory, {
       images,
@@ -49,9 +56,9 @@ await inParallel(wanted, Number(values.jobs), async (bug) => {
       console.log(`found ${bug.rule} ${bug.name} after ${count} images: ${text.slice(0, 120)}`);
     }
   } finally {
+    writeBugs(bugs);
     unplant(directory);
   }
 });
-writeBugs(bugs);
 console.log(`${wanted.length - lost.length} of ${wanted.length} planted bugs found`);
 process.exitCode = lost.length > 0 ? 1 : 0;

@@ -25,6 +25,7 @@ export function crashTestIn(
   directory: string,
   run: CrashTestRun,
   onProgress?: (images: number) => void,
+  env?: Readonly<Record<string, string>>,
 ): Promise<WorkerReport>;
 
 export function inParallel<T>(

@@ -11,11 +11,11 @@ const PATIENCE_MS = 120_000;
  * Runs a crash test with the package in `directory`. Resolves with its report; with `hangs` when
  * it made no progress any more and was ended, and with `crashed` when the process died.
  */
-export async function crashTestIn(directory, run, onProgress = () => {}) {
+export async function crashTestIn(directory, run, onProgress = () => {}, env = {}) {
   const child = spawn(
     process.execPath,
     ['--max-semi-space-size=64', WORKER, directory, JSON.stringify(run)],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   );
   let report;
   let errors = '';

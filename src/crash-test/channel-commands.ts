@@ -48,6 +48,10 @@ export class ChannelCommands {
   opened(channel: Channel, known: ChannelLedger): OpenedChannel {
     const before = this.#opened.get(channel);
     if (before !== undefined) return before;
+    // The one before was closed, and shows nothing new.
+    for (const [other, { known: its }] of this.#opened) {
+      if (its === known) this.#opened.delete(other);
+    }
     const { durableSeq } = channel;
     const opened = { channel, known, shownSeq: durableSeq, poisonedAt: undefined };
     this.#opened.set(channel, opened);
@@ -67,6 +71,24 @@ export class ChannelCommands {
       if (firstSeq > durableSeq) throw new Violation(`G1: firstSeq ${firstSeq} > ${durableSeq}`);
       opened.shownSeq = durableSeq;
       known.records.durableSeq = Math.max(known.records.durableSeq, durableSeq);
+    }
+  }
+
+  /**
+   * S7: nothing is in flight, no fault was asked for, and `waitedMs` have just gone by: what the
+   * policies say is synced.
+   */
+  requireSynced(waitedMs: number): void {
+    if (Object.values(this.maintenance).some((count) => count > 0)) return;
+    for (const { channel, known } of this.#opened.values()) {
+      const { sync } = channel.options;
+      const { durableSeq, nextSeq } = channel;
+      const { everyN = Infinity, intervalMs = Infinity } = typeof sync === 'string' ? {} : sync;
+      const pending = known.records.ackedFrom(durableSeq, Infinity);
+      if (pending >= everyN) throw new Violation(`S7: ${pending} are not synced of ${everyN}`);
+      if (waitedMs <= (sync === 'always' ? 1000 : 2 * intervalMs)) continue;
+      const isLate = known.records.ackedFrom(durableSeq, this.#runtime.now() - waitedMs) > 0;
+      if (isLate) throw new Violation(`S7: ${durableSeq} of ${nextSeq} are synced`);
     }
   }
 
@@ -262,7 +284,9 @@ export class ChannelCommands {
     await fold.caughtUp();
     const { seq } = fold;
     await (close ? fold.close() : fold.checkpoint());
-    if (this.#isAlive() && channel.durableSeq >= seq) {
+    // A close never rejects: it tells of a checkpoint that could not be written.
+    const isSaved = fold.checkpointError === undefined;
+    if (this.#isAlive() && isSaved && channel.durableSeq >= seq) {
       records.foldedTo = Math.max(records.foldedTo, seq);
     }
   }

@@ -53,6 +53,11 @@ export class Commands {
     this.#ledger.names.possible();
   }
 
+  /** S7: what the sync policies have promised, when nothing is in flight. */
+  requireSynced(waitedMs: number): void {
+    this.#onChannel.requireSynced(waitedMs);
+  }
+
   async close(): Promise<void> {
     await this.#redex.close().catch((error: unknown) => void this.#refused(error));
   }

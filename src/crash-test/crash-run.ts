@@ -19,7 +19,7 @@ import { DIRECTORY, judgeLook, look, namesOf } from './look.js';
 import { pumped, turns } from './pump.js';
 import { StoreLedger } from './store-ledger.js';
 import { Violation } from './violation.js';
-import type { Life, Step, Workload } from './workload.js';
+import type { Command, Life, Step, Workload } from './workload.js';
 
 export interface RunOptions {
   readonly counters: Counters;
@@ -168,12 +168,20 @@ class CrashRun {
     else if (command.kind === 'elapse') {
       this.#runtime.advance(command.ms);
       this.#nowMs += command.ms;
-    } else commands.give(command);
+    } else if (!this.#reopens(command.kind)) commands.give(command);
     await turns();
     if (io === 0) await this.#drain();
     for (let i = 1; i < io && this.#runtime.runIo(); i += 1) await turns();
     commands.check();
+    if (this.#disk.overlappingSyncs > 0) throw new Violation('S5: two syncs of one descriptor');
+    const waitedMs = command.kind === 'elapse' ? command.ms : 0;
+    if (io === 0 && !this.#faults.isUsed) commands.requireSynced(waitedMs);
     this.#sample('after a command');
+  }
+
+  /** Names that a failed sync has lost are still seen: nobody may begin anew from them. */
+  #reopens(kind: Command['kind']): boolean {
+    return this.#faults.hasLostNames && ['close', 'create', 'rename', 'delete'].includes(kind);
   }
 
   async #drain(): Promise<void> {

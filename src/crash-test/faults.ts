@@ -13,6 +13,8 @@ export class Faults {
   #failNames = 0;
   /** Names were lost by a failed sync: no later process can count on what is visible. */
   hasLostNames = false;
+  /** Some fault was asked for in this life. */
+  isUsed = false;
 
   constructor(fs: FaultFs) {
     this.#fs = fs;
@@ -20,9 +22,10 @@ export class Faults {
 
   inject(fault: Fault): void {
     const { fault: kind, nth, code } = fault;
+    this.isUsed = true;
     if (kind === 'failNames') this.#failNames = nth;
     else this.#injected.push(this.#fs.inject(ruleOf(kind, nth, code)));
-    if (kind === 'loseNames') this.hasLostNames = true;
+    if (kind === 'loseNames' || kind === 'loseSegmentNames') this.hasLostNames = true;
   }
 
   clear(): void {
@@ -65,8 +68,10 @@ function ruleOf(
       effect,
     },
     failMutation: { nth: nth * 3, operation: 'anyMutation', effect },
+    failCreate: { nth, operation: 'createSync', path, effect },
     failTruncate: { nth, operation: 'truncateSync', effect },
     failDerived: { nth, operation: 'any', path: /\.(?:idx|ts)$/, effect },
+    loseSegmentNames: { nth, operation: 'anySync', path: /v\d{10}$/, effect },
     loseNames: { nth, operation: 'anySync', path: /channels(?:\/\.\w+)?$/, effect },
   };
   return rules[fault];

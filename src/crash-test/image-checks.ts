@@ -63,6 +63,7 @@ async function check(
   count(seen, image, counters);
   await lookUp(seen, turn);
   const again = await lookAgain(seen, setting);
+  if (image.isDurable) requireKept(seen, fs.crash(worst), undefined);
   if (deeper === 1) await goOn(seen, image, setting, choose);
   else if (deeper === 3) await closeAndLook(seen, image, setting);
   else if (deeper === 5 && before !== undefined) {
@@ -108,15 +109,13 @@ async function lookUp({ channels }: Look, turn: number): Promise<void> {
       throw new Violation(`get(${chosen.seq}) finds something else`);
     }
     if (turn % 4 !== 0) continue;
-    // It may be the seq of a gap before the record, from which a read gives the same.
+    // Retention by age may let go of something meanwhile.
+    const later = found.filter(({ timestamp }) => timestamp >= chosen.timestamp);
+    const before = later.find((one) => one.seq >= channel.firstSeq)?.seq ?? channel.nextSeq;
     const seq = await channel.seqAt(chosen.timestamp);
-    const { firstSeq } = channel;
-    const wanted = found.find((one) => {
-      return one.timestamp >= chosen.timestamp && one.seq >= firstSeq;
-    });
-    const given = found.find((one) => one.seq >= seq);
-    if (given !== wanted) {
-      throw new Violation(`seqAt(${chosen.timestamp}) is ${seq}, not ${wanted?.seq}`);
+    const after = later.find((one) => one.seq >= channel.firstSeq)?.seq ?? channel.nextSeq;
+    if (seq !== before && seq !== after) {
+      throw new Violation(`seqAt(${chosen.timestamp}) is ${seq}, not ${before}`);
     }
     const [last] = await channel.last(1);
     const end = found.at(-1)?.seq;
@@ -270,7 +269,10 @@ async function crashRecovery(
     try {
       judgeLook(again, ledger, image.facts, 'power');
       // Where everything was durable the second recovery has no way to differ.
-      if (image.isDurable) requireSame(expected, again, 'I6');
+      if (image.isDurable) {
+        requireSame(expected, again, 'I6');
+        requireKept(expected, fs, again);
+      }
     } catch (error) {
       throw new Violation(`${String(error)} [${place}]`, { cause: error });
     }
@@ -300,6 +302,26 @@ async function foldUp(seen: Look, { facts }: Image, setting: CheckSetting): Prom
         throw new Violation(`N5: ${name} has what the fold needs: ${String(error)}`);
       }
       counters.foldsRefused += 1;
+    }
+  }
+}
+
+/**
+ * C5, C8: what a recovery has cut is in its side file from before the cut on, and every cut is seen
+ * in the recovery epoch. `fs` is what a crash of that recovery, or one after it, has left.
+ */
+function requireKept(first: Look, fs: CrashFs, again: Look | undefined): void {
+  for (const [name, { channel, report }] of first.channels) {
+    const epoch = again?.channels.get(name)?.channel.recoveryEpoch ?? Infinity;
+    if (epoch < channel.recoveryEpoch) throw new Violation(`C8: ${name} was cut, epoch ${epoch}`);
+    for (const { path, position, byteLength, keptAside } of report?.tornTail?.regions ?? []) {
+      if (keptAside === undefined) continue;
+      const size = fs.statSync(path)?.size ?? 0;
+      // As long as it is not cut it may be kept aside later.
+      if (size > position) continue;
+      if (fs.statSync(keptAside)?.size !== byteLength) {
+        throw new Violation(`C5: ${path} was cut at ${position} before ${keptAside} was synced`);
+      }
     }
   }
 }

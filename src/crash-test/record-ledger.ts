@@ -83,6 +83,8 @@ export class RecordLedger {
   /** `firstSeq` when the process of now had opened it. */
   #firstSeq = 0;
   #pending = 0;
+  /** Attempts of processes before. */
+  #earlier = 0;
   #states: Uint8Array = new Uint8Array(64);
   #flags: Uint8Array = new Uint8Array(64);
   #seqs: Float64Array = new Float64Array(64).fill(-1);
@@ -127,6 +129,16 @@ export class RecordLedger {
   /** A sync has returned that began when there were `count` attempts. */
   synced(count: number): void {
     for (let i = 0; i < count; i += 1) if (this.#states[i] === ACKED) this.#mark(i + 1, DURABLE);
+  }
+
+  /** How many of this process are acknowledged, from this seq on, and were given before a time. */
+  ackedFrom(seq: number, beforeMs: number): number {
+    let count = 0;
+    for (let i = this.#earlier; i < this.attempts.length; i += 1) {
+      const isOld = (this.attempts[i]?.timeMs ?? Infinity) < beforeMs;
+      if (isOld && this.#states[i] === ACKED && (this.#seqs[i] ?? -1) >= seq) count += 1;
+    }
+    return count;
   }
 
   /** A compaction was shown the record: it is visible under this seq. */
@@ -181,6 +193,7 @@ export class RecordLedger {
     this.durableSeq = Math.max(this.durableSeq, durableSeq);
     this.epoch = epoch;
     this.#firstSeq = firstSeq;
+    this.#earlier = this.attempts.length;
     this.#pending = 0;
   }
 

@@ -35,12 +35,15 @@ export type FaultKind =
   | 'failWrite'
   | 'failSync'
   | 'failMutation'
+  | 'failCreate'
   | 'failTruncate'
   | 'failDerived'
   /** A sync of a directory fails and loses nothing, as journaled file systems do. */
   | 'failNames'
   /** A sync of `channels/` or what is in it fails and loses what it was to make durable. */
-  | 'loseNames';
+  | 'loseNames'
+  /** The same of a generation: the names of its segments. */
+  | 'loseSegmentNames';
 
 const FAULTS: readonly FaultKind[] = [
   'noSpace',
@@ -49,9 +52,11 @@ const FAULTS: readonly FaultKind[] = [
   'failWrite',
   'failMutation',
   'failNames',
+  'failCreate',
   'failTruncate',
   'failDerived',
   'loseNames',
+  'loseSegmentNames',
 ];
 
 export interface Fault {
@@ -143,7 +148,17 @@ function drawLife(choose: Choose, isFirst: boolean): Life {
   const openFault = !isFirst && choose(6) === 5 ? drawFault(choose) : undefined;
   const steps = isFirst ? firstSteps(choose) : [];
   for (let left = 4 + choose(16); left > 0; left -= 1) {
-    steps.push({ command: drawCommand(choose), io: drawIo(choose) });
+    const command = drawCommand(choose);
+    const isLarge = command.kind === 'append' && command.sizes[0] === LARGE_BYTES;
+    if (!isLarge) {
+      steps.push({ command, io: drawIo(choose) });
+      continue;
+    }
+    // While another thread writes it, a synchronous one has to complete that write itself.
+    steps.push({ command: { ...command, blocking: false }, io: 1 });
+    const next = { ...drawAppend(choose, command.name), blocking: choose(2) === 0 };
+    if (choose(3) === 0) steps.push({ command: drawFault(choose), io: 1 });
+    steps.push({ command: next, io: 1 + choose(4) });
   }
   return { steps, end: ENDS[choose(ENDS.length)] ?? 'kill', openFault };
 }

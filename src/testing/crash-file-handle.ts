@@ -13,6 +13,7 @@ export class CrashFileHandle extends MemoryFileHandle<CrashFile> {
   readonly #state: CrashState;
   readonly #log: OperationLog;
   #errorsReported: number;
+  #syncsInFlight = 0;
 
   constructor(file: CrashFile, path: string, mode: OpenMode, state: CrashState, log: OperationLog) {
     super(file, path, mode);
@@ -78,6 +79,7 @@ export class CrashFileHandle extends MemoryFileHandle<CrashFile> {
   override datasyncSync(): void {
     this.#log.run('datasyncSync', this.path, () => {
       super.datasyncSync();
+      this.#noteOverlap();
       this.#endSync(this.file.beginSync(), 'datasyncSync');
     });
   }
@@ -85,8 +87,13 @@ export class CrashFileHandle extends MemoryFileHandle<CrashFile> {
   override datasync(): Promise<void> {
     return this.#log.runLater('datasync', this.path, () => {
       this.requireOpen('datasync');
+      this.#noteOverlap();
       const capture = this.file.beginSync();
-      return () => this.#endSync(capture, 'datasync');
+      this.#syncsInFlight += 1;
+      return () => {
+        this.#syncsInFlight -= 1;
+        this.#endSync(capture, 'datasync');
+      };
     });
   }
 
@@ -96,6 +103,10 @@ export class CrashFileHandle extends MemoryFileHandle<CrashFile> {
 
   override closeSync(): void {
     this.#log.run('closeSync', this.path, () => super.closeSync());
+  }
+
+  #noteOverlap(): void {
+    if (this.#syncsInFlight > 0) this.#state.overlappingSyncs += 1;
   }
 
   #endSync(capture: SyncCapture, operation: Operation): void {

@@ -93,6 +93,14 @@ export class CrashFs extends MemoryFs implements SyncFaults {
     return this.#log.mutations;
   }
 
+  /**
+   * Syncs that began on a handle while another one of it was in flight. A descriptor reports an
+   * error once: whichever returns first takes it from the other.
+   */
+  get overlappingSyncs(): number {
+    return this.#state.overlappingSyncs;
+  }
+
   get onOperation(): ((operation: OperationRecord) => void) | undefined {
     return this.#log.onOperation;
   }

@@ -42,6 +42,8 @@ export interface CrashState {
   readonly writes: Set<InFlightWrite>;
   readonly unlinks: Set<InFlightUnlink>;
   syncedSequence: number;
+  /** Syncs that began on a handle while another one of it was in flight. */
+  overlappingSyncs: number;
 }
 
 export function emptyState(): CrashState {
@@ -52,6 +54,7 @@ export function emptyState(): CrashState {
     writes: new Set(),
     unlinks: new Set(),
     syncedSequence: 0,
+    overlappingSyncs: 0,
   };
 }
 
