@@ -20,9 +20,10 @@ const { values } = parseArgs({
 });
 const images = Number(values.images);
 const bugs = readBugs();
-const wanted = bugs.filter(({ name, found, equivalent }) => {
+const wanted = bugs.filter(({ name, found, foundByTest, equivalent }) => {
   if (values.only !== undefined) return name === values.only;
-  return equivalent === undefined && (!values.missing || found === undefined);
+  if (equivalent !== undefined || foundByTest !== undefined) return false;
+  return !values.missing || found === undefined;
 });
 const lost = [];
 

@@ -10,6 +10,8 @@ export interface PlantedBug {
   readonly blind?: boolean;
   readonly profiles?: readonly string[];
   readonly found?: { readonly seed: number; readonly profile: string; readonly images: number };
+  /** The test that finds it, where no crash shows it. */
+  readonly foundByTest?: string;
   /** Why nobody can see it. */
   readonly equivalent?: string;
 }
@@ -17,5 +19,6 @@ export interface PlantedBug {
 export function readBugs(): PlantedBug[];
 export function writeBugs(bugs: readonly PlantedBug[]): void;
 export function plantedSource(bug: PlantedBug): string;
+export function failsTest(bug: PlantedBug, test: string): Promise<boolean>;
 export function plant(bug?: PlantedBug): string;
 export function unplant(directory: string): void;

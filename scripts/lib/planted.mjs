@@ -5,6 +5,7 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
@@ -43,6 +44,33 @@ export function plant(bug) {
     writeFileSync(join(directory, target), outputText);
   }
   return directory;
+}
+
+/** Whether a test file fails with the defect: for those that only damage shows, not a crash. */
+export async function failsTest(bug, test) {
+  const directory = mkdtempSync(join(tmpdir(), 'redex-planted-'));
+  try {
+    for (const part of ['src', 'test', 'fixtures', 'scripts', 'package.json', 'vitest.config.ts']) {
+      cpSync(join(ROOT, part), join(directory, part), { recursive: true });
+    }
+    symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+    writeFileSync(join(directory, bug.file), plantedSource(bug));
+    const child = spawn(
+      process.execPath,
+      [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', test, '--reporter=dot'],
+      { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += chunk));
+    child.stderr.on('data', (chunk) => (output += chunk));
+    const code = await new Promise((resolve) => {
+      child.on('close', resolve);
+    });
+    // A file that does not load has no failing test.
+    return code !== 0 && /Tests .*\d+ failed/.test(output);
+  } finally {
+    unplant(directory);
+  }
 }
 
 export function unplant(directory) {

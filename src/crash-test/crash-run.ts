@@ -169,6 +169,7 @@ class CrashRun {
       this.#runtime.advance(command.ms);
       this.#nowMs += command.ms;
     } else if (!this.#reopens(command.kind)) commands.give(command);
+    if (io < 0) return;
     await turns();
     if (io === 0) await this.#drain();
     for (let i = 1; i < io && this.#runtime.runIo(); i += 1) await turns();

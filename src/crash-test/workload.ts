@@ -113,7 +113,7 @@ export interface Step {
   readonly command: Command;
   /** What is the same in all workloads, so that only every eighth one crashes it. */
   readonly isUsual?: boolean;
-  /** Completions that are let through afterwards; 0 for all. */
+  /** Completions that are let through afterwards: 0 for all, -1 when the next step is at once. */
   readonly io: number;
 }
 
@@ -264,5 +264,7 @@ function drawFault(choose: Choose): Fault {
 
 /** All completions more often than any one number of them. */
 function drawIo(choose: Choose): number {
-  return choose(3) === 0 ? 0 : 1 + choose(12);
+  const kind = choose(12);
+  if (kind === 11) return -1;
+  return kind < 4 ? 0 : 1 + choose(12);
 }

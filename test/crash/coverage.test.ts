@@ -1,8 +1,8 @@
 /**
  * Goal: the crash test reaches every branch of the code that recovers; a harness that does not get
  * somewhere says nothing about it.
- * Method: a run with the coverage of the JavaScript engine. What it may leave out is listed here, by
- * file, function and beginning of the text, with the reason; anything else fails, and so does an
+ * Method: a run with the coverage of the JavaScript engine. What it may leave out is listed here,
+ * by file, function and beginning of the text, with the reason; anything else fails, and so does an
  * entry that is reached or gone. Fallbacks after `??` are there for the type checker alone.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -34,34 +34,28 @@ const OUTSIDE = 'what is told to a logger, a subscriber or a callback that throw
 
 /** `file function beginning of the text`, and why a crash does not lead there. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
-  "channel/clean-open.js listGeneration catch (error) { if (systemCodeOf(error) !== 'ENOENT') throw ":
-    IO,
+  "channel/clean-open.js listGeneration catch (error) { if (systemCodeOf(error) !== 'ENOEN": IO,
   'channel/clean-open.js openClean return undefined;': DAMAGE,
-  'channel/cut-aside.js copyRegion catch (error) { copy?.closeSync(); const code = systemCodeOf':
-    IO,
+  'channel/cut-aside.js copyRegion catch (error) { copy?.closeSync(); const code = sy': IO,
   'channel/cut-aside.js keepAside : undefined': IO,
   'channel/cut-aside.js syncIfSame return false;': IO,
-  "channel/leftovers.js  (error) => { settings.logger.warn('leftovers could not be sw": OUTSIDE,
+  "channel/leftovers.js  (error) => { settings.logger.warn('leftovers could": OUTSIDE,
   "channel/recovery-cut.js describe : 'length'": TORN,
-  "channel/recovery-plan.js judge ? { kind: 'damaged', index, check, fromSeq: end, nextSeq: wi":
-    DAMAGE,
+  "channel/recovery-plan.js judge ? { kind: 'damaged', index, check, fromSeq: end, n": DAMAGE,
   'channel/recovery-plan.js planRecovery && proven > floor': DAMAGE,
-  "channel/recovery-plan.js planRecovery { const index = scans.length - 1; return { kind: 'damaged', ":
+  "channel/recovery-plan.js planRecovery { const index = scans.length - 1; return { kind: '":
     DAMAGE,
   'channel/recovery.js decide return reportDamage(outcome, plan);': DAMAGE,
   'channel/recovery.js recoverChannel return recovered;': DAMAGE,
-  'channel/recovery.js report catch (error) { // The recovery is done, whatever who is tol':
-    OUTSIDE,
+  'channel/recovery.js recoverUnclean catch (error) { for (const scan of suffix.scans) s': IO,
+  'channel/recovery.js report catch (error) { // The recovery is done, whatever ': OUTSIDE,
   'channel/recovery.js report diagnostics.recover.publish(details);': OUTSIDE,
-  "channel/recovery.js report logger.error('damage below what was synced', { ...details })":
-    OUTSIDE,
-  'channel/recovery.js reportDamage function reportDamage(outcome, plan) { const { context, mani':
-    DAMAGE,
-  'channel/recovery.js settleSuffix inheritedDirectories.push(parentOf(context.directory));': ALONE,
+  "channel/recovery.js report logger.error('damage below what was synced', { ...": OUTSIDE,
+  'channel/recovery.js reportDamage function reportDamage(outcome, plan) { const { con': DAMAGE,
+  'channel/recovery.js settleSuffix inheritedDirectories.push(parentOf(context.directo': ALONE,
   'segment/segment-scan.js #take return;': READ_ONLY,
   "segment/segment-scan.js run : { check: 'length', unfinishedWrite: true }": TORN,
-  'segment/segment-scan.js scanSegment catch (error) { scanner.index?.abandon(); throw error; }':
-    IO,
+  'segment/segment-scan.js scanSegment catch (error) { scanner.index?.abandon(); throw er': IO,
   'segment/segment-scan.js surveyed ? undefined': READ_ONLY,
   'segment/unfinished-write.js headVerifies return false;': TORN,
   'segment/unfinished-write.js isUnfinishedWrite return false;': TORN,
@@ -91,7 +85,7 @@ function uncovered({ url, functions }: ScriptCoverage, file: string): string[] {
     ranges.flatMap(({ count, startOffset, endOffset }) => {
       const text = source.slice(startOffset, endOffset).replaceAll(/\s+/g, ' ').trim();
       if (count > 0 || /^(?:\?\?|\?\.)/.test(text)) return [];
-      return [`${file} ${functionName} ${text.slice(0, 60)}`];
+      return [`${file} ${functionName} ${text.slice(0, 50)}`];
     }),
   );
 }

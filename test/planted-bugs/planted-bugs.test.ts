@@ -10,14 +10,16 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { crashTestIn, type WorkerReport } from '../../scripts/lib/crash-pool.mjs';
 import { crashTest } from '../../src/crash-test/crash-test.js';
 import { profileNamed } from '../../src/testing/profile-list.js';
-import { plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
+import { failsTest, plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
 
 const COUNTS = { S: 7, W: 5, C: 9, G: 6, N: 5 };
 const RULES = Object.entries(COUNTS).flatMap(([letter, count]) =>
   Array.from({ length: count }, (_, i) => `${letter}${i + 1}`),
 );
 const bugs = readBugs();
-const found = bugs.filter(({ equivalent }) => equivalent === undefined);
+const seen = bugs.filter(({ equivalent }) => equivalent === undefined);
+const found = seen.filter(({ foundByTest }) => foundByTest === undefined);
+const byTest = seen.filter(({ foundByTest }) => foundByTest !== undefined);
 const jobs = availableParallelism();
 
 async function replay(directory: string, bug: (typeof bugs)[number]): Promise<WorkerReport> {
@@ -27,8 +29,8 @@ async function replay(directory: string, bug: (typeof bugs)[number]): Promise<Wo
 
 test('there are enough of them, from people who had not seen the tests too', () => {
   expect(found.length).toBeGreaterThanOrEqual(40);
-  const blind = found.filter((bug) => bug.blind === true);
-  expect(blind.length * 3).toBeGreaterThanOrEqual(found.length);
+  const blind = seen.filter((bug) => bug.blind === true);
+  expect(blind.length * 3).toBeGreaterThanOrEqual(seen.length);
   expect(new Set(bugs.map(({ name }) => name)).size).toBe(bugs.length);
   const missing = RULES.filter((rule) => !bugs.some((bug) => bug.rule === rule));
   expect(missing, 'rules without a planted bug').toEqual([]);
@@ -36,8 +38,8 @@ test('there are enough of them, from people who had not seen the tests too', () 
 
 test.each(bugs)('$rule $name is where it was planted', (bug) => {
   expect(plantedSource(bug)).not.toBe('');
-  const isListed = bug.found !== undefined || bug.equivalent !== undefined;
-  expect(isListed, 'found, or equivalent with a reason').toBe(true);
+  const by = bug.found ?? bug.foundByTest ?? bug.equivalent;
+  expect(by, 'found, by a test or by the crash test, or equivalent with a reason').toBeDefined();
   if (bug.found !== undefined) expect(bug.found.images).toBeLessThan(100_000);
 });
 
@@ -64,6 +66,14 @@ describe('replayed', () => {
     expect(failure?.error ?? crashed ?? hangs).toBeDefined();
   });
 });
+
+test.each(byTest)(
+  '$rule $name is found by $foundByTest: no crash shows it',
+  { timeout: 300_000 },
+  async (bug) => {
+    expect(await failsTest(bug, bug.foundByTest ?? '')).toBe(true);
+  },
+);
 
 test.each(found)('the engine without bugs passes what finds $name', async ({ found: by }) => {
   const { seed, profile } = by ?? { seed: 1, profile: 'strict' };

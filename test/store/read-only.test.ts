@@ -100,6 +100,25 @@ describe('READ_ONLY', () => {
   });
 });
 
+describe('a trim of the writer', () => {
+  // A tail that begins at the end waits for what comes.
+  test.each(LOOKS.slice(0, 8))('is seen by %s', async (_, look) => {
+    await using writer = await lab.write();
+    const written = await writer.channel('a');
+    for (let id = 0; id < 9; id += 1) await written.append(payload(id));
+    const redex = await lab.look();
+    const channel = await redex.channel('a');
+    expect((await channel.readBatch()).length).toBe(9);
+    await written.trim({ beforeSeq: 5 });
+    await look(channel).catch((error: unknown) =>
+      expect(error).toMatchObject({ code: 'OUT_OF_RANGE' }),
+    );
+    expect(channel.firstSeq).toBe(5);
+    expect((await channel.readBatch()).map(({ seq }) => seq)).toEqual([5, 6, 7, 8]);
+    await rejection(channel.get(4), 'OUT_OF_RANGE');
+  });
+});
+
 describe('a channel', () => {
   test('is the same for everybody while it is open, and a new one after its close', async () => {
     await lab.make('a', 1);

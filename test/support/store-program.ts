@@ -2,7 +2,6 @@
  * Programs for the crash property of a store: lives of a process, each a list of commands over a
  * few channel names and the way it ends. Everything is drawn from integers, 0 is the plain choice.
  */
-import fc from 'fast-check';
 import type { StoredChannelOptions } from '../../src/channel/options.js';
 import type { Durability } from './crash-program.js';
 
@@ -70,61 +69,6 @@ export interface StoreProgram {
   readonly lives: readonly StoreLife[];
   readonly choices: readonly number[];
 }
-
-const name: fc.Arbitrary<number> = fc.oneof(
-  { weight: 4, arbitrary: fc.nat(1) },
-  { weight: 1, arbitrary: fc.nat(NAMES.length - 1) },
-);
-const options: fc.Arbitrary<number> = fc.nat(OPTIONS.length - 1);
-
-const fault: fc.Arbitrary<StoreFault> = fc.record({
-  kind: fc.constant('fault' as const),
-  fault: fc.constantFrom('mutation' as const, 'fileSync', 'names', 'lostNames'),
-  nth: fc.integer({ min: 1, max: 8 }),
-  code: fc.constantFrom('ENOSPC' as const, 'EIO' as const),
-});
-
-const append: fc.Arbitrary<StoreCommand> = fc.record({
-  kind: fc.constant('append' as const),
-  name,
-  size: fc.constantFrom(9, 0, 100, 600, 5000),
-  durability: fc.constantFrom('default' as const, 'written' as const, 'synced' as const),
-});
-
-const command: fc.Arbitrary<StoreCommand> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant('create' as const), name, options }) },
-  { weight: 5, arbitrary: append },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('delete' as const), name }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('rename' as const), name, to: name }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('configure' as const), name, options }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('sync' as const, 'close'), name }) },
-  { weight: 1, arbitrary: fc.constant({ kind: 'syncAll' as const }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('elapse' as const), ms: fc.constantFrom(60, 1100) }),
-  },
-  { weight: 3, arbitrary: fault },
-);
-
-const life: fc.Arbitrary<StoreLife> = fc.record({
-  // Half of the steps leave the command under way when the next one is given.
-  steps: fc.array(fc.record({ command, io: fc.constantFrom(0, 0, 1, 1, 2, 3) }), {
-    minLength: 1,
-    maxLength: 10,
-  }),
-  end: fc.constantFrom('close' as const, 'kill' as const, 'power' as const),
-  openFault: fc.option(fault, { nil: undefined, freq: 5 }),
-});
-
-export const storeProgram: fc.Arbitrary<StoreProgram> = fc.record({
-  seed: fc.nat(65_535),
-  shuffled: fc.boolean(),
-  stride: fc.integer({ min: 1, max: 6 }),
-  premade: fc.boolean(),
-  lives: fc.array(life, { minLength: 1, maxLength: 3 }),
-  // Of one length, so that shrinking one command does not change what later draws mean.
-  choices: fc.array(fc.nat(65_535), { minLength: 256, maxLength: 256 }),
-});
 
 /** A program as text for a failure's message. */
 export function describeStoreProgram(value: StoreProgram): string {

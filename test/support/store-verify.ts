@@ -151,8 +151,11 @@ async function closeAndOpen(
     // A clean mark may be in the page cache only, of a process that was killed before its sync.
     if (isKill && isCut) continue;
     // No sync covers what was reclaimed: after a power cut it is reclaimed again.
+    const reclaimed = isCut
+      ? /channels\/\.(?:new|trash)\/|\/(?:config\.next|manifest\.tmp)$/
+      : /^$/;
     const written = next.mutations.paths.filter(
-      (path) => !path.endsWith('/LOCK.info') && !/channels\/\.(?:new|trash)\//.test(path),
+      (path) => !path.endsWith('/LOCK.info') && !reclaimed.test(path),
     );
     if (written.length > 0) throw new Violation(`C6: a second open wrote ${written.join(', ')}`);
   }
