@@ -106,8 +106,11 @@ export class ChannelCommands {
   async #run(channel: Channel, known: ChannelLedger, command: ChannelCommand): Promise<void> {
     const { records } = known;
     switch (command.kind) {
-      case 'append':
+      case 'append': {
+        const isBurst = command.bare && command.sizes.length > 1 && !command.blocking;
+        if (isBurst) return await this.#burst(channel, records, command);
         return await this.#append(channel, records, command);
+      }
       case 'sync':
       case 'close': {
         const count = records.attempts.length;
@@ -188,6 +191,23 @@ export class ChannelCommands {
       const outcome = outcomeOf(error);
       for (let i = 0; i < inputs.length; i += 1) records.rejected(first + i, outcome);
       throw error;
+    }
+  }
+
+  /** Each record by itself, all in one tick, and a sync before that tick has ended. */
+  async #burst(channel: Channel, records: RecordLedger, command: Append): Promise<void> {
+    const works = command.sizes.map((size) => {
+      const alone = { ...command, sizes: [size], conditional: false, skip: 0 };
+      return this.#append(channel, records, alone);
+    });
+    const count = records.attempts.length;
+    works.push(
+      channel.sync().then(() => {
+        if (this.#isAlive()) records.synced(count);
+      }),
+    );
+    for (const outcome of await Promise.allSettled(works)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
     }
   }
 
@@ -282,13 +302,10 @@ export class ChannelCommands {
   async #fold(channel: Channel, records: RecordLedger, close: boolean): Promise<void> {
     const fold = await channel.fold(seenFold(records.beginsAt));
     await fold.caughtUp();
-    const { seq } = fold;
     await (close ? fold.close() : fold.checkpoint());
-    // A close never rejects: it tells of a checkpoint that could not be written.
-    const isSaved = fold.checkpointError === undefined;
-    if (this.#isAlive() && isSaved && channel.durableSeq >= seq) {
-      records.foldedTo = Math.max(records.foldedTo, seq);
-    }
+    if (!this.#isAlive()) return;
+    // A close never rejects, whether it could save something or not.
+    records.foldedTo = Math.max(records.foldedTo, fold.checkpointSeq ?? -1);
   }
 
   async #trim(channel: Channel, records: RecordLedger, share: number): Promise<void> {

@@ -74,7 +74,7 @@ export interface Append {
   readonly durability: 'default' | 'written' | 'synced';
   /** By appendSync, which returns when it is done. */
   readonly blocking: boolean;
-  /** Without type and time. */
+  /** Without type and time; several of them each by itself, in one tick, and then a sync. */
   readonly bare: boolean;
   /** Seqs to leave out, where it is known which one is next. */
   readonly skip: number;
