@@ -54,6 +54,15 @@ export class Random {
   }
 }
 
+/**
+ * Of an integer up to 2^53, the low 32 bits of its product with `factor`, with what lies above 32
+ * bits mixed in: the product itself would lose its low bits.
+ */
+export function scaledSeed(seed: number, factor: number): number {
+  const high = Math.floor(seed / 0x1_0000_0000);
+  return (Math.imul(seed, factor) ^ Math.imul(high, 0x9e3779b1)) >>> 0;
+}
+
 /** Choices from a seed. */
 export function choicesFromSeed(seed: number): Choose {
   const random = new Random(seed);
