@@ -14,9 +14,13 @@ export const worst: Choose = (n) => n - 1;
 
 /**
  * Choices from integers in [0, 65536), such as fast-check's `fc.nat(65535)` makes; beyond the last
- * one it is 0. Never from `fc.double`, whose values lie almost all next to 0.
+ * one it is 0. RangeError for other values. Never from `fc.double`, whose values lie almost all next to 0.
  */
 export function choicesFrom(values: readonly number[]): Choose {
+  for (const value of values) {
+    if (Number.isInteger(value) && value >= 0 && value < 65_536) continue;
+    throw new RangeError(`choices are integers from 0 to 65535, not ${value}`);
+  }
   let next = 0;
   return (n) => {
     const value = values[next] ?? 0;
