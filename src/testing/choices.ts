@@ -13,8 +13,9 @@ export const benign: Choose = () => 0;
 export const worst: Choose = (n) => n - 1;
 
 /**
- * Choices from integers in [0, 65536), such as fast-check's `fc.nat(65535)` makes; beyond the last
- * one it is 0. RangeError for other values. Never from `fc.double`, whose values lie almost all next to 0.
+ * Choices from integers in [0, 65536), such as fast-check's `fc.nat(65535)` makes; RangeError for
+ * other values. Beyond the last one it is 0. Never from `fc.double`, whose values lie almost all
+ * next to 0.
  */
 export function choicesFrom(values: readonly number[]): Choose {
   for (const value of values) {

@@ -99,7 +99,7 @@ export class ManualRuntime implements Runtime {
     return true;
   }
 
-  /** Moves both clocks and runs what comes due on the way, each at its time. RangeError to go back. */
+  /** Moves both clocks and runs what comes due, each at its time. RangeError to go back. */
   advance(ms: number): void {
     const end = this.#after(ms);
     while ((this.#timers[0]?.dueMs ?? Infinity) <= end) this.runNext();
