@@ -31,7 +31,11 @@ function textOf(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
 }
 
-/** JSON as UTF-8. A value that JSON cannot hold is a TypeError. */
+/**
+ * JSON as UTF-8, by the rules of JSON.stringify. What has no form at all (undefined, a function, a
+ * bigint, a cycle) is a TypeError; the rest becomes what JSON makes of it: NaN, and undefined in an
+ * array, null; a Map an empty object; a Date a string.
+ */
 export const jsonCodec: JsonCodec = {
   mediaType: 'application/json',
   encode(value) {

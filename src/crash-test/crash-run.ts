@@ -4,7 +4,7 @@
  */
 import { RedexError } from '../core/errors.js';
 import { Redex } from '../store/redex.js';
-import { benign, choicesFromSeed, worst, type Choose } from '../testing/choices.js';
+import { benign, choicesFromSeed, scaledSeed, worst, type Choose } from '../testing/choices.js';
 import { CrashFs } from '../testing/crash-fs.js';
 import { strict, type Profile } from '../testing/crash-profiles.js';
 import { FaultFs } from '../testing/fault-fs.js';
@@ -213,7 +213,7 @@ class CrashRun {
   }
 
   #choices(): Choose {
-    return choicesFromSeed(this.#workload.seed * 65_537 + (this.#draws += 1));
+    return choicesFromSeed(scaledSeed(this.#workload.seed, 65_537) + (this.#draws += 1));
   }
 
   #sample(place: string): void {

@@ -2,20 +2,22 @@
  * The crash test: random workloads from a seed, until so many images have been checked. What it
  * finds can be run again by the seed of its workload alone.
  */
-import { choicesFromSeed } from '../testing/choices.js';
+import { checkInteger, checkKnown, checkObject, checkType } from '../channel/option-checks.js';
+import { choicesFromSeed, scaledSeed } from '../testing/choices.js';
 import { strict, type Profile } from '../testing/crash-profiles.js';
+import { profileNamed } from '../testing/profile-list.js';
 import { noCounters, type Counters } from './counters.js';
 import { runWorkload } from './crash-run.js';
 import { shrinkWorkload } from './shrink.js';
 import { drawWorkload, type Workload } from './workload.js';
 
 export interface CrashTestOptions {
-  /** Images to check, at least. */
+  /** Images to check, at least: 1 and more. */
   readonly images: number;
-  /** The seed of the first workload; the next one has the next. Default: 1. */
+  /** The seed of the first workload; the next one has the next. 0 and more; default: 1. */
   readonly seed?: number;
-  /** The profiles that power cuts are drawn from, in turns. Default: `strict`. */
-  readonly profiles?: readonly Profile[];
+  /** The profiles, or their names, that power cuts are drawn from, in turns. Default: `strict`. */
+  readonly profiles?: readonly (Profile | string)[];
   /** Called after each workload. */
   readonly onProgress?: (counters: Readonly<Counters>) => void;
   readonly signal?: AbortSignal;
@@ -37,9 +39,14 @@ export interface CrashReport {
   readonly failure: CrashFailure | undefined;
 }
 
-/** Stops at the first failure. Rejects only with the reason of the signal. */
+/**
+ * Stops at the first failure, which it reports. Rejects with the reason of the signal, and with
+ * TypeError or RangeError for options that are not as CrashTestOptions says.
+ */
 export async function crashTest(options: CrashTestOptions): Promise<CrashReport> {
-  const { images, seed: first = 1, profiles = [strict], onProgress, signal } = options;
+  checkOptions(options);
+  const { images, seed: first = 1, onProgress, signal } = options;
+  const profiles = profilesOf(options.profiles ?? [strict]);
   const counters = noCounters();
   let workloads = 0;
   while (counters.images + counters.nested < images) {
@@ -79,6 +86,37 @@ export async function smallestFailure(
   return { ...failure, workload, error };
 }
 
-function workloadOf(seed: number): Workload {
-  return drawWorkload(seed, choicesFromSeed(seed * 2_654_435_761));
+/** The workload that a seed stands for, in a recorded failure too. */
+export function workloadOf(seed: number): Workload {
+  return drawWorkload(seed, choicesFromSeed(scaledSeed(seed, 2_654_435_761)));
+}
+
+const KNOWN: ReadonlySet<string> = new Set<keyof CrashTestOptions>([
+  'images',
+  'seed',
+  'profiles',
+  'onProgress',
+  'signal',
+]);
+/** Seeds go up by one for each workload, and stay integers. */
+const MAX = 2 ** 52;
+
+function checkOptions(options: CrashTestOptions): void {
+  checkKnown(options, KNOWN);
+  // A test that checks nothing because nobody said how much would pass.
+  if (options.images === undefined) throw new TypeError('images must be given');
+  checkInteger('images', options.images, 1, MAX);
+  checkInteger('seed', options.seed, 0, MAX);
+  checkType('onProgress', options.onProgress, 'function');
+  checkObject('signal', options.signal, 'throwIfAborted');
+}
+
+function profilesOf(given: readonly (Profile | string)[]): Profile[] {
+  if (!Array.isArray(given)) throw new TypeError('profiles must be an array');
+  if (given.length === 0) throw new RangeError('profiles must not be empty');
+  return given.map((each: Profile | string): Profile => {
+    if (typeof each === 'string') return profileNamed(each);
+    checkObject('a profile', each ?? null, 'draw');
+    return each;
+  });
 }

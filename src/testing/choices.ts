@@ -13,10 +13,15 @@ export const benign: Choose = () => 0;
 export const worst: Choose = (n) => n - 1;
 
 /**
- * Choices from integers in [0, 65536), such as fast-check's `fc.nat(65535)` makes; beyond the last
- * one it is 0. Never from `fc.double`, whose values lie almost all next to 0.
+ * Choices from integers in [0, 65536), such as fast-check's `fc.nat(65535)` makes; RangeError for
+ * other values. Beyond the last one it is 0. Never from `fc.double`, whose values lie almost all
+ * next to 0.
  */
 export function choicesFrom(values: readonly number[]): Choose {
+  for (const value of values) {
+    if (Number.isInteger(value) && value >= 0 && value < 65_536) continue;
+    throw new RangeError(`choices are integers from 0 to 65535, not ${value}`);
+  }
   let next = 0;
   return (n) => {
     const value = values[next] ?? 0;
@@ -52,6 +57,15 @@ export class Random {
     for (let i = 0; i < bytes.length; i += 1) bytes[i] = this.uint32() >>> 24;
     return bytes;
   }
+}
+
+/**
+ * Of an integer up to 2^53, the low 32 bits of its product with `factor`, with what lies above 32
+ * bits mixed in: the product itself would lose its low bits.
+ */
+export function scaledSeed(seed: number, factor: number): number {
+  const high = Math.floor(seed / 0x1_0000_0000);
+  return (Math.imul(seed, factor) ^ Math.imul(high, 0x9e3779b1)) >>> 0;
 }
 
 /** Choices from a seed. */

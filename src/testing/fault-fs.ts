@@ -34,6 +34,7 @@ export class FaultFs implements FileSystem {
     this.#context = new FaultContext(inner, options.defer ?? ((task) => systemRuntime.defer(task)));
   }
 
+  /** TypeError or RangeError for a rule that could never fire. */
   inject(rule: FaultRule): InjectedFault {
     return this.#context.rules.inject(rule);
   }

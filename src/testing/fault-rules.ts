@@ -1,7 +1,7 @@
 /**
  * Which operation is to fail, and how: the n-th that matches, for one time or more.
  */
-import { inGroup, type Operation, type OperationGroup } from './operations.js';
+import { inGroup, isOperation, type Operation, type OperationGroup } from './operations.js';
 
 export interface FaultRule {
   readonly operation: Operation | OperationGroup;
@@ -22,10 +22,12 @@ export interface FaultRule {
  *   file ended there; the next read through the handle fails with `thenError` if there is one.
  * - `lie`: a sync does nothing and succeeds.
  */
-export type FaultEffect =
-  | { readonly error: string }
-  | { readonly short: number; readonly thenError?: string }
-  | { readonly lie: true };
+export type FaultEffect = { readonly error: string } | ShortEffect | { readonly lie: true };
+
+interface ShortEffect {
+  readonly short: number;
+  readonly thenError?: string;
+}
 
 /** A rule in use. */
 export interface InjectedFault {
@@ -47,6 +49,7 @@ interface Counter {
 export class FaultRules {
   readonly #counters: Set<Counter> = new Set();
 
+  /** TypeError or RangeError for a rule that could never fire. */
   inject(rule: FaultRule): InjectedFault {
     requireApplicable(rule);
     const remove = (): void => {
@@ -101,11 +104,38 @@ const SYNCS: ReadonlySet<string> = new Set([
   'syncDirectory',
 ]);
 
-function requireApplicable({ operation, effect }: FaultRule): void {
-  if ('short' in effect && !TRANSFERS.has(operation)) {
+/** A rule that can never fire, or not as it says, would make a test pass that tests nothing. */
+function requireApplicable({ operation, path, nth, times, effect }: FaultRule): void {
+  if (!isOperation(operation)) throw new TypeError(`no operation is called ${operation as string}`);
+  if (path !== undefined && typeof path !== 'function' && !(path instanceof RegExp)) {
+    throw new TypeError('path must be a RegExp or a function');
+  }
+  requireCount('nth', nth, 1);
+  if (times !== undefined && times !== Infinity) requireCount('times', times, 1);
+  if (typeof effect !== 'object' || effect === null) throw new TypeError('a rule has an effect');
+  const kinds = ['error', 'short', 'lie'].filter((kind) => kind in effect);
+  if (kinds.length !== 1) throw new TypeError('an effect is one of error, short and lie');
+  if ('error' in effect) requireErrno(effect.error);
+  if ('short' in effect) requireShort(operation, effect);
+  if (!('lie' in effect)) return;
+  if (!effect.lie) throw new TypeError('lie must be true');
+  if (!SYNCS.has(operation)) throw new TypeError(`only a sync can lie, not ${operation}`);
+}
+
+function requireShort(operation: string, { short, thenError }: ShortEffect): void {
+  if (!TRANSFERS.has(operation)) {
     throw new TypeError(`only a read or a write can be short, not ${operation}`);
   }
-  if ('lie' in effect && !SYNCS.has(operation)) {
-    throw new TypeError(`only a sync can lie, not ${operation}`);
-  }
+  requireCount('short', short, 0);
+  if (thenError !== undefined) requireErrno(thenError);
+}
+
+function requireErrno(code: string): void {
+  if (typeof code !== 'string' || code === '') throw new TypeError('an error is an errno name');
+}
+
+function requireCount(name: string, value: number, min: number): void {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number`);
+  if (Number.isSafeInteger(value) && value >= min) return;
+  throw new RangeError(`${name} must be an integer from ${min}, not ${value}`);
 }

@@ -26,6 +26,8 @@ export interface PendingTimer {
 /** More microtask turns than any chain of awaits between two steps takes. */
 const SETTLE_TURNS = 200;
 
+const IO_ORDERS: ReadonlySet<unknown> = new Set(['oldest', 'random', 'immediate']);
+
 export class ManualRuntime implements Runtime {
   readonly seed: number;
   readonly #random: Random;
@@ -42,6 +44,9 @@ export class ManualRuntime implements Runtime {
     this.#random = new Random(this.seed);
     this.#nowMs = options.startMs ?? 1_700_000_000_000;
     this.#ioOrder = options.ioOrder ?? 'oldest';
+    if (!IO_ORDERS.has(this.#ioOrder)) {
+      throw new TypeError(`no ioOrder is called ${String(options.ioOrder)}`);
+    }
   }
 
   now(): number {
@@ -94,16 +99,16 @@ export class ManualRuntime implements Runtime {
     return true;
   }
 
-  /** Moves both clocks and runs what comes due on the way, each at its time. */
+  /** Moves both clocks and runs what comes due, each at its time. RangeError to go back. */
   advance(ms: number): void {
-    const end = this.#monotonicMs + ms;
+    const end = this.#after(ms);
     while ((this.#timers[0]?.dueMs ?? Infinity) <= end) this.runNext();
     this.#moveTo(end);
   }
 
   /** Like `advance`, and lets microtasks drain after each timer. */
   async elapse(ms: number): Promise<void> {
-    const end = this.#monotonicMs + ms;
+    const end = this.#after(ms);
     await this.settle();
     while ((this.#timers[0]?.dueMs ?? Infinity) <= end) {
       this.runNext();
@@ -126,6 +131,9 @@ export class ManualRuntime implements Runtime {
   /** Completes one held operation: the one at `index`, or one by the order; false if none. */
   runIo(index?: number): boolean {
     const { length } = this.#heldIo;
+    if (index !== undefined && !(Number.isInteger(index) && index >= 0)) {
+      throw new RangeError(`the index of a completion is an integer from 0, not ${index}`);
+    }
     if (length === 0) return false;
     const chosen = index ?? (this.#ioOrder === 'random' ? this.#random.below(length) : 0);
     const [complete] = this.#heldIo.splice(chosen, 1);
@@ -153,6 +161,11 @@ export class ManualRuntime implements Runtime {
   /** Lets microtasks drain. Nothing else runs: no timer, no input or output. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await Promise.resolve();
+  }
+
+  #after(ms: number): number {
+    if (ms >= 0 && Number.isFinite(ms)) return this.#monotonicMs + ms;
+    throw new RangeError(`time goes on by milliseconds from 0, not by ${ms}`);
   }
 
   #moveTo(monotonicMs: number): void {

@@ -48,6 +48,24 @@ const GROUPS: Readonly<Record<Exclude<OperationGroup, 'any'>, ReadonlySet<Operat
   ]),
 };
 
+const OUTSIDE_GROUPS: ReadonlySet<string> = new Set<Operation | 'any'>([
+  'any',
+  'openSync',
+  'readDirectorySync',
+  'statSync',
+  'realpathSync',
+  'sizeSync',
+  'tryLockSync',
+  'closeSync',
+]);
+
+/** Whether an operation, or a group of them, has this name. */
+export function isOperation(name: unknown): boolean {
+  if (typeof name !== 'string') return false;
+  if (OUTSIDE_GROUPS.has(name) || Object.hasOwn(GROUPS, name)) return true;
+  return Object.values(GROUPS).some((group) => (group as ReadonlySet<string>).has(name));
+}
+
 export function inGroup(operation: Operation, group: Operation | OperationGroup): boolean {
   if (group === 'any') return true;
   if (group === operation) return true;
