@@ -61,7 +61,7 @@ export class TailFeed implements WaitingTail {
       this.#notBefore = nanosOfTime(fromTime);
       this.#isSought = false;
     }
-    this.#epoch = hub.epoch;
+    this.#epoch = hub.placesEpoch;
     const { health } = hub.reader;
     if (health.isClosed) this.#end({ error: health.closedError() });
   }
@@ -132,8 +132,8 @@ export class TailFeed implements WaitingTail {
   /** Gets the next batch from wherever it is. */
   wake(): void {
     if (this.#isEnded) return;
-    if (this.#epoch !== this.#hub.epoch) {
-      this.#epoch = this.#hub.epoch;
+    if (this.#epoch !== this.#hub.placesEpoch) {
+      this.#epoch = this.#hub.placesEpoch;
       this.#dropCursor();
     }
     if (!this.#isSought) {
@@ -221,7 +221,7 @@ export class TailFeed implements WaitingTail {
     try {
       const records = await reader.step(cursor, Infinity, to);
       if (this.#isEnded) return;
-      if (epoch === this.#hub.epoch) {
+      if (epoch === this.#hub.placesEpoch) {
         this.#next = cursor.nextSeq;
         if (records !== undefined && this.#deliver(records, false)) return;
       }

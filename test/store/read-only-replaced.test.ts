@@ -110,3 +110,35 @@ test.each([
   const old = reverse ? sorted.slice(-2 * odd.length) : sorted.slice(0, 2 * odd.length);
   expect(odd.every((seq) => old.includes(seq))).toBe(true);
 });
+
+test.each(['start' as const, 0])('a fold from %s is not begun again', async (from) => {
+  const { written, channel } = await pair();
+  let begun = 0;
+  const fold = await channel.fold<number>({
+    name: 'count',
+    version: 1,
+    from,
+    initial: () => {
+      begun += 1;
+      return 0;
+    },
+    apply: (count) => count + 1,
+  });
+  await fold.caughtUp();
+  const beginnings = begun;
+  const waiting = nextOf(channel.tail({ from: COUNT }));
+  const changes = [
+    () => compactToEven(written),
+    () => written.trim({ beforeSeq: 60 }),
+    () => written.append(payload(COUNT)),
+    () => written.compact({ keep: ({ seq }) => seq > 70 }),
+    () => written.append(payload(COUNT + 1)),
+  ];
+  for (const change of changes) {
+    await change();
+    await fold.caughtUp();
+  }
+  expect([fold.error, fold.value, fold.seq]).toEqual([undefined, COUNT + 2, COUNT + 2]);
+  expect(begun).toBe(beginnings);
+  expect((await waiting)?.seq).toBe(COUNT);
+});
