@@ -85,6 +85,17 @@ export class TailFeed implements WaitingTail {
     return !this.#isEnded && seq < this.#hub.source.visibleSeq;
   }
 
+  /**
+   * Whether a record that was delivered, and not used yet, is below the first one by now. Then the
+   * tail is over: the next batch that is asked for is the error.
+   */
+  isOvertaken(seq: number): boolean {
+    const { firstSeq, visibleSeq } = this.#hub.source;
+    if (seq >= firstSeq) return false;
+    if (!this.#isEnded) this.#end({ error: outOfRange(seq, firstSeq, visibleSeq) });
+    return true;
+  }
+
   /** Asks for the next batch. Only after the last one was delivered. */
   take(consumer: TailConsumer): void {
     this.#consumer = consumer;
