@@ -24,7 +24,7 @@ export interface CursorOptions {
   /** Exclusive, for steps that name no other end. Never above what is visible. */
   readonly to: number;
   /** The segments of a read that is under way; otherwise those of the chain at each step. */
-  readonly snapshot?: Pick<ChainSnapshot, 'segments'> | undefined;
+  readonly snapshot?: ChainSnapshot | undefined;
   /** What reads the chunks of a segment; asked when a segment is entered. */
   readonly chunks: () => ChunkSource;
 }
@@ -83,9 +83,14 @@ export class BatchCursor {
     return this.#options.snapshot === undefined;
   }
 
-  /** After an error: the next step looks for the segment again. Returns the seq it goes on with. */
+  /**
+   * After an error: the next step looks for the segment again, among those that the channel has
+   * now, and so do all that read by the same snapshot. Returns the seq it goes on with.
+   */
   restart(): number {
     this.#walk = undefined;
+    const { snapshot } = this.#options;
+    if (snapshot !== undefined) this.#chain.renew(snapshot);
     return this.#next;
   }
 

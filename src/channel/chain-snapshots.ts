@@ -8,10 +8,10 @@ const FEWEST_LOOKED_THROUGH = 64;
 
 /**
  * The segments of a read that is under way: it goes on in them, whatever the channel lets go
- * meanwhile.
+ * meanwhile. They become others only where another process has removed files: see `renew`.
  */
 export class ChainSnapshot {
-  readonly segments: readonly Segment[];
+  segments: readonly Segment[];
   /** The read will not come back to what is below. */
   from: number;
   readonly reference: WeakRef<ChainSnapshot> = new WeakRef<ChainSnapshot>(this);

@@ -219,7 +219,10 @@ export class Channel {
   /** The last `count` records in their order, fewer when there are fewer. */
   async last(count: number): Promise<LogRecord[]> {
     checkSeq('count', count);
-    if (count === 0) return [];
+    if (count === 0) {
+      await this.#lookOpen();
+      return [];
+    }
     const records: LogRecord[] = [];
     const batches = new BatchIterator(this.#core.reader, { reverse: true, limit: count });
     for (;;) {
@@ -273,9 +276,9 @@ export class Channel {
     return verifyChannel(this.#core, options);
   }
 
-  /** What the channel is made of, as it is now. */
+  /** What the channel is made of, as it is now. Rejects with IO, CLOSED. */
   async stats(): Promise<ChannelStats> {
-    await this.#core.look();
+    await this.#lookOpen();
     const retentionWait = await retentionWaitOf(this.#core);
     const { chain, manifest, context, health } = this.#core;
     const { name, firstSeq, nextSeq, durableSeq, count, sizeBytes, recoveryEpoch } = this;
@@ -294,6 +297,13 @@ export class Channel {
       damage: health.damage,
       retentionWait,
     };
+  }
+
+  /** What another process has written is known now. Rejects with CLOSED. */
+  async #lookOpen(): Promise<void> {
+    const { health, isClosing } = this.#core;
+    if (health.isClosed || isClosing) throw health.closedError();
+    await this.#core.look();
   }
 
   /**

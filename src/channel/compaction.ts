@@ -11,6 +11,7 @@ import type { Segment } from '../segment/segment.js';
 import { DatWriteError } from '../segment/segment-writer.js';
 import type { Appender } from './appender.js';
 import { BatchCursor, chunksFor } from './batch-cursor.js';
+import { ChainSnapshot } from './chain-snapshots.js';
 import type { ChannelContext } from './channel-context.js';
 import { closedMeanwhile, CompactionWriter } from './compaction-writer.js';
 import type { FileReclaim } from './file-reclaim.js';
@@ -235,7 +236,7 @@ export class Compaction {
     const cursor = new BatchCursor(this.#parts.chain, {
       from,
       to: segment.nextSeq,
-      snapshot: { segments: [segment] },
+      snapshot: new ChainSnapshot([segment], from),
       chunks: this.#chunks,
     });
     for (;;) {

@@ -96,14 +96,14 @@ export class FollowedChannel implements ChannelCore {
   #tellTails(): void {
     const { manifest, visibleSeq } = this.#follower;
     const before = this.#shownManifest;
-    const isOther =
-      manifest.generation !== before.generation ||
-      manifest.recoveryEpoch !== before.recoveryEpoch ||
-      visibleSeq < this.#shownSeq;
+    const isOther = manifest.recoveryEpoch !== before.recoveryEpoch || visibleSeq < this.#shownSeq;
+    // A compaction takes nothing back: who has seen a record that is gone has not seen it wrongly.
+    const isMoved = manifest.generation !== before.generation;
     const isMore = visibleSeq > this.#shownSeq;
     this.#shownManifest = manifest;
     this.#shownSeq = visibleSeq;
     if (isOther) this.tails.reset();
+    else if (isMoved) this.tails.resetPlaces();
     else if (isMore) this.tails.onProgress();
   }
 

@@ -127,9 +127,7 @@ export class RecordReader {
   }
 
   cursor({ from, to, snapshot }: ReadRange, ownBytes: boolean): BatchCursor {
-    // What another process lets go is gone, whoever still reads it: then the read looks again.
-    const kept = this.#recheck === undefined ? snapshot : undefined;
-    return new BatchCursor(this.chain, { from, to, snapshot: kept, chunks: chunksFor(ownBytes) });
+    return new BatchCursor(this.chain, { from, to, snapshot, chunks: chunksFor(ownBytes) });
   }
 
   /** A cursor whose steps say how far they may go. */
@@ -161,7 +159,9 @@ export class RecordReader {
   #refuseOvertaken(cursor: BatchCursor): void {
     const { firstSeq, visibleSeq } = this.#visibility;
     const { nextSeq, isLive } = cursor;
-    if (isLive && nextSeq < firstSeq) throw outOfRange(nextSeq, firstSeq, visibleSeq);
+    // What another process lets go is gone, whoever still reads it.
+    const isKept = !isLive && this.#recheck === undefined;
+    if (!isKept && nextSeq < firstSeq) throw outOfRange(nextSeq, firstSeq, visibleSeq);
   }
 
   /** Throws what a read failed with, unless it is to be tried again. */

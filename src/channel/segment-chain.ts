@@ -128,6 +128,11 @@ export class SegmentChain {
     return this.#snapshots.hold(this.#segments, from);
   }
 
+  /** The read goes on in what there is now: what it had cannot be read any more. */
+  renew(snapshot: ChainSnapshot): void {
+    snapshot.segments = this.#segments;
+  }
+
   /** The read has come to `from` and does not go back. */
   pass(snapshot: ChainSnapshot, from: number): void {
     snapshot.from = from;
@@ -324,8 +329,16 @@ export class SegmentChain {
     if (retired !== undefined) {
       this.#retired.delete(open);
       this.#closeHolder(retired);
-    }
+    } else if (this.writingSide === undefined) this.#closeReplaced(open);
     this.#context.shared.files.onMayClose();
+  }
+
+  /** What another process has replaced takes room on the disk for as long as it is open here. */
+  #closeReplaced({ segment }: OpenSegment): void {
+    const holder = this.#open.get(segment);
+    if (holder === undefined || this.#segments[this.indexOf(segment.baseSeq)] === segment) return;
+    this.#open.delete(segment);
+    this.#closeHolder(holder);
   }
 
   /** What a descriptor was used for is synced, or has failed already: nothing depends on this. */

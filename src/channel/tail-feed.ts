@@ -61,7 +61,7 @@ export class TailFeed implements WaitingTail {
       this.#notBefore = nanosOfTime(fromTime);
       this.#isSought = false;
     }
-    this.#epoch = hub.epoch;
+    this.#epoch = hub.placesEpoch;
     const { health } = hub.reader;
     if (health.isClosed) this.#end({ error: health.closedError() });
   }
@@ -83,6 +83,17 @@ export class TailFeed implements WaitingTail {
 
   isVisible(seq: number): boolean {
     return !this.#isEnded && seq < this.#hub.source.visibleSeq;
+  }
+
+  /**
+   * Whether a record that was delivered, and not used yet, is below the first one by now. Then the
+   * tail is over: the next batch that is asked for is the error.
+   */
+  isOvertaken(seq: number): boolean {
+    const { firstSeq, visibleSeq } = this.#hub.source;
+    if (seq >= firstSeq) return false;
+    if (!this.#isEnded) this.#end({ error: outOfRange(seq, firstSeq, visibleSeq) });
+    return true;
   }
 
   /** Asks for the next batch. Only after the last one was delivered. */
@@ -132,8 +143,8 @@ export class TailFeed implements WaitingTail {
   /** Gets the next batch from wherever it is. */
   wake(): void {
     if (this.#isEnded) return;
-    if (this.#epoch !== this.#hub.epoch) {
-      this.#epoch = this.#hub.epoch;
+    if (this.#epoch !== this.#hub.placesEpoch) {
+      this.#epoch = this.#hub.placesEpoch;
       this.#dropCursor();
     }
     if (!this.#isSought) {
@@ -221,7 +232,7 @@ export class TailFeed implements WaitingTail {
     try {
       const records = await reader.step(cursor, Infinity, to);
       if (this.#isEnded) return;
-      if (epoch === this.#hub.epoch) {
+      if (epoch === this.#hub.placesEpoch) {
         this.#next = cursor.nextSeq;
         if (records !== undefined && this.#deliver(records, false)) return;
       }

@@ -65,6 +65,7 @@ export class TailHub {
   /** Tails that have a cursor of their own. */
   #ownCursors = 0;
   #epoch = 0;
+  #placesEpoch = 0;
 
   constructor(reader: RecordReader, source: TailSource, runtime: Runtime) {
     this.reader = reader;
@@ -72,9 +73,14 @@ export class TailHub {
     this.#runtime = runtime;
   }
 
-  /** Changes when places in files mean nothing any more. */
+  /** Changes when records may be others than those that were seen. */
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Changes when places in files mean nothing any more. */
+  get placesEpoch(): number {
+    return this.#placesEpoch;
   }
 
   /** Bytes that the window of recent records keeps in memory, about. */
@@ -237,11 +243,17 @@ export class TailHub {
     while (this.#isReading) await this.#reading;
   }
 
-  /** Places in files mean nothing any more: they were cut, or replaced by others. */
+  /** Records that were seen may have been taken back, and others be in their place. */
   reset(): void {
     this.#epoch++;
-    this.#cursor = undefined;
     this.#window.clear();
+    this.resetPlaces();
+  }
+
+  /** Places in files mean nothing any more; what was read from them was right. */
+  resetPlaces(): void {
+    this.#placesEpoch++;
+    this.#cursor = undefined;
     this.onProgress();
   }
 }

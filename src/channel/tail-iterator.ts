@@ -28,6 +28,7 @@ abstract class TailSteps<T> implements AsyncIterableIterator<T, undefined>, Tail
 
   next(): Promise<IteratorResult<T, undefined>> {
     if (this.#pending.length === 0 && !this.#feed.isInterrupted) {
+      this.#dropLetGo();
       const value = this.pull();
       if (value !== undefined) return Promise.resolve({ value, done: false });
     }
@@ -39,6 +40,7 @@ abstract class TailSteps<T> implements AsyncIterableIterator<T, undefined>, Tail
 
   #serve(): void {
     while (this.#pending.length > 0) {
+      this.#dropLetGo();
       if (this.#feed.isInterrupted) this.#dropInvisible();
       const value = this.pull();
       if (value === undefined) {
@@ -47,6 +49,12 @@ abstract class TailSteps<T> implements AsyncIterableIterator<T, undefined>, Tail
       }
       this.#pending.shift()?.resolve({ value, done: false });
     }
+  }
+
+  /** Records that were let go since they were delivered: the tail is overtaken. */
+  #dropLetGo(): void {
+    const record = this.batch[this.at];
+    if (record !== undefined && this.#feed.isOvertaken(record.seq)) this.batch = NO_RECORDS;
   }
 
   #dropInvisible(): void {

@@ -129,10 +129,7 @@ export class TypedChannel<T> {
 
   /** See Channel.tail, and `read` for records that do not decode. */
   tail(options: TailOptions = {}): AsyncIterableIterator<TypedRecord<T>> {
-    const { copy, signal } = options;
-    const resume = (from: number): AsyncIterableIterator<LogRecord> =>
-      this.#channel.tail({ from, copy, signal });
-    return new TypedIterator(this.#codec, this.#channel.tail(options), resume);
+    return new TypedIterator(this.#codec, this.#channel.tail(options));
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * Iterates over records and decodes them. A record that does not decode rejects its own step and no
- * other: the next step goes on behind it. A tail lets go of the channel for that, and takes hold
- * again when it is asked for more, because who leaves the loop over an error does not say so.
+ * other: the next step goes on behind it. Who leaves the loop over such an error does not say so:
+ * what the records hold is given back when the iterator is collected.
  */
 import type { LogRecord } from '../core/record.js';
 import { DecodeError, type Codec } from './codec.js';
@@ -9,20 +9,22 @@ import { typedRecord, type TypedRecord } from './typed-record.js';
 
 type Records = AsyncIterableIterator<LogRecord>;
 
+/** Ends the records of iterators that nobody has any more. */
+const abandoned = new FinalizationRegistry<Records>((records) => {
+  records.return?.().catch(() => undefined);
+});
+
 export class TypedIterator<T> implements AsyncIterableIterator<TypedRecord<T>, undefined> {
   readonly #codec: Codec<T>;
-  #records: Records | undefined;
-  /** Opens the records behind a seq, for an iterator that has to be ended on an error. */
-  readonly #resume: ((seq: number) => Records) | undefined;
-  #resumeAt = 0;
+  readonly #records: Records;
   #isDone = false;
+  #isWatched = false;
   /** Steps are taken one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(codec: Codec<T>, records: Records, resume?: (seq: number) => Records) {
+  constructor(codec: Codec<T>, records: Records) {
     this.#codec = codec;
     this.#records = records;
-    this.#resume = resume;
   }
 
   next(): Promise<IteratorResult<TypedRecord<T>, undefined>> {
@@ -33,17 +35,14 @@ export class TypedIterator<T> implements AsyncIterableIterator<TypedRecord<T>, u
 
   async #step(): Promise<IteratorResult<TypedRecord<T>, undefined>> {
     if (this.#isDone) return { value: undefined, done: true };
-    this.#records ??= this.#resume?.(this.#resumeAt);
-    const records = this.#records;
-    const result = await records?.next();
-    if (result === undefined || result.done === true) return { value: undefined, done: true };
+    const result = await this.#records.next();
+    if (result.done === true) return { value: undefined, done: true };
     try {
       return { value: typedRecord(this.#codec, result.value), done: false };
     } catch (error) {
-      if (error instanceof DecodeError && this.#resume !== undefined) {
-        this.#records = undefined;
-        this.#resumeAt = error.seq + 1;
-        await records?.return?.();
+      if (error instanceof DecodeError && !this.#isWatched) {
+        this.#isWatched = true;
+        abandoned.register(this, this.#records);
       }
       throw error;
     }
@@ -51,7 +50,7 @@ export class TypedIterator<T> implements AsyncIterableIterator<TypedRecord<T>, u
 
   async return(): Promise<IteratorResult<TypedRecord<T>, undefined>> {
     this.#isDone = true;
-    await this.#records?.return?.();
+    await this.#records.return?.();
     return { value: undefined, done: true };
   }
 

@@ -139,6 +139,31 @@ test('a tail that is overtaken is told so; one that starts takes what is kept', 
   expect(live.found.map(({ seq }) => seq)).toEqual([12]);
 });
 
+test('what a tail has in memory is let go with the rest', async () => {
+  const lab = new Lab();
+  const channel = await grown(lab, 4);
+  const tails = range(0, 3).map(() => channel.tail({ from: 0 }));
+  for (const tail of tails) expect((await lab.done(nextOf(tail)))?.seq).toBe(0);
+  await lab.done(channel.trim({ beforeSeq: 7 }));
+  for (const tail of tails) {
+    // Both are asked for before the first has settled: one is told the error, the other the end.
+    const steps = [outcomeOf(tail.next()), outcomeOf(tail.next())];
+    await lab.drain();
+    const error = requireCode(steps[0]?.error, 'OUT_OF_RANGE');
+    expect(error).toMatchObject({ seq: 1, firstSeq: 7, nextSeq: 12 });
+    expect(steps[1]?.value).toEqual({ value: undefined, done: true });
+  }
+});
+
+test('a tail goes on with what it holds from the first record on', async () => {
+  const lab = new Lab();
+  const channel = await grown(lab, 1);
+  const tail = channel.tail({ from: 0 });
+  expect((await lab.done(nextOf(tail)))?.seq).toBe(0);
+  await lab.done(channel.trim({ beforeSeq: 1 }));
+  expect((await lab.done(nextOf(tail)))?.seq).toBe(1);
+});
+
 test('G6: no segment file is removed on the calling thread', async () => {
   const lab = new Lab();
   const channel = await grown(lab, 30);

@@ -168,16 +168,58 @@ describe('a record that does not decode', () => {
     expect(await lab.done(found)).toEqual(['seq 1', { id: 2 }, 'seq 3', { id: 5 }, { id: 6 }]);
   });
 
+  test('does not keep a tail from what comes, up to the close', async () => {
+    const lab = new Lab();
+    const channel = await lab.open();
+    await lab.done(channel.append('no order'));
+    const tail = channel.typed<Order>(jsonCodec).tail();
+    expect(await lab.done(drained(tail, 1))).toEqual(['seq 0']);
+    for (const id of [1, 2]) await lab.done(channel.append(JSON.stringify({ id })));
+    expect(await lab.done(drained(tail, 1))).toEqual([{ id: 1 }]);
+    await lab.done(channel.append('no order'));
+    expect(await lab.done(drained(tail, 2))).toEqual([{ id: 2 }, 'seq 3']);
+    await lab.done(channel.append(JSON.stringify({ id: 3 })));
+    await lab.done(channel.close());
+    expect(await lab.done(drained(tail, 3))).toEqual([{ id: 3 }, 'end']);
+  });
+
+  test('does not make a later close an error', async () => {
+    const lab = new Lab();
+    const channel = await lab.open();
+    await lab.done(channel.append('no order'));
+    const tail = channel.typed(jsonCodec).tail();
+    expect(await lab.done(drained(tail, 1))).toEqual(['seq 0']);
+    await lab.done(channel.close());
+    expect(await lab.done(drained(tail, 1))).toEqual(['end']);
+  });
+
   test('leaves nothing behind of a tail whose loop it ended', async () => {
+    let collect = (): void => undefined;
+    // What is called when an object is collected is called when the test says so.
+    class Registry<T> {
+      readonly #cleanup: (held: T) => void;
+      constructor(cleanup: (held: T) => void) {
+        this.#cleanup = cleanup;
+      }
+      register(_target: object, held: T): void {
+        collect = () => this.#cleanup(held);
+      }
+    }
+    vi.resetModules();
+    vi.stubGlobal('FinalizationRegistry', Registry);
+    const { TypedIterator } = await import('../../src/channel/typed-iterator.js');
+    vi.unstubAllGlobals();
     const lab = new Lab();
     const { channel, parts } = await openWithParts(lab);
     await lab.done(channel.append('no order'));
     const added = vi.spyOn(parts.tails, 'addTail');
     const removed = vi.spyOn(parts.tails, 'removeTail');
     const loop = async (): Promise<void> => {
-      for await (const { seq } of channel.typed(jsonCodec).tail()) expect(seq).toBe(-1);
+      const tail = new TypedIterator(jsonCodec, channel.tail());
+      for await (const { seq } of tail) expect(seq).toBe(-1);
     };
-    await expect(lab.done(loop())).rejects.toBeInstanceOf(DecodeError);
+    await expect(lab.done(loop())).rejects.toMatchObject({ name: 'DecodeError' });
+    collect();
     await lab.drain();
     expect([added.mock.calls.length, removed.mock.calls.length]).toEqual([1, 1]);
   });

@@ -97,7 +97,19 @@ describe('READ_ONLY', () => {
     for (const change of changes()) await rejection(change, 'CLOSED');
     thrown(() => channel.appendSync('x'), 'CLOSED');
     for (const [, look] of LOOKS) await rejection(look(channel), 'CLOSED');
+    await rejection(channel.last(0), 'CLOSED');
   });
+});
+
+test('a channel that was written to is closed for every look as well', async () => {
+  const writer = await lab.write();
+  const channel = await writer.channel('a');
+  await channel.append(payload(0));
+  const closing = channel.close();
+  await rejection(channel.stats(), 'CLOSED');
+  await closing;
+  for (const [, look] of LOOKS) await rejection(look(channel), 'CLOSED');
+  await rejection(channel.last(0), 'CLOSED');
 });
 
 describe('a trim of the writer', () => {
