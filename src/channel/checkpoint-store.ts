@@ -35,11 +35,14 @@ export interface CheckpointIdentity {
   readonly kind: number;
   readonly version: number;
   readonly maxBytes: number;
+  /** One of a fold that began above it is not used; Infinity: wherever it began. */
+  readonly from: number;
 }
 
 export interface LoadedCheckpoint<S> {
   readonly state: S;
   readonly seq: number;
+  readonly fromSeq: number;
   readonly stateLength: number;
 }
 
@@ -124,7 +127,8 @@ export class CheckpointStore {
       try {
         const value = decode(state);
         this.#good.push(number);
-        return { state: value, seq: header.seq, stateLength: header.stateLength };
+        const { seq, fromSeq, stateLength } = header;
+        return { state: value, seq, fromSeq, stateLength };
       } catch (error) {
         reason = error;
       }
@@ -138,11 +142,12 @@ export class CheckpointStore {
   /** What speaks against a header, which is good in itself. */
   #against(header: CheckpointHeader): string | undefined {
     const { context } = this.#host;
-    const { name, kind, version, maxBytes } = this.#identity;
+    const { name, kind, version, maxBytes, from } = this.#identity;
     if (Buffer.compare(header.channelId, context.channelId) !== 0) return 'channel id';
     if (header.name !== name) return 'fold name';
     if (header.kind !== kind) return 'kind';
     if (header.foldVersion !== version) return 'fold version';
+    if (header.fromSeq > from) return 'from';
     return header.stateLength > maxBytes ? 'size' : undefined;
   }
 
@@ -161,15 +166,16 @@ export class CheckpointStore {
   }
 
   /**
-   * Writes the state that has seen all records below `seq`; durable when this resolves. Rejects
+   * Writes the state that has seen all records from `fromSeq` to below `seq`; durable when this resolves. Rejects
    * with LIMIT, IO, POISONED, CLOSED, READ_ONLY, CORRUPT. One at a time.
    */
-  async write(seq: number, state: Uint8Array): Promise<void> {
+  async write(seq: number, fromSeq: number, state: Uint8Array): Promise<void> {
     this.checkSize(state.byteLength);
     const { context } = this.#host;
     const { name, kind, version } = this.#identity;
     const { channelId } = context;
-    const bytes = encodeCheckpoint({ channelId, seq, foldVersion: version, kind, name }, state);
+    const header = { channelId, seq, fromSeq, foldVersion: version, kind, name };
+    const bytes = encodeCheckpoint(header, state);
     const number = this.#lastNumber + 1;
     this.#lastNumber = number;
     const path = `${this.#directory}/${checkpointFileName(this.#entry, number)}`;

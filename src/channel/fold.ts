@@ -32,6 +32,8 @@ export class Fold<S> {
   readonly #onClosed: () => void;
   #state: S;
   #seq = 0;
+  /** The state has seen every record from here to `seq`. */
+  #fromSeq = 0;
   #feed: TailFeed | undefined;
   /** Of the tails when the state was loaded: when it changes, records may have been others. */
   #epoch = 0;
@@ -56,7 +58,8 @@ export class Fold<S> {
     this.#plan = plan;
     this.#onClosed = onClosed;
     const { name, kind, version, maxCheckpointBytes: maxBytes } = plan;
-    this.#store = new CheckpointStore(host, { name, kind, version, maxBytes });
+    const from = plan.from === 'start' ? Infinity : plan.from;
+    this.#store = new CheckpointStore(host, { name, kind, version, maxBytes, from });
     this.#state = plan.makeInitial();
   }
 
@@ -159,14 +162,17 @@ export class Fold<S> {
     if (health.isClosed) throw health.closedError();
     const { firstSeq } = manifest;
     let seq = loaded?.seq ?? (from === 'start' ? firstSeq : from);
+    let fromSeq = loaded?.fromSeq ?? seq;
     if (seq < firstSeq) {
       if (from !== 'start') throw this.#historyError(seq, firstSeq, visibleSeq);
       seq = firstSeq;
+      fromSeq = firstSeq;
     }
     this.#state = loaded === undefined ? makeInitial() : loaded.state;
     this.#savedSeq = loaded?.seq ?? -1;
     this.#savedBytes = loaded?.stateLength ?? 0;
     this.#seq = seq;
+    this.#fromSeq = fromSeq;
     this.#loadedSeq = seq;
     this.#epoch = tails.epoch;
     this.#follow(seq);
@@ -249,7 +255,10 @@ export class Fold<S> {
     if (this.#plan.from === 'start' && RedexError.is(error, 'OUT_OF_RANGE')) {
       // What was dropped before it was applied is not missed: what is there counts.
       const { firstSeq } = this.#host.manifest;
-      this.#seq = Math.max(this.#seq, firstSeq);
+      if (firstSeq > this.#seq) {
+        this.#seq = firstSeq;
+        this.#fromSeq = firstSeq;
+      }
       this.#follow(this.#seq);
     } else this.#fail(error);
   }
@@ -311,12 +320,13 @@ export class Fold<S> {
 
   async #saveNow(): Promise<void> {
     const seq = this.#seq;
+    const fromSeq = this.#fromSeq;
     this.#recordsSince = 0;
     this.#bytesSince = 0;
     try {
       const bytes = this.#encoded();
       this.#savedBytes = bytes.byteLength;
-      await this.#store.write(seq, bytes);
+      await this.#store.write(seq, fromSeq, bytes);
       this.#savedSeq = seq;
       this.#checkpointError = undefined;
     } catch (error) {
