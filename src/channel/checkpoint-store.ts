@@ -15,6 +15,7 @@ import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import {
   checkpointDirectory,
+  checkpointHeader,
   listCheckpoints,
   readCheckpoint,
   type CheckpointFile,
@@ -45,6 +46,9 @@ export interface LoadedCheckpoint<S> {
   readonly fromSeq: number;
   readonly stateLength: number;
 }
+
+/** By kind: the version that was written last, and how many of it are kept. */
+type Lines = Map<number, { readonly version: number; count: number }>;
 
 export class CheckpointStore {
   readonly #host: FoldHost;
@@ -105,14 +109,30 @@ export class CheckpointStore {
     if (this.refusal === undefined) for (const file of list.unfinished) this.#remove(file.path);
     this.#good = [];
     this.#others = new Set();
+    const lines: Lines = new Map();
     let loaded: LoadedCheckpoint<S> | undefined;
     for (const file of list.files) {
-      this.#lastNumber = Math.max(this.#lastNumber, file.number);
-      if (loaded === undefined) loaded = await this.#tryFile(file, decode);
-      // Behind a good one nothing is looked at: it was good when it was written.
-      else this.#good.unshift(file.number);
+      const { path, number } = file;
+      this.#lastNumber = Math.max(this.#lastNumber, number);
+      const head = checkpointHeader(this.#fs, path);
+      const reason = head.ok ? this.#foreignness(head.value) : undefined;
+      if (head.ok && reason !== undefined) {
+        if (!isKept(lines, head.value)) this.#others.add(number);
+        if (loaded === undefined) this.#warn('a checkpoint is not used', { path, reason });
+      } else if (loaded === undefined) loaded = await this.#tryFile(file, decode);
+      // Behind a good one no state is looked at: it was good when it was written.
+      else if (head.ok || head.check !== 'version') this.#good.unshift(number);
     }
     return loaded;
+  }
+
+  /** What makes a checkpoint one of another fold that has had this name, or will have it again. */
+  #foreignness(header: CheckpointHeader): string | undefined {
+    const { name, kind, version } = this.#identity;
+    const isOurs = Buffer.compare(header.channelId, this.#host.context.channelId) === 0;
+    if (!isOurs || header.name !== name) return undefined;
+    if (header.kind !== kind) return 'kind';
+    return header.foldVersion === version ? undefined : 'fold version';
   }
 
   async #tryFile<S>(
@@ -142,11 +162,9 @@ export class CheckpointStore {
   /** What speaks against a header, which is good in itself. */
   #against(header: CheckpointHeader): string | undefined {
     const { context } = this.#host;
-    const { name, kind, version, maxBytes, from } = this.#identity;
+    const { name, maxBytes, from } = this.#identity;
     if (Buffer.compare(header.channelId, context.channelId) !== 0) return 'channel id';
     if (header.name !== name) return 'fold name';
-    if (header.kind !== kind) return 'kind';
-    if (header.foldVersion !== version) return 'fold version';
     if (header.fromSeq > from) return 'from';
     return header.stateLength > maxBytes ? 'size' : undefined;
   }
@@ -257,6 +275,16 @@ export class CheckpointStore {
       if (systemCodeOf(error) !== 'ENOENT') this.#warn('a file was not removed', { path, error });
     }
   }
+}
+
+/**
+ * Whether a checkpoint of another kind or version stays: who goes back to it would have to rebuild,
+ * and could not from a log that was trimmed. Asked for one after the other, newest first.
+ */
+function isKept(lines: Lines, { kind, foldVersion }: CheckpointHeader): boolean {
+  const line = lines.get(kind) ?? { version: foldVersion, count: 0 };
+  lines.set(kind, line);
+  return line.version === foldVersion && ++line.count <= KEPT;
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
