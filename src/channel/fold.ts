@@ -9,7 +9,7 @@
 import { RedexError, redexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import { CheckpointStore } from './checkpoint-store.js';
-import { encodedBytes } from './codec.js';
+import { decodedValue, encodedBytes } from './codec.js';
 import type { FoldHost } from './fold-host.js';
 import type { FoldPlan } from './fold-options.js';
 import { Follower } from './fold-follower.js';
@@ -156,7 +156,7 @@ export class Fold<S> {
     const { codec, makeInitial, from } = this.#plan;
     const start = ++this.#starts;
     await this.#host.look();
-    const loaded = await this.#store.load((bytes) => codec.decode(bytes));
+    const loaded = await this.#store.load((bytes) => decodedValue(codec, bytes));
     if (this.isClosed || start !== this.#starts) return;
     const { health, manifest, visibleSeq, tails } = this.#host;
     if (health.isClosed) throw health.closedError();

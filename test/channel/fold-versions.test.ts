@@ -3,7 +3,7 @@
  * the checkpoints as they were; and they do not become more and more.
  */
 import { expect, test } from 'vitest';
-import { Lab, payload } from '../support/channel-kit.js';
+import { type Lab, payload } from '../support/channel-kit.js';
 import { begun, checkpointNames, openFold } from '../support/fold-kit.js';
 import type { Channel } from '../../src/channel/channel.js';
 
