@@ -20,6 +20,7 @@ import {
   readCheckpoint,
   type CheckpointFile,
 } from './checkpoint-files.js';
+import type { KnownFold } from './checkpoint-holds.js';
 import type { FoldHost } from './fold-host.js';
 import { ioError } from './io-error.js';
 
@@ -56,6 +57,8 @@ export class CheckpointStore {
   readonly #directory: string;
   readonly #entry: string;
   #lastNumber = 0;
+  /** What retention knew of the fold before it was opened. */
+  #before: KnownFold | undefined;
   /** Good ones, oldest first. */
   #good: number[] = [];
   /** Files that may go once there are enough good ones. */
@@ -87,11 +90,16 @@ export class CheckpointStore {
     });
   }
 
+  /** The fold is not opened after all: retention waits for it no more than before. */
+  giveUp(): void {
+    this.#host.sync?.holds.onRefused(this.#identity.name, this.#before);
+  }
+
   /** The newest checkpoint that is good, of this channel, fold and version. Rejects with IO. */
   async load<S>(decode: (state: Uint8Array) => S): Promise<LoadedCheckpoint<S> | undefined> {
     const { directory } = this.#host.context;
     const { sync } = this.#host;
-    await sync?.holds.onOpening(this.#identity.name);
+    this.#before = await sync?.holds.onOpening(this.#identity.name);
     for (let look = 1; ; look++) {
       try {
         const loaded = await this.#loadListed(decode);

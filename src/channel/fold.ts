@@ -66,7 +66,12 @@ export class Fold<S> {
   /** Rejects with OUT_OF_RANGE, IO, CLOSED, and what `initial` throws. */
   static async open<S>(host: FoldHost, plan: FoldPlan<S>, onClosed: () => void): Promise<Fold<S>> {
     const fold = new Fold(host, plan, onClosed);
-    await fold.#start();
+    try {
+      await fold.#start();
+    } catch (error) {
+      fold.#store.giveUp();
+      throw error;
+    }
     return fold;
   }
 
