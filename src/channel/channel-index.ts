@@ -16,6 +16,7 @@ import {
 } from './fold-options.js';
 import { Fold } from './fold.js';
 import { KeyTable } from './key-table.js';
+import { synchronous } from './synchronous.js';
 
 /** `R` is what a record is seen as: itself, or with the value that it stands for. */
 export interface IndexOptions<R = LogRecord> {
@@ -169,10 +170,13 @@ function planOf<R>(
     },
     apply: (table, record) => {
       const seen = view(record);
-      const key: unknown = keyOf(seen);
+      const key: unknown = synchronous('key', keyOf(seen));
       if (key === undefined) return table;
       if (typeof key !== 'string') throw new TypeError('key must return a string or undefined');
-      if (deleted?.(seen) === true) table.delete(key);
+      const isDeleted: unknown =
+        deleted === undefined ? false : synchronous('deleted', deleted(seen));
+      if (typeof isDeleted !== 'boolean') throw new TypeError('deleted must return a boolean');
+      if (isDeleted) table.delete(key);
       else table.set(key, record.seq);
       return table;
     },

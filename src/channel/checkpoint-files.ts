@@ -107,6 +107,17 @@ function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader>
   return decodeCheckpointHeader(bytes.subarray(0, length));
 }
 
+/** The header of a checkpoint, which says nothing about the state. Throws what the disk reports. */
+export function checkpointHeader(fs: FileSystem, path: string): Decoded<CheckpointHeader> {
+  const file = fs.openSync(path, 'read');
+  try {
+    const head = readHeader(file);
+    return head.ok ? { ok: true, value: head.value.header } : head;
+  } finally {
+    file.closeSync();
+  }
+}
+
 /** A checkpoint that is held, whatever becomes of its name. */
 export interface HeldCheckpoint {
   readonly name: string;

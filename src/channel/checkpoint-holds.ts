@@ -32,7 +32,7 @@ export interface HoldParts {
   readonly onSaved: (name: string) => void;
 }
 
-interface Known {
+export interface KnownFold {
   /** Undefined: there is no checkpoint that the fold can use. */
   readonly seq: number | undefined;
   /** It was written, and its name synced, by this process. */
@@ -44,7 +44,7 @@ export class CheckpointHolds {
   /** Absent where nothing may be written. */
   readonly #parts: HoldParts | undefined;
   /** Folds that have been open in this process. */
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownFold>();
   readonly #saved = new Map<string, number>();
   /** The newest whole checkpoint of a name: nobody ever writes to its file again. */
   readonly #whole = new Map<string, { readonly number: number; readonly seq: number }>();
@@ -59,17 +59,25 @@ export class CheckpointHolds {
 
   /**
    * A fold is about to look for its checkpoint. Until it has told what it found nothing is let go
-   * for it: it may not be able to use the newest one.
+   * for it: it may not be able to use the newest one. Resolves to what was known of it before.
    */
-  async onOpening(name: string): Promise<void> {
+  async onOpening(name: string): Promise<KnownFold | undefined> {
+    const before = this.#known.get(name);
     this.#known.set(name, { seq: undefined, isOwn: true });
     await this.#parts?.manifestIdle();
+    return before;
   }
 
   /** The fold goes on from this checkpoint of its own, or from none. */
   onLoaded(name: string, seq: number | undefined): void {
     const isOwn = seq === undefined || this.#saved.get(name) === seq;
     this.#known.set(name, { seq, isOwn });
+  }
+
+  /** It was not opened after all: what was known of it before counts, or what is in its files. */
+  onRefused(name: string, before: KnownFold | undefined): void {
+    if (before === undefined) this.#known.delete(name);
+    else this.#known.set(name, before);
   }
 
   /** A checkpoint is durable. */

@@ -15,10 +15,12 @@ import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import {
   checkpointDirectory,
+  checkpointHeader,
   listCheckpoints,
   readCheckpoint,
   type CheckpointFile,
 } from './checkpoint-files.js';
+import type { KnownFold } from './checkpoint-holds.js';
 import type { FoldHost } from './fold-host.js';
 import { ioError } from './io-error.js';
 
@@ -35,13 +37,19 @@ export interface CheckpointIdentity {
   readonly kind: number;
   readonly version: number;
   readonly maxBytes: number;
+  /** One of a fold that began above it is not used; Infinity: wherever it began. */
+  readonly from: number;
 }
 
 export interface LoadedCheckpoint<S> {
   readonly state: S;
   readonly seq: number;
+  readonly fromSeq: number;
   readonly stateLength: number;
 }
+
+/** By kind: the version that was written last, and how many of it are kept. */
+type Lines = Map<number, { readonly version: number; count: number }>;
 
 export class CheckpointStore {
   readonly #host: FoldHost;
@@ -49,6 +57,8 @@ export class CheckpointStore {
   readonly #directory: string;
   readonly #entry: string;
   #lastNumber = 0;
+  /** What retention knew of the fold before it was opened. */
+  #before: KnownFold | undefined;
   /** Good ones, oldest first. */
   #good: number[] = [];
   /** Files that may go once there are enough good ones. */
@@ -80,11 +90,16 @@ export class CheckpointStore {
     });
   }
 
+  /** The fold is not opened after all: retention waits for it no more than before. */
+  giveUp(): void {
+    this.#host.sync?.holds.onRefused(this.#identity.name, this.#before);
+  }
+
   /** The newest checkpoint that is good, of this channel, fold and version. Rejects with IO. */
   async load<S>(decode: (state: Uint8Array) => S): Promise<LoadedCheckpoint<S> | undefined> {
     const { directory } = this.#host.context;
     const { sync } = this.#host;
-    await sync?.holds.onOpening(this.#identity.name);
+    this.#before = await sync?.holds.onOpening(this.#identity.name);
     for (let look = 1; ; look++) {
       try {
         const loaded = await this.#loadListed(decode);
@@ -102,14 +117,30 @@ export class CheckpointStore {
     if (this.refusal === undefined) for (const file of list.unfinished) this.#remove(file.path);
     this.#good = [];
     this.#others = new Set();
+    const lines: Lines = new Map();
     let loaded: LoadedCheckpoint<S> | undefined;
     for (const file of list.files) {
-      this.#lastNumber = Math.max(this.#lastNumber, file.number);
-      if (loaded === undefined) loaded = await this.#tryFile(file, decode);
-      // Behind a good one nothing is looked at: it was good when it was written.
-      else this.#good.unshift(file.number);
+      const { path, number } = file;
+      this.#lastNumber = Math.max(this.#lastNumber, number);
+      const head = checkpointHeader(this.#fs, path);
+      const reason = head.ok ? this.#foreignness(head.value) : undefined;
+      if (head.ok && reason !== undefined) {
+        if (!isKept(lines, head.value)) this.#others.add(number);
+        if (loaded === undefined) this.#warn('a checkpoint is not used', { path, reason });
+      } else if (loaded === undefined) loaded = await this.#tryFile(file, decode);
+      // Behind a good one no state is looked at: it was good when it was written.
+      else if (head.ok || head.check !== 'version') this.#good.unshift(number);
     }
     return loaded;
+  }
+
+  /** What makes a checkpoint one of another fold that has had this name, or will have it again. */
+  #foreignness(header: CheckpointHeader): string | undefined {
+    const { name, kind, version } = this.#identity;
+    const isOurs = Buffer.compare(header.channelId, this.#host.context.channelId) === 0;
+    if (!isOurs || header.name !== name) return undefined;
+    if (header.kind !== kind) return 'kind';
+    return header.foldVersion === version ? undefined : 'fold version';
   }
 
   async #tryFile<S>(
@@ -124,7 +155,8 @@ export class CheckpointStore {
       try {
         const value = decode(state);
         this.#good.push(number);
-        return { state: value, seq: header.seq, stateLength: header.stateLength };
+        const { seq, fromSeq, stateLength } = header;
+        return { state: value, seq, fromSeq, stateLength };
       } catch (error) {
         reason = error;
       }
@@ -138,11 +170,10 @@ export class CheckpointStore {
   /** What speaks against a header, which is good in itself. */
   #against(header: CheckpointHeader): string | undefined {
     const { context } = this.#host;
-    const { name, kind, version, maxBytes } = this.#identity;
+    const { name, maxBytes, from } = this.#identity;
     if (Buffer.compare(header.channelId, context.channelId) !== 0) return 'channel id';
     if (header.name !== name) return 'fold name';
-    if (header.kind !== kind) return 'kind';
-    if (header.foldVersion !== version) return 'fold version';
+    if (header.fromSeq > from) return 'from';
     return header.stateLength > maxBytes ? 'size' : undefined;
   }
 
@@ -161,15 +192,16 @@ export class CheckpointStore {
   }
 
   /**
-   * Writes the state that has seen all records below `seq`; durable when this resolves. Rejects
+   * Writes the state that has seen all records from `fromSeq` to below `seq`; durable when this resolves. Rejects
    * with LIMIT, IO, POISONED, CLOSED, READ_ONLY, CORRUPT. One at a time.
    */
-  async write(seq: number, state: Uint8Array): Promise<void> {
+  async write(seq: number, fromSeq: number, state: Uint8Array): Promise<void> {
     this.checkSize(state.byteLength);
     const { context } = this.#host;
     const { name, kind, version } = this.#identity;
     const { channelId } = context;
-    const bytes = encodeCheckpoint({ channelId, seq, foldVersion: version, kind, name }, state);
+    const header = { channelId, seq, fromSeq, foldVersion: version, kind, name };
+    const bytes = encodeCheckpoint(header, state);
     const number = this.#lastNumber + 1;
     this.#lastNumber = number;
     const path = `${this.#directory}/${checkpointFileName(this.#entry, number)}`;
@@ -251,6 +283,16 @@ export class CheckpointStore {
       if (systemCodeOf(error) !== 'ENOENT') this.#warn('a file was not removed', { path, error });
     }
   }
+}
+
+/**
+ * Whether a checkpoint of another kind or version stays: who goes back to it would have to rebuild,
+ * and could not from a log that was trimmed. Asked for one after the other, newest first.
+ */
+function isKept(lines: Lines, { kind, foldVersion }: CheckpointHeader): boolean {
+  const line = lines.get(kind) ?? { version: foldVersion, count: 0 };
+  lines.set(kind, line);
+  return line.version === foldVersion && ++line.count <= KEPT;
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -2,8 +2,11 @@
  * How values become bytes and come back. What a codec throws is its user's to know: it is told as
  * the cause of a DecodeError that names the record, and nothing else is touched by it.
  */
+import { types } from 'node:util';
 import { payloadOf } from './record-input.js';
+import { synchronous } from './synchronous.js';
 
+/** Both methods answer at once: an async one is a TypeError. */
 export interface Codec<T> {
   encode(value: T): Uint8Array | string;
   /** The bytes live as long as what they were read for; a value that keeps them copies them. */
@@ -63,10 +66,21 @@ export function checkCodec(codec: Codec<unknown>): void {
     if (typeof codec[method] !== 'function') {
       throw new TypeError(`a codec must have a method ${method}`);
     }
+    if (types.isAsyncFunction(codec[method])) throw new TypeError(`${method} may not be async`);
   }
 }
 
 /** What the codec makes of a value, as bytes. */
 export function encodedBytes<T>(codec: Codec<T>, value: T): Uint8Array {
-  return payloadOf(codec.encode(value));
+  return payloadOf(encoded(codec, value));
+}
+
+/** What the codec makes of a value. Throws TypeError for a promise. */
+export function encoded<T>(codec: Codec<T>, value: T): Uint8Array | string {
+  return synchronous('encode', codec.encode(value));
+}
+
+/** The value that these bytes stand for. Throws TypeError for a promise. */
+export function decodedValue<T>(codec: Codec<T>, bytes: Uint8Array): T {
+  return synchronous('decode', codec.decode(bytes));
 }

@@ -4,6 +4,7 @@ import type { LogRecord } from '../core/record.js';
 import { checkCodec, jsonCodec, type Codec, type JsonCodec } from './codec.js';
 import { checkInteger, checkKnown, checkType } from './option-checks.js';
 import { checkName, MAX_SEQ } from './options.js';
+import { synchronous } from './synchronous.js';
 
 /** `R` is what a record is seen as: itself, or with the value that it stands for. */
 export interface FoldOptions<S, R = LogRecord> {
@@ -72,6 +73,9 @@ export function checkFoldOptions<S, R>(options: FoldOptions<S, R>): void {
   checkNameAndVersion(options.name, options.version);
   checkApply('apply', options.apply);
   if (!('initial' in options)) throw new TypeError('a fold needs an initial state');
+  const { initial } = options;
+  if (isMaker(initial)) checkApply('initial', initial);
+  else synchronous('initial', initial);
   if (options.codec !== undefined) checkCodec(options.codec);
   checkCheckpointOptions(options);
   const { from } = options;
@@ -121,7 +125,9 @@ export function foldPlan<S, R>(
     name,
     version,
     kind,
-    makeInitial: isMaker(initial) ? initial : () => structuredClone(initial),
+    makeInitial: isMaker(initial)
+      ? () => synchronous('initial', initial())
+      : () => structuredClone(initial),
     apply,
     codec: codec as Codec<S>,
     from,

@@ -2,16 +2,19 @@
  * A state that follows its channel: restored from the newest good checkpoint, brought up to date
  * from the log, and kept so by the tail.
  *
- * Invariants: the state has seen exactly the records below `seq`, each once and in order. A
+ * Invariants: the state has seen exactly the records below `seq`, each once and in order; while
+ * `apply` runs it may be half-way to the next, so nothing is saved before that has returned. A
  * checkpoint holds the state as it was at one seq. A fold that has failed never writes another.
  */
 import { RedexError, redexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
 import { CheckpointStore } from './checkpoint-store.js';
-import { encodedBytes } from './codec.js';
+import { decodedValue, encodedBytes } from './codec.js';
 import type { FoldHost } from './fold-host.js';
 import type { FoldPlan } from './fold-options.js';
-import { TailFeed, type TailConsumer } from './tail-feed.js';
+import { Follower } from './fold-follower.js';
+import { synchronous } from './synchronous.js';
+import { TailFeed } from './tail-feed.js';
 
 /** What a record costs in the log beside its payload, about. */
 const RECORD_COST = 32;
@@ -29,6 +32,8 @@ export class Fold<S> {
   readonly #onClosed: () => void;
   #state: S;
   #seq = 0;
+  /** The state has seen every record from here to `seq`. */
+  #fromSeq = 0;
   #feed: TailFeed | undefined;
   /** Of the tails when the state was loaded: when it changes, records may have been others. */
   #epoch = 0;
@@ -44,6 +49,8 @@ export class Fold<S> {
   /** Counts the times that it began, because a read-only channel may make it begin again. */
   #starts = 0;
   #saving: Promise<void> | undefined;
+  /** `apply` or the codec is running: what it asks of this fold waits until it has returned. */
+  #isCalling = false;
   #checkpointError: unknown;
 
   private constructor(host: FoldHost, plan: FoldPlan<S>, onClosed: () => void) {
@@ -51,14 +58,20 @@ export class Fold<S> {
     this.#plan = plan;
     this.#onClosed = onClosed;
     const { name, kind, version, maxCheckpointBytes: maxBytes } = plan;
-    this.#store = new CheckpointStore(host, { name, kind, version, maxBytes });
+    const from = plan.from === 'start' ? Infinity : plan.from;
+    this.#store = new CheckpointStore(host, { name, kind, version, maxBytes, from });
     this.#state = plan.makeInitial();
   }
 
   /** Rejects with OUT_OF_RANGE, IO, CLOSED, and what `initial` throws. */
   static async open<S>(host: FoldHost, plan: FoldPlan<S>, onClosed: () => void): Promise<Fold<S>> {
     const fold = new Fold(host, plan, onClosed);
-    await fold.#start();
+    try {
+      await fold.#start();
+    } catch (error) {
+      fold.#store.giveUp();
+      throw error;
+    }
     return fold;
   }
 
@@ -148,20 +161,23 @@ export class Fold<S> {
     const { codec, makeInitial, from } = this.#plan;
     const start = ++this.#starts;
     await this.#host.look();
-    const loaded = await this.#store.load((bytes) => codec.decode(bytes));
+    const loaded = await this.#store.load((bytes) => decodedValue(codec, bytes));
     if (this.isClosed || start !== this.#starts) return;
     const { health, manifest, visibleSeq, tails } = this.#host;
     if (health.isClosed) throw health.closedError();
     const { firstSeq } = manifest;
     let seq = loaded?.seq ?? (from === 'start' ? firstSeq : from);
+    let fromSeq = loaded?.fromSeq ?? seq;
     if (seq < firstSeq) {
       if (from !== 'start') throw this.#historyError(seq, firstSeq, visibleSeq);
       seq = firstSeq;
+      fromSeq = firstSeq;
     }
     this.#state = loaded === undefined ? makeInitial() : loaded.state;
     this.#savedSeq = loaded?.seq ?? -1;
     this.#savedBytes = loaded?.stateLength ?? 0;
     this.#seq = seq;
+    this.#fromSeq = fromSeq;
     this.#loadedSeq = seq;
     this.#epoch = tails.epoch;
     this.#follow(seq);
@@ -210,21 +226,22 @@ export class Fold<S> {
 
   #applyAll(records: readonly LogRecord[]): boolean {
     const { apply } = this.#plan;
-    let state = this.#state;
+    this.#isCalling = true;
     try {
       for (const record of records) {
         this.#seq = record.seq;
-        state = synchronous(apply(state, record));
+        this.#state = synchronous('apply', apply(this.#state, record));
         this.#seq = record.seq + 1;
+        this.#recordsSince++;
         this.#bytesSince += record.byteLength + RECORD_COST;
+        if (this.#closing !== undefined) return false;
       }
     } catch (error) {
-      this.#state = state;
       this.#fail(error);
       return false;
+    } finally {
+      this.#isCalling = false;
     }
-    this.#state = state;
-    this.#recordsSince += records.length;
     return true;
   }
 
@@ -243,7 +260,10 @@ export class Fold<S> {
     if (this.#plan.from === 'start' && RedexError.is(error, 'OUT_OF_RANGE')) {
       // What was dropped before it was applied is not missed: what is there counts.
       const { firstSeq } = this.#host.manifest;
-      this.#seq = Math.max(this.#seq, firstSeq);
+      if (firstSeq > this.#seq) {
+        this.#seq = firstSeq;
+        this.#fromSeq = firstSeq;
+      }
       this.#follow(this.#seq);
     } else this.#fail(error);
   }
@@ -289,9 +309,12 @@ export class Fold<S> {
 
   /** One at a time; what is saved is the state when its turn has come. */
   async #save(): Promise<void> {
-    while (this.#saving !== undefined) await this.#saving.catch(() => undefined);
+    while (this.#isCalling || this.#saving !== undefined) {
+      await this.#saving?.catch(() => undefined);
+    }
     if (this.#failure !== undefined) throw this.#failure.error;
-    if (this.#savedSeq === this.#seq) return;
+    // A fold that begins above the end has seen nothing yet, and nothing there is synced.
+    if (this.#savedSeq === this.#seq || this.#seq > this.#host.visibleSeq) return;
     this.#saving = this.#saveNow();
     try {
       await this.#saving;
@@ -302,12 +325,13 @@ export class Fold<S> {
 
   async #saveNow(): Promise<void> {
     const seq = this.#seq;
+    const fromSeq = this.#fromSeq;
     this.#recordsSince = 0;
     this.#bytesSince = 0;
     try {
-      const bytes = encodedBytes(this.#plan.codec, this.#state);
+      const bytes = this.#encoded();
       this.#savedBytes = bytes.byteLength;
-      await this.#store.write(seq, bytes);
+      await this.#store.write(seq, fromSeq, bytes);
       this.#savedSeq = seq;
       this.#checkpointError = undefined;
     } catch (error) {
@@ -319,10 +343,21 @@ export class Fold<S> {
     }
   }
 
+  #encoded(): Uint8Array {
+    this.#isCalling = true;
+    try {
+      return encodedBytes(this.#plan.codec, this.#state);
+    } finally {
+      this.#isCalling = false;
+    }
+  }
+
   async #close(): Promise<void> {
     const isWhole = this.#feed !== undefined;
     this.#stopFeed();
     this.#rejectWaiters(this.#closedError());
+    // The record that is being applied counts when its `apply` has returned.
+    if (this.#isCalling) await Promise.resolve();
     const isNew = isWhole && this.#seq !== this.#loadedSeq;
     try {
       if (isNew && this.#store.refusal === undefined) await this.#save();
@@ -332,57 +367,4 @@ export class Fold<S> {
     }
     this.#onClosed();
   }
-}
-
-interface FollowerEvents extends Required<Omit<TailConsumer, 'onBatch'>> {
-  /** False when no more is wanted. */
-  onBatch(records: readonly LogRecord[]): boolean;
-}
-
-/** Takes batch after batch, in a loop and not one inside of the other. */
-class Follower implements TailConsumer {
-  readonly #feed: TailFeed;
-  readonly #events: FollowerEvents;
-  #isRunning = false;
-  #wantsMore = false;
-
-  constructor(feed: TailFeed, events: FollowerEvents) {
-    this.#feed = feed;
-    this.#events = events;
-  }
-
-  run(): void {
-    this.#wantsMore = true;
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    while (this.#wantsMore) {
-      this.#wantsMore = false;
-      this.#feed.take(this);
-    }
-    this.#isRunning = false;
-  }
-
-  onBatch(records: readonly LogRecord[]): void {
-    if (this.#events.onBatch(records)) this.run();
-  }
-
-  onSkipped(): void {
-    this.#events.onSkipped();
-  }
-
-  onEnd(): void {
-    this.#events.onEnd();
-  }
-
-  onError(error: unknown): void {
-    this.#events.onError(error);
-  }
-}
-
-/** What `apply` returned, unless it is a promise: nobody would wait for it. */
-function synchronous<S>(state: S): S {
-  const isObject = typeof state === 'object' && state !== null;
-  if (!isObject || !('then' in state) || typeof state.then !== 'function') return state;
-  Promise.resolve(state).catch(() => undefined);
-  throw new TypeError('apply returned a promise; it has to return the state');
 }

@@ -105,9 +105,14 @@ export class Folds {
     const forget = (): void => {
       if (this.#entries.get(name) === entry) this.#entries.delete(name);
     };
-    const opening = open(forget);
+    // The name is taken before `initial` is called, which may ask for a fold itself.
+    let begin: (opening: Promise<Closable>) => void = () => {};
+    const opening = new Promise<Closable>((resolve) => {
+      begin = resolve;
+    });
     const entry: Entry = { ...asked, opening };
     this.#entries.set(name, entry);
+    begin(open(forget));
     opening.catch(forget);
     return opening;
   }

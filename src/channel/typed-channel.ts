@@ -7,7 +7,7 @@ import type { LogRecord } from '../core/record.js';
 import type { BatchResult } from './append-side.js';
 import type { IndexOptions } from './channel-index.js';
 import { rejected } from './append-side.js';
-import { checkCodec, type Codec } from './codec.js';
+import { checkCodec, encoded, type Codec } from './codec.js';
 import type { FoldOptions } from './fold-options.js';
 import type { Fold } from './fold.js';
 import type { Folds } from './folds.js';
@@ -53,7 +53,7 @@ export class TypedChannel<T> {
   append(value: T, options?: AppendOptions): Promise<number> {
     let payload: Uint8Array | string;
     try {
-      payload = this.#codec.encode(value);
+      payload = encoded(this.#codec, value);
     } catch (error) {
       return rejected(error);
     }
@@ -62,7 +62,7 @@ export class TypedChannel<T> {
 
   /** See Channel.appendBatch. */
   appendBatch(values: readonly T[], options?: AppendBatchOptions): Promise<BatchResult> {
-    return this.#batch(() => values.map((value) => this.#codec.encode(value)), options);
+    return this.#batch(() => values.map((value) => encoded(this.#codec, value)), options);
   }
 
   /** The same for values that come with a type, a time or a seq. */
@@ -74,29 +74,29 @@ export class TypedChannel<T> {
   }
 
   #batch(encode: () => Appendable[], options?: AppendBatchOptions): Promise<BatchResult> {
-    let encoded: Appendable[];
+    let payloads: Appendable[];
     try {
-      encoded = encode();
+      payloads = encode();
     } catch (error) {
       return rejected(error);
     }
-    return this.#channel.appendBatch(encoded, options);
+    return this.#channel.appendBatch(payloads, options);
   }
 
   #input(record: TypedRecordInput<T>): RecordInput {
     const { value, ...rest } = record;
-    return { ...rest, payload: this.#codec.encode(value) };
+    return { ...rest, payload: encoded(this.#codec, value) };
   }
 
   /** See Channel.appendSync. */
   appendSync(value: T, options?: AppendOptions): number {
-    return this.#channel.appendSync(this.#codec.encode(value), options);
+    return this.#channel.appendSync(encoded(this.#codec, value), options);
   }
 
   /** See Channel.appendBatchSync. */
   appendBatchSync(values: readonly T[], options?: AppendBatchOptions): BatchResult {
-    const encoded = values.map((value) => this.#codec.encode(value));
-    return this.#channel.appendBatchSync(encoded, options);
+    const payloads = values.map((value) => encoded(this.#codec, value));
+    return this.#channel.appendBatchSync(payloads, options);
   }
 
   /** See Channel.get. Rejects with DecodeError, too. */

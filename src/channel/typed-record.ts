@@ -1,6 +1,6 @@
 /** A record with the value that its payload stands for. */
 import type { LogRecord } from '../core/record.js';
-import { DecodeError, type Codec } from './codec.js';
+import { DecodeError, decodedValue, type Codec } from './codec.js';
 
 export class TypedRecord<T> {
   readonly value: T;
@@ -39,7 +39,7 @@ export class TypedRecord<T> {
 /** Throws DecodeError. */
 export function typedRecord<T>(codec: Codec<T>, record: LogRecord): TypedRecord<T> {
   try {
-    return new TypedRecord(record, codec.decode(record.payload));
+    return new TypedRecord(record, decodedValue(codec, record.payload));
   } catch (error) {
     throw new DecodeError(record.seq, error);
   }

@@ -4,7 +4,7 @@
  *
  *   0 u32 magic  4 u16 version  6 u16 length of the header  8 channel id (16)  24 u64 seq
  *  32 u64 fold version  40 u64 state length  48 u64 state checksum  56 u32 kind  60 zeros (4)
- *  64 name, UTF-8  (then) u64 checksum of the header  (then) the state, to the end of the file
+ *  64 u64 from seq  72 name, UTF-8  (then) u64 checksum of the header  (then) the state, to the end of the file
  */
 import { assert } from '../core/assert.js';
 import { readSafeU64, UNSAFE, viewOf, writeSafeU64 } from './bytes.js';
@@ -16,7 +16,7 @@ import { CHANNEL_ID_BYTES } from './file-header.js';
 export const CHECKPOINT_MAGIC: number = magicNumber('RXCP');
 const MAX_FOLD_NAME_BYTES = 1024;
 /** Where the name begins. */
-const CHECKPOINT_NAME_AT = 64;
+const CHECKPOINT_NAME_AT = 72;
 export const MAX_CHECKPOINT_HEADER_BYTES: number =
   CHECKPOINT_NAME_AT + MAX_FOLD_NAME_BYTES + ENVELOPE_TAIL_BYTES;
 
@@ -28,6 +28,8 @@ export interface CheckpointHeader {
   readonly channelId: Uint8Array;
   /** The state has seen every record below it. A witness: all of them were synced. */
   readonly seq: number;
+  /** The state has seen every record from it on: where its fold began. */
+  readonly fromSeq: number;
   readonly foldVersion: number;
   readonly kind: number;
   readonly name: string;
@@ -51,6 +53,7 @@ export function encodeCheckpoint(
   writeSafeU64(view, 40, state.byteLength);
   writeChecksum(view, 48, checksumOf(state, 0, state.byteLength));
   view.setUint32(56, header.kind, true);
+  writeSafeU64(view, 64, header.fromSeq);
   bytes.set(name, CHECKPOINT_NAME_AT);
   writeEnvelope(bytes.subarray(0, headerLength), CHECKPOINT_MAGIC);
   bytes.set(state, headerLength);
@@ -72,12 +75,14 @@ export function decodeCheckpointHeader(
   const seq = readSafeU64(view, 24);
   const foldVersion = readSafeU64(view, 32);
   const stateLength = readSafeU64(view, 40);
-  if (name === undefined || [seq, foldVersion, stateLength].includes(UNSAFE)) {
+  const fromSeq = readSafeU64(view, 64);
+  if (name === undefined || [seq, foldVersion, stateLength, fromSeq].includes(UNSAFE)) {
     return failed('fields');
   }
   const header: CheckpointHeader = {
     channelId: head.slice(8, 8 + CHANNEL_ID_BYTES),
     seq,
+    fromSeq,
     foldVersion,
     kind: view.getUint32(56, true),
     name,

@@ -32,7 +32,8 @@ const wanted = (): undefined => undefined;
 test('a large state is checked in one buffer of a piece, and read into its own', async () => {
   const state = new Uint8Array(10 * MIB + 7).map((_byte, i) => i >> 12);
   const channelId = new Uint8Array(16);
-  const given = { channelId, seq: 9, foldVersion: 1, kind: CHECKPOINT_OF_FOLD, name: 'seen' };
+  const kind = CHECKPOINT_OF_FOLD;
+  const given = { channelId, seq: 9, fromSeq: 0, foldVersion: 1, kind, name: 'seen' };
   const bytes = encodeCheckpoint(given, state);
   for (const damagedAt of [undefined, 1, 5 * MIB, 10 * MIB]) {
     const fs = new NotingFs();

@@ -19,6 +19,7 @@ const SEED = 31;
 const given = fc.record({
   channelId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
   seq: fc.maxSafeNat(),
+  fromSeq: fc.maxSafeNat(),
   foldVersion: fc.maxSafeNat(),
   kind: fc.nat(0xffffffff),
   name: fc.string({ minLength: 1, maxLength: 300, unit: 'binary' }),
@@ -43,6 +44,7 @@ const example = encodeCheckpoint(
   {
     channelId: new Uint8Array(16).fill(5),
     seq: 7,
+    fromSeq: 2,
     foldVersion: 1,
     kind: CHECKPOINT_OF_FOLD,
     name: 'sum',

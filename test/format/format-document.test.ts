@@ -169,7 +169,7 @@ const configOf = (input: Input): Parameters<typeof encodeConfig>[0] => ({
 });
 const checkpointOf = (input: Input): Parameters<typeof encodeCheckpoint>[0] => ({
   channelId: id(input),
-  ...numbers(input, 'seq', 'foldVersion', 'kind'),
+  ...numbers(input, 'seq', 'fromSeq', 'foldVersion', 'kind'),
   name: input['name'] as string,
 });
 const entryOf = (input: Input): ReturnType<typeof readIndexEntry> =>
