@@ -94,3 +94,18 @@ test('empty segments go with their neighbours; what is not small is linked', asy
   expect(third.writtenBytes).toBeLessThan(1000);
   await expectWhole(lab, channel, kept);
 });
+
+test('the report does not count what a trim took meanwhile', async () => {
+  const lab = new Lab();
+  const channel = await finish(lab, lab.open());
+  for (const id of upTo(10)) await finish(lab, channel.append(payload(id)));
+  let trimming: Promise<void> | undefined;
+  const keep = ({ seq }: { readonly seq: number }): boolean => {
+    trimming ??= channel.trim({ beforeSeq: 5 });
+    return seq !== 7;
+  };
+  const report = await finish(lab, channel.compact({ keep }));
+  await finish(lab, Promise.resolve(trimming));
+  expect(report).toMatchObject({ recordsBefore: 10, recordsAfter: 4 });
+  expect(await idsOf(lab, channel)).toEqual([6, 7, 9, 10]);
+});
