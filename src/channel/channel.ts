@@ -12,6 +12,7 @@ import type { ChannelIndex, IndexOptions } from './channel-index.js';
 import type { Codec, JsonCodec } from './codec.js';
 import type { FoldOptions } from './fold-options.js';
 import type { Fold } from './fold.js';
+import { checkKnown } from './option-checks.js';
 import {
   checkConfigureOptions,
   type ConfigureOptions,
@@ -62,6 +63,8 @@ export interface ChannelStats {
   /** The folds that retention waits for, and what stays for them; undefined when there are none. */
   readonly retentionWait: RetentionWait | undefined;
 }
+
+const TRIM: ReadonlySet<string> = new Set(['beforeSeq']);
 
 export class Channel {
   readonly #core: ChannelCore;
@@ -312,6 +315,7 @@ export class Channel {
    * Rejects with RangeError above `nextSeq`, IO, POISONED, CLOSED, CORRUPT, READ_ONLY.
    */
   async trim(options: { readonly beforeSeq: number }): Promise<void> {
+    checkKnown(options, TRIM);
     const { beforeSeq } = options;
     checkSeq('beforeSeq', beforeSeq);
     await this.#writer.trim(beforeSeq);

@@ -1,14 +1,12 @@
 /**
  * Writes the segments of a new generation: survivors with their seqs, times, types and bytes, and
- * second names for segments that lose nothing. Neighbours that are rewritten become one segment as
- * long as that stays small. Nothing here is live before the manifest names it.
+ * second names for segments that lose nothing. Nothing here is live before the manifest names it.
  */
 import { redexError } from '../core/errors.js';
 import { compareNanos, nanosFromBigint, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
 import { FrameEncoder } from '../format/frame-encoder.js';
 import { segmentFileName } from '../format/file-name.js';
-import { MAX_SEQ_DELTA } from '../format/index-entry.js';
 import { linkOrCopy, type CopiedBytes } from '../fs/copy-file.js';
 import { segmentPath, type Segment } from '../segment/segment.js';
 import { SegmentWriter } from '../segment/segment-writer.js';
@@ -43,7 +41,6 @@ export class CompactionWriter {
 
   /** A segment that loses nothing: the same file under another name. */
   async link(source: Segment): Promise<void> {
-    await this.finish(source.baseSeq);
     const file = segmentFileName(source.baseSeq, 'dat');
     this.#count(await linkOrCopy(this.#context.fs, segmentPath(source, 'dat'), this.#path(file)));
     await this.#linkDerived(source);
@@ -69,19 +66,8 @@ export class CompactionWriter {
     this.writtenBytes += copiedBytes;
   }
 
-  /** A segment that loses records: those that are added next survive. */
-  async rewrite(source: Segment, survivingBytes: number): Promise<void> {
-    const { segmentBytes } = this.#context.stored;
-    const current = this.#writer?.segment;
-    const isFull =
-      current !== undefined &&
-      (current.datLength + this.#gather.payloadBytes + survivingBytes > segmentBytes ||
-        source.nextSeq - current.baseSeq > MAX_SEQ_DELTA);
-    if (isFull) await this.finish(source.baseSeq);
-    if (this.#writer === undefined) this.#begin(source);
-  }
-
-  #begin(source: Segment): void {
+  /** A segment that begins where this one does: those that are added until `finish` survive. */
+  begin(source: Segment): void {
     const { owner, settings, shared } = this.#context;
     const { nonce, attempt } = drawSegment(settings.runtime);
     const { baseSeq, timestampFloor } = source;
@@ -144,8 +130,11 @@ export class CompactionWriter {
     this.writtenBytes += byteLength;
     await open.dat.datasync();
     this.#writer = undefined;
-    open.close();
-    syncHandle.closeSync();
+    try {
+      open.close();
+    } finally {
+      syncHandle.closeSync();
+    }
     this.segments.push(segment);
   }
 
@@ -153,11 +142,13 @@ export class CompactionWriter {
   abandon(): void {
     const writer = this.#writer;
     this.#writer = undefined;
-    try {
-      writer?.open.close();
-      writer?.syncHandle.closeSync();
-    } catch {
-      // What it was writing goes anyway.
+    if (writer === undefined) return;
+    for (const close of [() => writer.open.close(), () => writer.syncHandle.closeSync()]) {
+      try {
+        close();
+      } catch {
+        // What it was writing goes anyway.
+      }
     }
   }
 }

@@ -13,6 +13,7 @@ import type { Appender } from './appender.js';
 import { BatchCursor, chunksFor } from './batch-cursor.js';
 import { ChainSnapshot } from './chain-snapshots.js';
 import type { ChannelContext } from './channel-context.js';
+import { planCompaction, type Source, type Step } from './compaction-plan.js';
 import { closedMeanwhile, CompactionWriter } from './compaction-writer.js';
 import type { FileReclaim } from './file-reclaim.js';
 import type { Health } from './health.js';
@@ -31,9 +32,12 @@ const ROLL_FILES = 2 * WRITER_FILES;
 const REWRITE_FILES = 2 * WRITER_FILES;
 
 export interface CompactReport {
-  /** False when every record survives: then nothing was changed. */
+  /**
+   * False when nothing was changed: every record survives, and there are not many small segments
+   * in a row that could be joined.
+   */
   readonly compacted: boolean;
-  /** Records and bytes of dat files, before and after. */
+  /** Records and bytes of dat files, before and after, with what came and went meanwhile. */
   readonly recordsBefore: number;
   readonly recordsAfter: number;
   readonly bytesBefore: number;
@@ -59,17 +63,6 @@ export interface CompactionParts {
   readonly syncWritten: () => Promise<void>;
   /** Segments were exchanged: places in files mean nothing any more. */
   readonly onExchanged: () => void;
-}
-
-/** A segment and what of it survives. */
-interface Source {
-  readonly segment: Segment;
-  /** The first seq that was looked at. */
-  readonly from: number;
-  /** For each record in its order, whether it survives; undefined when all do. */
-  readonly decisions: Uint8Array | undefined;
-  readonly survivingBytes: number;
-  readonly dropped: number;
 }
 
 export class Compaction {
@@ -142,14 +135,15 @@ export class Compaction {
     try {
       const survivors = survivorsBy(options, end);
       const decided = await this.#decide(sources, survivors, options);
-      const dropped = decided.reduce((sum, source) => sum + source.dropped, 0);
-      const written = dropped === 0 ? undefined : await this.#rewrite(decided, durableSeq, options);
+      const steps = planCompaction(decided, context.stored.segmentBytes);
+      const written =
+        steps.length === 0 ? undefined : await this.#rewrite(sources, steps, durableSeq, options);
       return {
         compacted: written !== undefined,
         recordsBefore: before.records,
-        recordsAfter: before.records - dropped,
+        recordsAfter: chain.recordsFrom(manifest.current.firstSeq),
         bytesBefore: before.bytes,
-        bytesAfter: written === undefined ? before.bytes : chain.byteCount,
+        bytesAfter: chain.byteCount,
         writtenBytes: written?.writtenBytes ?? 0,
         linkedBytes: written?.linkedBytes ?? 0,
         durationMs: runtime.monotonic() - started,
@@ -198,24 +192,27 @@ export class Compaction {
   async #decideOne(
     segment: Segment,
     firstSeq: number,
-    survivors: Survivors,
+    { survives }: Survivors,
     options: CompactOptions,
   ): Promise<Source> {
     const decisions = new Uint8Array(segment.recordCount);
+    let survivors = 0;
     let survivingBytes = 0;
-    let dropped = 0;
     let at = 0;
     await this.#visit(segment, firstSeq, options, (record) => {
-      const survives = survivors.survives(record);
-      decisions[at++] = survives ? 1 : 0;
-      if (survives) survivingBytes += record.byteLength;
-      else dropped++;
+      if (survives(record)) {
+        decisions[at] = 1;
+        survivors++;
+        survivingBytes += record.byteLength;
+      }
+      at++;
     });
-    const kept = dropped === 0 ? undefined : decisions;
+    const dropped = at - survivors;
     return {
       segment,
       from: Math.max(segment.baseSeq, firstSeq),
-      decisions: kept,
+      decisions: dropped === 0 ? undefined : decisions,
+      survivors,
       survivingBytes,
       dropped,
     };
@@ -257,7 +254,8 @@ export class Compaction {
   }
 
   async #rewrite(
-    sources: readonly Source[],
+    sources: readonly Segment[],
+    steps: readonly Step[],
     durableSeq: number,
     options: CompactOptions,
   ): Promise<CompactionWriter> {
@@ -270,11 +268,10 @@ export class Compaction {
       fs.mkdirSync(directory);
       // Its name is durable before any manifest names it.
       await manifest.syncNames();
-      for (const source of sources) {
-        if (source.decisions === undefined) await writer.link(source.segment);
-        else await this.#copySurvivors(source, source.decisions, writer, options);
+      for (const step of steps) {
+        if ('linked' in step) await writer.link(step.linked);
+        else await this.#join(step.joined, writer, options);
       }
-      await writer.finish(sources.at(-1)?.segment.nextSeq ?? 0);
       await fs.syncDirectory(directory);
       this.#check(options);
       await this.#exchange(sources, writer, generation, directory);
@@ -301,23 +298,30 @@ export class Compaction {
     }
   }
 
-  async #copySurvivors(
-    { segment, from, survivingBytes }: Source,
-    decisions: Uint8Array,
+  /** Neighbours become one segment. */
+  async #join(
+    sources: readonly [Source, ...Source[]],
     writer: CompactionWriter,
     options: CompactOptions,
   ): Promise<void> {
-    await writer.rewrite(segment, survivingBytes);
-    let at = 0;
-    const add = (record: LogRecord): void => {
-      if (decisions[at++] === 1) writer.add(record);
-    };
-    await this.#visit(segment, from, options, add, () => writer.flushIfLarge());
+    writer.begin(sources[0].segment);
+    let nextBase = 0;
+    for (const { segment, from, survivors, decisions } of sources) {
+      let at = 0;
+      const add = (record: LogRecord): void => {
+        if (decisions === undefined || decisions[at++] === 1) writer.add(record);
+      };
+      if (survivors > 0) {
+        await this.#visit(segment, from, options, add, () => writer.flushIfLarge());
+      }
+      nextBase = segment.nextSeq;
+    }
+    await writer.finish(nextBase);
   }
 
   /** The new generation becomes the channel's, with all that was appended meanwhile. */
   async #exchange(
-    sources: readonly Source[],
+    sources: readonly Segment[],
     writer: CompactionWriter,
     generation: number,
     directory: string,
@@ -330,9 +334,9 @@ export class Compaction {
       await syncWritten();
       const old = [...chain.all];
       const oldDirectory = context.generationDirectory;
-      const compacted = new Set(sources.map(({ segment }) => segment));
+      const compacted = new Set(sources);
       chain.flushIndexes();
-      const nextBase = sources.at(-1)?.segment.nextSeq ?? 0;
+      const nextBase = sources.at(-1)?.nextSeq ?? 0;
       for (const segment of old) {
         // What was let go meanwhile is not in the chain any more, and needs no other name.
         if (!compacted.has(segment) && segment.baseSeq >= nextBase) await writer.link(segment);

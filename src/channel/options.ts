@@ -23,6 +23,7 @@ export interface SyncArms {
  */
 export type SyncPolicy = 'always' | 'never' | SyncArms;
 
+/** Frozen, with all that is in it: configure() puts others in their place. */
 export interface StoredChannelOptions {
   readonly sync: SyncPolicy;
   /** Bytes after which a segment is sealed and the next one begun. */
@@ -59,12 +60,12 @@ export const MAX_SEQ: number = Number.MAX_SAFE_INTEGER - 1;
 /** What a config may hold under `options`. */
 const STORED: ReadonlySet<string> = new Set(['sync', 'segmentBytes', 'segmentMs', 'retention']);
 
-export const DEFAULT_STORED: StoredChannelOptions = {
+export const DEFAULT_STORED: StoredChannelOptions = frozen({
   sync: 'always',
   segmentBytes: 64 * MIB,
   segmentMs: 0,
   retention: undefined,
-};
+});
 
 const KNOWN: ReadonlySet<string> = new Set([...STORED, 'createIfMissing', 'firstSeq']);
 
@@ -105,7 +106,15 @@ export function storedWith(
   };
   // What was checked may have been something else: an option can be a getter.
   checkStored(stored);
-  return stored;
+  return frozen(stored);
+}
+
+/** The channel works by what it hands out: nobody may change it but configure(). */
+function frozen(stored: StoredChannelOptions): StoredChannelOptions {
+  Object.freeze(stored.sync);
+  Object.freeze(stored.retention?.waitFor);
+  Object.freeze(stored.retention);
+  return Object.freeze(stored);
 }
 
 /** Names are non-empty well-formed strings of at most 1,024 UTF-8 bytes without NUL. */
@@ -202,7 +211,7 @@ export function storedOptionsFrom(
   } catch {
     return undefined;
   }
-  return { name, created, stored: { ...DEFAULT_STORED, ...options } };
+  return { name, created, stored: frozen({ ...DEFAULT_STORED, ...options }) };
 }
 
 /** The first stored option that was given and differs, if any. */

@@ -5,6 +5,7 @@
  */
 import { parentOf } from '../fs/whole-file.js';
 import type { FailedCheck } from '../core/errors.js';
+import { catchRejection } from '../core/late-rejection.js';
 import { diagnostics } from '../core/runtime.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
@@ -331,10 +332,13 @@ function report(
   if (damage !== undefined) logger.error('damage below what was synced', { ...details });
   if (diagnostics.recover.hasSubscribers) diagnostics.recover.publish(details);
   if (suffix.scans.length === 0 && damage === undefined) return;
-  try {
-    onRecovery?.(details);
-  } catch (error) {
-    // The recovery is done, whatever who is told of it makes of that.
+  // The recovery is done, whatever who is told of it makes of that.
+  const onFailed = (error: unknown): void =>
     logger.error('onRecovery threw', { channel: context.name, error });
+  try {
+    const answer: unknown = onRecovery?.(details);
+    catchRejection(answer, onFailed);
+  } catch (error) {
+    onFailed(error);
   }
 }

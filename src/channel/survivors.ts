@@ -2,12 +2,15 @@
  * Who survives a compaction: asked record by record, answered by the caller's function or by
  * "latest of its key". No record at or above the end condemns one below it (RULES G1).
  */
+import { catchRejection } from '../core/late-rejection.js';
 import type { LogRecord } from '../core/record.js';
+import { checkApply } from './fold-options.js';
+import { checkKnown } from './option-checks.js';
 
 export interface CompactOptions {
-  /** Whether a record survives. */
+  /** Whether a record survives. It may not be async. */
   readonly keep?: ((record: LogRecord) => boolean) | undefined;
-  /** The latest record of each key survives, and every record without one. */
+  /** The latest record of each key survives, and every record without one. Not async either. */
   readonly key?: ((record: LogRecord) => string | undefined) | undefined;
   /** Stops the compaction: it rejects with the signal's reason, and nothing has changed. */
   readonly signal?: AbortSignal | undefined;
@@ -17,17 +20,21 @@ const KNOWN: ReadonlySet<string> = new Set(['keep', 'key', 'signal']);
 
 /** Throws TypeError for what cannot be meant. */
 export function checkCompactOptions(options: CompactOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) throw new TypeError(`unknown compact option ${name}`);
-  }
+  checkKnown(options, KNOWN);
   const { keep, key, signal } = options;
   if ((keep === undefined) === (key === undefined)) {
     throw new TypeError('compact takes either keep or key');
   }
-  if (typeof (keep ?? key) !== 'function') throw new TypeError('keep and key must be functions');
+  if (keep === undefined) checkApply('key', key);
+  else checkApply('keep', keep);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError('signal must be an AbortSignal');
   }
+}
+
+function refuse(answer: unknown, message: string): never {
+  catchRejection(answer);
+  throw new TypeError(message);
 }
 
 export interface Survivors {
@@ -56,18 +63,15 @@ function answersOf({ keep, key }: CompactOptions): Survivors {
       survey: undefined,
       survives: (record) => {
         const answer: unknown = keep(record);
-        if (typeof answer !== 'boolean') throw new TypeError('keep must return a boolean');
-        return answer;
+        return typeof answer === 'boolean' ? answer : refuse(answer, 'keep must return a boolean');
       },
     };
   }
   const latest = new Map<string, number>();
   const keyOf = (record: LogRecord): string | undefined => {
     const answer: unknown = key?.(record);
-    if (answer !== undefined && typeof answer !== 'string') {
-      throw new TypeError('key must return a string or undefined');
-    }
-    return answer;
+    if (answer === undefined || typeof answer === 'string') return answer;
+    return refuse(answer, 'key must return a string or undefined');
   };
   return {
     survey: (record) => {

@@ -2,6 +2,7 @@
  * How far a verification is, as its caller is told: over all starts never less than before, and
  * never more than all.
  */
+import { catchRejection } from '../core/late-rejection.js';
 import type { VerifyOptions } from './verify-report.js';
 
 const PROGRESS_BYTES = 1024 * 1024;
@@ -13,6 +14,8 @@ export class Progress {
   #bytesTold = 0;
   /** The most that the caller was told, of 1. */
   #share = 0;
+  /** What a promise of the caller has rejected with. */
+  failure: { readonly reason: unknown } | undefined;
 
   constructor({ onProgress }: VerifyOptions) {
     this.#onProgress = onProgress;
@@ -39,6 +42,9 @@ export class Progress {
     const share = bytesTotal === 0 ? 1 : bytesDone / bytesTotal;
     if (share < this.#share) return;
     this.#share = share;
-    this.#onProgress?.({ bytesDone, bytesTotal, path });
+    const answer: unknown = this.#onProgress?.({ bytesDone, bytesTotal, path });
+    catchRejection(answer, (reason) => {
+      this.failure ??= { reason };
+    });
   }
 }

@@ -86,7 +86,10 @@ export interface VerifyProgress {
 export interface VerifyOptions {
   /** Ends it: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Called about every MiB, and at the end. What it throws ends the verification. */
+  /**
+   * Called about every MiB, and at the end. What it throws ends the verification. A promise is not
+   * waited for; if it rejects, that ends a verification that is not done yet.
+   */
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
 }
 

@@ -163,6 +163,8 @@ class Verification {
   #stopIfAsked(): void {
     const { signal } = this.#options;
     if (signal?.aborted === true) this.#stop(signal.reason);
+    const { failure } = this.#progress;
+    if (failure !== undefined) this.#stop(failure.reason);
     const { health, isClosing } = this.#core;
     if (health.isClosed || isClosing) throw health.closedError();
   }

@@ -5,6 +5,7 @@
  */
 import { channel as diagnosticsChannel, type Channel } from 'node:diagnostics_channel';
 import { randomFillSync } from 'node:crypto';
+import { catchRejection } from './late-rejection.js';
 
 /** Cancels a scheduled task. Calling it after the task ran does nothing. */
 export type Cancel = () => void;
@@ -53,13 +54,14 @@ export const silentLogger: Logger = {
   error: nothing,
 };
 
-/** The same logger, but what it throws stays in it: logging must not change what happens. */
+/** What it throws or rejects with stays in it: logging must not change what happens. */
 export function guardedLogger(logger: Logger): Logger {
   const guarded =
     (level: keyof Logger) =>
     (message: string, details: Readonly<Record<string, unknown>>): void => {
       try {
-        logger[level](message, details);
+        const answer: unknown = logger[level](message, details);
+        catchRejection(answer);
       } catch {
         // There is nobody left to tell.
       }
