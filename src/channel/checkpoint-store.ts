@@ -192,8 +192,8 @@ export class CheckpointStore {
   }
 
   /**
-   * Writes the state that has seen all records from `fromSeq` to below `seq`; durable when this resolves. Rejects
-   * with LIMIT, IO, POISONED, CLOSED, READ_ONLY, CORRUPT. One at a time.
+   * Writes the state that has seen all records from `fromSeq` to below `seq`; durable when this
+   * resolves. Rejects with LIMIT, IO, POISONED, CLOSED, READ_ONLY, CORRUPT. One at a time.
    */
   async write(seq: number, fromSeq: number, state: Uint8Array): Promise<void> {
     this.checkSize(state.byteLength);

@@ -4,7 +4,8 @@
  *
  *   0 u32 magic  4 u16 version  6 u16 length of the header  8 channel id (16)  24 u64 seq
  *  32 u64 fold version  40 u64 state length  48 u64 state checksum  56 u32 kind  60 zeros (4)
- *  64 u64 from seq  72 name, UTF-8  (then) u64 checksum of the header  (then) the state, to the end of the file
+ *  64 u64 from seq  72 name, UTF-8  (then) u64 checksum of the header  (then) the state, to the end
+ *  of the file
  */
 import { assert } from '../core/assert.js';
 import { readSafeU64, UNSAFE, viewOf, writeSafeU64 } from './bytes.js';

@@ -30,7 +30,7 @@ test('a rollback finds the checkpoints of its version', async () => {
   expect(checkpointNames(lab).length).toBe(4);
 });
 
-test('an index with the name of a fold leaves its checkpoints, and the other way round', async () => {
+test('an index with the name of a fold leaves its checkpoints, and it those', async () => {
   const { lab, channel, fold } = await begun(2);
   await lab.done(fold.close());
   for (let i = 0; i < 3; i++) {
