@@ -356,7 +356,7 @@ describe('in finished segments', () => {
     flipBit(lab.disk, lab.datPaths[0] ?? '', 8 * (FILE_HEADER_BYTES - 30));
     const follower = await lab.follow();
     const error = await rejection(follower.reader.get(1), 'CORRUPT');
-    expect(error.seqRange).toEqual({ firstSeq: 0, nextSeq: 3 });
+    expect(error.seqRange).toEqual({ firstSeq: 1, nextSeq: 3 });
     expect(await idsOf(follower, 3)).toEqual([3, 4, 5, 6, 7, 8]);
     flipBit(lab.disk, lab.datPaths[0] ?? '', 8 * (FILE_HEADER_BYTES - 30));
     expect(await idsOf(follower)).toEqual(upTo(9));
