@@ -2,7 +2,8 @@
  * Goal: the crash test reaches every branch of the code that recovers; a harness that does not get
  * somewhere says nothing about it.
  * Method: a run with the coverage of the JavaScript engine. What it may leave out is listed here,
- * by file, function and beginning of the text, with the reason; anything else fails. Fallbacks after `??` are there for the type checker alone.
+ * by file, function and beginning of the text, with the reason; anything else fails. Fallbacks
+ * after `??` are there for the type checker alone.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
