@@ -20,7 +20,7 @@ import { profileNamed } from '../../src/testing/profile-list.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CORPUS = `${ROOT}/fixtures/workloads`;
-const images = Number(process.env['REDEX_CRASH_IMAGES'] ?? 24_000);
+const images = Number(process.env['REDEX_CRASH_IMAGES'] ?? 20_000);
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 1);
 
 interface Kept {
