@@ -16,7 +16,7 @@ import {
 } from './fold-options.js';
 import { Fold } from './fold.js';
 import { KeyTable } from './key-table.js';
-import { synchronous } from './synchronous.js';
+import { synchronous } from '../core/late-rejection.js';
 
 /** `R` is what a record is seen as: itself, or with the value that it stands for. */
 export interface IndexOptions<R = LogRecord> {

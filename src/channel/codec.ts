@@ -4,7 +4,7 @@
  */
 import { types } from 'node:util';
 import { payloadOf } from './record-input.js';
-import { synchronous } from './synchronous.js';
+import { synchronous } from '../core/late-rejection.js';
 
 /** Both methods answer at once: an async one is a TypeError. */
 export interface Codec<T> {

@@ -4,7 +4,7 @@ import type { LogRecord } from '../core/record.js';
 import { checkCodec, jsonCodec, type Codec, type JsonCodec } from './codec.js';
 import { checkInteger, checkKnown, checkType } from './option-checks.js';
 import { checkName, MAX_SEQ } from './options.js';
-import { synchronous } from './synchronous.js';
+import { synchronous } from '../core/late-rejection.js';
 
 /** `R` is what a record is seen as: itself, or with the value that it stands for. */
 export interface FoldOptions<S, R = LogRecord> {

@@ -13,7 +13,7 @@ import { decodedValue, encodedBytes } from './codec.js';
 import type { FoldHost } from './fold-host.js';
 import type { FoldPlan } from './fold-options.js';
 import { Follower } from './fold-follower.js';
-import { synchronous } from './synchronous.js';
+import { synchronous } from '../core/late-rejection.js';
 import { TailFeed } from './tail-feed.js';
 
 /** What a record costs in the log beside its payload, about. */

@@ -1,38 +1,7 @@
-/** What the runner of crash programs feeds to the engine: payloads, faults, turns of the loop. */
+/** What the runner of crash programs feeds to the engine: faults and choices. */
 import type { FaultRule } from '../../src/testing/fault-rules.js';
 import type { Choose } from '../../src/testing/choices.js';
-import type { ManualRuntime } from '../../src/testing/manual-runtime.js';
-import { Violation } from './crash-model.js';
 import type { Command } from './crash-program.js';
-
-/** Microtask turns after a step: more than the awaits between two operations of the engine. */
-export async function turns(count = 24): Promise<void> {
-  for (let turn = 0; turn < count; turn += 1) await Promise.resolve();
-}
-
-/** Waits for a promise and lets completions through until it settles. */
-export async function pumped<T>(runtime: ManualRuntime, promise: Promise<T>): Promise<T> {
-  const state = { settled: false };
-  const onSettled = (): void => {
-    state.settled = true;
-  };
-  promise.then(onSettled, onSettled);
-  let idle = 0;
-  for (await turns(8); !state.settled; await turns(8)) {
-    idle = runtime.runIo() ? 0 : idle + 1;
-    if (idle > 100) throw new Violation('a call never settles');
-  }
-  return promise;
-}
-
-/** Bytes that name their record at the start, where there is room for it. */
-export function payloadOf(id: number, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  // Some payloads are zeros but for that: what was never written looks like them.
-  if (id % 3 !== 0) for (let i = 0; i < size; i += 1) bytes[i] = (id * 31 + i * 7 + (i >> 8)) & 255;
-  if (size >= 4) new DataView(bytes.buffer).setUint32(0, id);
-  return bytes;
-}
 
 export type FaultCommand = Omit<Extract<Command, { kind: 'fault' }>, 'kind'>;
 

@@ -3,6 +3,7 @@
  * judged. Knows nothing of the engine: a record is known by its type or by its first bytes.
  */
 import type { LogRecord } from '../../src/core/record.js';
+import { Violation } from '../../src/crash-test/violation.js';
 
 /** One record that was to be appended. */
 export interface Attempt {
@@ -49,7 +50,7 @@ export interface Found {
   readonly timestamp: number;
 }
 
-export class Violation extends Error {}
+export { Violation };
 
 export class CrashModel {
   readonly attempts: Attempt[] = [];

@@ -7,10 +7,11 @@ import { RedexError } from '../../src/core/errors.js';
 import type { Redex } from '../../src/store/redex.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
 import type { ManualRuntime } from '../../src/testing/manual-runtime.js';
-import { payloadOf } from './crash-inputs.js';
+import { payloadOf } from '../../src/crash-test/record-ledger.js';
 import { Violation } from './crash-model.js';
 import { storedWith } from '../../src/channel/options.js';
-import type { ModelChannel, NameOperation, StoreModel } from './store-model.js';
+import type { NameOperation } from '../../src/crash-test/name-ledger.js';
+import type { ModelChannel, StoreModel } from './store-model.js';
 import { CHANNELS } from './store-observe.js';
 import { NAMES, OPTIONS, type StoreCommand } from './store-program.js';
 import type { StoreStats } from './store-stats.js';
@@ -55,7 +56,7 @@ export class StoreCommands {
   /** Throws what an answer has broken. */
   check(): void {
     if (this.#violation !== undefined) throw this.#violation;
-    this.#model.possibleNames();
+    this.#model.names.possible();
   }
 
   async close(): Promise<void> {
@@ -120,7 +121,7 @@ export class StoreCommands {
     const stored = OPTIONS[options] ?? OPTIONS[0];
     if (stored === undefined) return;
     const asked = this.#model.addChannel(stored);
-    const operation = this.#model.begin('create', name, name, asked.index);
+    const operation = this.#model.names.begin('create', name, name, asked.index);
     const { firstSeq } = asked;
     await this.#answer(operation, async () => {
       const channel = await this.#store().channel(name, { ...stored, firstSeq });
@@ -135,7 +136,7 @@ export class StoreCommands {
   }
 
   async #delete(name: string): Promise<void> {
-    const operation = this.#model.begin('delete', name);
+    const operation = this.#model.names.begin('delete', name);
     await this.#answer(operation, async () => {
       const isDone = await this.#store().deleteChannel(name);
       if (isDone) {
@@ -147,7 +148,7 @@ export class StoreCommands {
   }
 
   async #rename(from: string, to: string): Promise<void> {
-    const operation = this.#model.begin('rename', from, to);
+    const operation = this.#model.names.begin('rename', from, to);
     await this.#answer(operation, async () => {
       await this.#store().renameChannel(from, to);
       if (from !== to) {
@@ -246,7 +247,7 @@ export class StoreCommands {
     name: string,
     use: (channel: Channel, known: ModelChannel) => Promise<void>,
   ): Promise<void> {
-    const operation = this.#model.begin('look', name);
+    const operation = this.#model.names.begin('look', name);
     const life = this.#life;
     let channel: Channel | undefined;
     await this.#answer(operation, async () => {

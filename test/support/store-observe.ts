@@ -10,15 +10,9 @@ import { encodeChannelName } from '../../src/format/channel-name.js';
 import { Redex } from '../../src/store/redex.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
+import { namesKey, type Names } from '../../src/crash-test/name-ledger.js';
 import { foundOf, judge, Violation, type CrashKind, type Found } from './crash-model.js';
-import {
-  FIRST_SEQ_STEP,
-  namesKey,
-  optionsKey,
-  type Names,
-  type StoreLedger,
-  type StoreModel,
-} from './store-model.js';
+import { FIRST_SEQ_STEP, optionsKey, type StoreLedger, type StoreModel } from './store-model.js';
 import { NAMES } from './store-program.js';
 
 /** Its parents are missing at first. */

@@ -12,7 +12,8 @@ import type { InjectedFault } from '../../src/testing/fault-rules.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { RedexError } from '../../src/core/errors.js';
 import { everyImage } from './crash-enumerate.js';
-import { choicesOf, pumped, turns } from './crash-inputs.js';
+import { choicesOf } from './crash-inputs.js';
+import { pumped, turns } from '../../src/crash-test/pump.js';
 import { Violation } from './crash-model.js';
 import { changesState } from './crash-verify.js';
 import { StoreCommands } from './store-commands.js';
@@ -168,7 +169,7 @@ class StoreRun {
     const model = this.#model;
     judgeStore(observed, model, model.ledger(), this.#settled ? 'kill' : 'power');
     model.storeId = observed.storeId;
-    model.seen(observed.names);
+    model.names.rebase(observed.names);
     for (const { channel, index, found } of observed.channels.values()) {
       const known = model.channelOf(index * 1_000_000);
       known.seen(channel.options, !this.#settled);

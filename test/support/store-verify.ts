@@ -7,7 +7,8 @@ import { benign, worst, type Choose } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
 import { Violation, type CrashKind } from './crash-model.js';
 import { changesState } from './crash-verify.js';
-import { namesKey, type StoreLedger, type StoreModel } from './store-model.js';
+import { namesKey } from '../../src/crash-test/name-ledger.js';
+import { type StoreLedger, type StoreModel } from './store-model.js';
 import {
   CHANNELS,
   DIRECTORY,

@@ -13,7 +13,7 @@ import type { CrashFs } from '../../src/testing/crash-fs.js';
 import { CrashFs as Disk } from '../../src/testing/crash-fs.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { inGroup, type OperationRecord } from '../../src/testing/operations.js';
-import { turns } from './crash-inputs.js';
+import { turns } from '../../src/crash-test/pump.js';
 import { payload } from './channel-kit.js';
 import { openChannelIn } from './open-channel.js';
 import { DIRECTORY, verifyTrimImage, type TrimLedger, type TrimStats } from './trim-verify.js';
