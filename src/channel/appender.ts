@@ -134,10 +134,11 @@ export class Appender {
       if (!blocking && this.#parts.mustYield()) return false;
       const content = queue.gather.frame(queue.nextFrame);
       assert(content.recordCount > 0, 'a frame without records');
-      if (this.#parts.frames.needsSyncFirst(content) && !this.#syncPast(blocking)) return false;
-      if (!this.#hasFiles(content, blocking)) return false;
+      const rolls = this.#parts.frames.rollsFor(content);
+      if (rolls && this.#parts.unsynced.hasOpenPast && !this.#syncPast(blocking)) return false;
+      if (!this.#hasFiles(rolls, blocking)) return false;
       try {
-        const writer = this.#prepare(content);
+        const writer = this.#prepare(content, rolls);
         const frame = this.#parts.frames.encode(writer, queue.gather, content);
         if (frame.byteLength > ASYNC_WRITE_BYTES && !blocking && this.#inFlight === undefined) {
           this.#writeAsync(writer, this.#parts.frames.detach(frame));
@@ -154,12 +155,11 @@ export class Appender {
     return true;
   }
 
-  #prepare(content: FrameContent): SegmentWriter {
+  #prepare(content: FrameContent, rolls: boolean): SegmentWriter {
     const { unsynced, frames, worker } = this.#parts;
-    const before = unsynced.active;
-    const writer = frames.prepare(content);
+    const writer = frames.prepare(content, rolls);
     // A sealed segment is synced soon, whatever the policy: the one after the next needs it.
-    if (writer !== before && unsynced.sealed.length > 0) worker.request('sealed');
+    if (rolls && unsynced.sealed.length > 0) worker.request('sealed');
     return writer;
   }
 
@@ -201,10 +201,10 @@ export class Appender {
   }
 
   /** There are descriptors for the segments that a frame opens, or there is room for them. */
-  #hasFiles(content: FrameContent, blocking: boolean): boolean {
+  #hasFiles(rolls: boolean, blocking: boolean): boolean {
     const { frames, context } = this.#parts;
     const { files } = context.shared;
-    const fileCount = WRITER_FILES * frames.opensFor(content);
+    const fileCount = WRITER_FILES * frames.opensFor(rolls);
     if (fileCount === 0 || files.makeRoom(fileCount)) return true;
     if (blocking) {
       files.makeRoomNow(fileCount);

@@ -60,19 +60,18 @@ export class FrameWriter {
     return this.#unsynced.active;
   }
 
-  /** Whether the frame needs a new segment, which needs the one before the active one synced. */
-  needsSyncFirst(content: FrameContent): boolean {
-    return this.#unsynced.hasOpenPast && this.#needsRoll(content);
-  }
-
-  /** How many segments are opened to write the frame: the active one, and the one after it. */
-  opensFor(content: FrameContent): number {
+  /** How many segments are opened to write a frame: the active one, and the one after it. */
+  opensFor(rolls: boolean): number {
     const isOpen = this.#active !== undefined;
     const isNone = !isOpen && this.#chain.parked === undefined;
-    return (isOpen ? 0 : 1) + (!isNone && this.#needsRoll(content) ? 1 : 0);
+    return (isOpen ? 0 : 1) + (!isNone && rolls ? 1 : 0);
   }
 
-  #needsRoll(content: FrameContent): boolean {
+  /**
+   * Whether the frame needs a new segment. Decided once, and then acted on: by the clock, the answer
+   * may be another one a moment later.
+   */
+  rollsFor(content: FrameContent): boolean {
     const segment = this.#active?.segment ?? this.#chain.parked;
     if (segment === undefined) return true;
     const { segmentBytes, segmentMs } = this.#context.stored;
@@ -89,16 +88,18 @@ export class FrameWriter {
   }
 
   /**
-   * Makes the segment ready that the frame goes to. Throws FrameWriteFailure; then the log is as
-   * it was, but a segment may have been sealed.
+   * Makes the segment ready that the frame goes to, a new one if it `rolls`. Throws
+   * FrameWriteFailure; then the log is as it was, but a segment may have been sealed.
    */
-  prepare(content: FrameContent): SegmentWriter {
+  prepare(content: FrameContent, rolls: boolean): SegmentWriter {
     this.#resume();
-    let active = this.#active ?? this.#create(this.#firstBase(content));
-    while (this.#needsRoll(content)) {
-      active = this.#roll(active, this.#nextBase(content));
+    const active = this.#active;
+    if (active !== undefined) {
+      return rolls ? this.#roll(active, this.#nextBase(content)) : active;
     }
-    return active;
+    const first = this.#create(this.#firstBase(content));
+    // A frame may begin so far ahead that it has no place in the segment that comes next.
+    return this.rollsFor(content) ? this.#roll(first, this.#nextBase(content)) : first;
   }
 
   /**
