@@ -142,7 +142,7 @@ export class BatchCursor {
   async #enter(): Promise<Walk> {
     const segments = this.#segments;
     const segment = segments[indexIn(segments, this.#next)];
-    if (segment === undefined) throw this.#missingHead();
+    if (segment === undefined) throw missingHead(segments, this.#next);
     const { damage } = segment;
     if (damage !== undefined && damage.fromSeq === segment.baseSeq) {
       const range = { firstSeq: this.#next, nextSeq: segment.nextSeq };
@@ -168,15 +168,6 @@ export class BatchCursor {
 
   get #segments(): readonly Segment[] {
     return this.#options.snapshot?.segments ?? this.#chain.all;
-  }
-
-  #missingHead(): RedexError {
-    const [first] = this.#segments;
-    const path = first === undefined ? '' : segmentPath(first, 'dat');
-    return corruption(path, 0, 'missing', {
-      firstSeq: this.#next,
-      nextSeq: first?.baseSeq ?? this.#next,
-    });
   }
 
   async #read(walk: Walk): Promise<Chunk> {
@@ -280,6 +271,13 @@ function extend(walk: Walk): boolean {
   walk.sealed = segment.sealed;
   walk.ended = undefined;
   return true;
+}
+
+/** The error for records from `firstSeq` on that no segment holds, because the first ones are gone. */
+export function missingHead(segments: readonly Segment[], firstSeq: number): RedexError {
+  const [first] = segments;
+  const path = first === undefined ? '' : segmentPath(first, 'dat');
+  return corruption(path, 0, 'missing', { firstSeq, nextSeq: first?.baseSeq ?? firstSeq });
 }
 
 /** Bytes of dat from a segment on; counting stops above `limit`. */

@@ -214,7 +214,10 @@ export class Channel {
     return new BatchTail(new TailFeed(this.#core.tails, options));
   }
 
-  /** The seq of the first record at or after a time; `nextSeq` when there is none. */
+  /**
+   * The seq of the first record at or after a time; `nextSeq` when there is none. Rejects with
+   * CORRUPT when that record may be one that cannot be read, with IO, POISONED, CLOSED.
+   */
   async seqAt(time: TimeInput): Promise<number> {
     return this.#core.reader.seqAt(nanosOfTime(time));
   }

@@ -8,7 +8,7 @@ import type { LogRecord } from '../core/record.js';
 import type { ChunkSource } from '../segment/chunk.js';
 import type { OpenSegment } from '../segment/open-segment.js';
 import { corruption, segmentPath, type Segment } from '../segment/segment.js';
-import { BatchCursor, chunksFor } from './batch-cursor.js';
+import { BatchCursor, chunksFor, missingHead } from './batch-cursor.js';
 import type { ChannelContext } from './channel-context.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
@@ -215,19 +215,24 @@ export class RecordReader {
     const { segments } = snapshot;
     const { firstSeq, visibleSeq } = this.#visibility;
     const { chain } = this;
+    const head = segments[0]?.baseSeq ?? firstSeq;
+    if (firstSeq < Math.min(head, visibleSeq) && !isOlder(segments, -1, time)) {
+      throw missingHead(segments, firstSeq);
+    }
     for (let i = Math.max(0, chain.indexOf(firstSeq)); i < segments.length; i++) {
       const segment = segments[i];
       if (segment === undefined || segment.baseSeq >= visibleSeq) break;
-      if (compareNanos(segment.lastTimestamp, time) < 0) continue;
       const { damage, baseSeq, nextSeq } = segment;
-      if (damage !== undefined && damage.fromSeq === baseSeq) {
-        if (isOlder(segments, i, time)) continue;
+      // What is missing from a damaged one may be newer than what is there.
+      const isPast = damage === undefined && compareNanos(segment.lastTimestamp, time) < 0;
+      if (isPast || isOlder(segments, i, time)) continue;
+      if (damage?.fromSeq === baseSeq) {
         const range = { firstSeq: baseSeq, nextSeq };
         throw corruption(segmentPath(segment, 'dat'), damage.position, damage.check, range);
       }
       const open = chain.borrow(segment);
       try {
-        const seq = await open.seqAt(time);
+        const seq = await open.seqAt(time, { firstSeq, nextSeq: visibleSeq });
         if (seq >= Math.min(segment.nextSeq, visibleSeq)) continue;
         if (seq >= this.#visibility.firstSeq) return seq;
       } finally {
@@ -272,9 +277,9 @@ export class RecordReader {
   }
 }
 
-/** Whether the next readable segment proves that all records of an unreadable one are older. */
-function isOlder(segments: readonly Segment[], unreadable: number, time: Nanos): boolean {
-  for (let i = unreadable + 1; i < segments.length; i++) {
+/** Whether the next readable segment proves that all records up to this one's end are older. */
+function isOlder(segments: readonly Segment[], index: number, time: Nanos): boolean {
+  for (let i = index + 1; i < segments.length; i++) {
     const next = segments[i];
     if (next === undefined || next.damage?.fromSeq === next.baseSeq) continue;
     return compareNanos(next.timestampFloor, time) < 0;

@@ -4,6 +4,7 @@
  * where that is not possible, or dat itself is damaged, the search walks dat.
  */
 import { markAsUntransferable } from 'node:worker_threads';
+import type { SeqRange } from '../core/errors.js';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { LogRecord } from '../core/record.js';
 import { alignTo8, viewOf } from '../format/bytes.js';
@@ -16,12 +17,13 @@ import {
   verifyUnit,
   type UnitHeader,
 } from '../format/unit.js';
-import { checkRecordTable, findRecord, visitRecordKeys } from '../format/unit-records.js';
+import { checkRecordTable, findRecord } from '../format/unit-records.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { IndexRebuild } from './index-rebuild.js';
 import type { IndexOwner, SegmentIndex } from './segment-index.js';
 import type { Segment } from './segment.js';
 import { walkSegment } from './segment-walk.js';
+import { searchTime } from './time-search.js';
 
 const FIRST_BYTES = 4096;
 const SLAB_BYTES = 8192;
@@ -219,8 +221,11 @@ export class OpenSegment {
     if (!this.#closed) this.index.release(this.#indexMode, recordCount);
   }
 
-  /** The seq of the first readable record at or after `time`, or the segment's next seq. */
-  async seqAt(time: Nanos): Promise<number> {
+  /**
+   * The seq of the first record at or after `time`, or the segment's next seq. Throws CORRUPT when
+   * it may be one of `wanted` that cannot be read.
+   */
+  async seqAt(time: Nanos, wanted: SeqRange): Promise<number> {
     this.index.refresh();
     const marked = this.segment.marks?.before(time) ?? FILE_HEADER_BYTES;
     let start = this.#hintedBefore(time);
@@ -228,17 +233,7 @@ export class OpenSegment {
       await this.rebuildIndex();
       start = this.#hintedBefore(time) ?? FILE_HEADER_BYTES;
     }
-    start = Math.max(start, marked);
-    let found: number | undefined;
-    await walkSegment(this.dat, this.segment, start, {
-      records: (view, at, unit) => {
-        visitRecordKeys(view, at, unit, (seq, hi, lo) => {
-          if (found === undefined && compareNanos({ hi, lo }, time) >= 0) found = seq;
-        });
-        return found === undefined;
-      },
-    });
-    return found ?? this.segment.nextSeq;
+    return searchTime(this.dat, this.segment, Math.max(start, marked), time, wanted);
   }
 
   /**

@@ -14,8 +14,20 @@ import { UnitParser } from './unit-parser.js';
 export interface SegmentVisitor {
   /** A verified unit with records, in a view that lives until it returns. False ends the walk. */
   records(view: DataView, at: number, unit: UnitHeader): boolean;
-  /** Bytes at `position` fail `check`; the walk goes on with the next unit that verifies. */
-  damage?(position: number, check: FailedCheck): void;
+  /**
+   * Bytes at `position`, where `nextSeq` was expected, fail `check`; the walk goes on with the next
+   * unit that verifies.
+   */
+  damage?(position: number, check: FailedCheck, nextSeq: number): void;
+}
+
+/** Where a walk has ended. */
+export interface WalkEnd {
+  readonly position: number;
+  /** The lowest seq that the next record may have. */
+  readonly firstSeq: number;
+  /** It has met the seal. */
+  readonly isSeal: boolean;
 }
 
 /**
@@ -27,7 +39,7 @@ export async function walkSegment(
   segment: Segment,
   start: number,
   visitor: SegmentVisitor,
-): Promise<void> {
+): Promise<WalkEnd> {
   const { nonce, datLength: end } = segment;
   const chunks = new ChunkReader({ ownBytes: false });
   let parser = new UnitParser({
@@ -40,19 +52,23 @@ export async function walkSegment(
   let chunk = await chunks.read(file, parser.position, parser.needed, end);
   for (;;) {
     const step = parser.step(chunk);
-    if (step === 'end' || step === 'seal') return;
+    if (step === 'end' || step === 'seal') return endOf(parser, step === 'seal');
     if (step === 'more') {
       chunk = await chunks.read(file, parser.position, parser.needed, end);
     } else if (step === 'records' && parser.unit !== undefined) {
-      if (!visitor.records(chunk.view, parser.at, parser.unit)) return;
+      if (!visitor.records(chunk.view, parser.at, parser.unit)) return endOf(parser, false);
     } else if (step === 'failed') {
-      visitor.damage?.(parser.position, parser.check);
+      visitor.damage?.(parser.position, parser.check, parser.nextSeq);
       const next = await findNextUnit(file, { nonce, position: parser.position + 8, end });
-      if (next === undefined) return;
+      if (next === undefined) return endOf(parser, false);
       const { position } = next;
       const nextSeq = Math.max(parser.nextSeq, next.baseSeq);
       parser = new UnitParser({ nonce, position, end, link: undefined, nextSeq });
       chunk = await chunks.read(file, position, parser.needed, end);
     }
   }
+}
+
+function endOf({ position, nextSeq: firstSeq }: UnitParser, isSeal: boolean): WalkEnd {
+  return { position, firstSeq, isSeal };
 }

@@ -137,8 +137,7 @@ class DamageCheck {
       this.wrong.push(`${side}: an open that found damage has made changes`);
     }
     if (readOnly) this.#verified(await channel.verify());
-    const mayMiss = (seq: number): boolean => cost.lost.has(seq) || seq >= cost.suffixFrom;
-    const observed = await observe(channel, this.#image.channels[name], mayMiss);
+    const observed = await observe(channel, this.#image.channels[name]);
     this.#observed(side, observed, cost);
     const end = channel.nextSeq;
     // The witnesses in a file of another channel count, so that nothing is cut because of them.

@@ -15,13 +15,8 @@ export interface Observed {
   readonly errors: readonly unknown[];
 }
 
-/** `mayMiss` says of a seq that the damage may have cost it. */
-export async function observe(
-  channel: Channel,
-  truth: ChannelTruth,
-  mayMiss: (seq: number) => boolean,
-): Promise<Observed> {
-  const observer = new Observer(channel, truth, mayMiss);
+export async function observe(channel: Channel, truth: ChannelTruth): Promise<Observed> {
+  const observer = new Observer(channel, truth);
   await observer.run();
   return observer;
 }
@@ -36,11 +31,8 @@ class Observer implements Observed {
   readonly #seqs: readonly number[];
   readonly #end: number;
 
-  readonly #mayMiss: (seq: number) => boolean;
-
-  constructor(channel: Channel, truth: ChannelTruth, mayMiss: (seq: number) => boolean) {
+  constructor(channel: Channel, truth: ChannelTruth) {
     this.#channel = channel;
-    this.#mayMiss = mayMiss;
     this.#truth = truth;
     this.#end = channel.nextSeq;
     this.#seqs = [...truth.records.keys()].filter((seq) => seq < this.#end);
@@ -193,14 +185,13 @@ class Observer implements Observed {
     for (const [time, seq] of first) {
       try {
         const found = await this.#channel.seqAt(time);
-        // It looks for the first record that can be read.
-        const isLater = found > seq && this.#mayMiss(seq);
-        if (found !== seq && !isLater) {
-          this.wrong.push(`seqAt(${time}) gives ${found}, not ${seq}`);
-        }
+        if (found !== seq) this.wrong.push(`seqAt(${time}) gives ${found}, not ${seq}`);
       } catch (error) {
         this.#failed('seqAt', error);
-        missed.push(seq);
+        const end = rangeOf(error)?.nextSeq ?? seq + 1;
+        if (end < seq) this.wrong.push(`seqAt(${time}) fails for what is before ${end}`);
+        // Of the record behind damage nobody knows whether it is the first of its time.
+        missed.push(Math.min(seq, end - 1));
       }
     }
     this.lost.set('seqAt', missed);
