@@ -273,6 +273,8 @@ const HARMLESS = {
     (store) => {
       const path = checkpointsIn(store).at(-1);
       store.flip(path, store.bytes(path).length - 1);
+      // Behind the header, in which the name has 5 bytes.
+      store.problem('damage', 'checkpoint', path, 72 + 5 + 8, 'checksum');
       store.expected.folds = [foldOf(store)];
     },
     withCheckpoints,
@@ -280,7 +282,10 @@ const HARMLESS = {
   'checkpoints-damaged': closed(
     'Flipped bits in the headers of all checkpoints.',
     (store) => {
-      for (const path of checkpointsIn(store)) store.flip(path, 30);
+      for (const path of checkpointsIn(store)) {
+        store.flip(path, 30);
+        store.problem('damage', 'checkpoint', path, 0, 'checksum');
+      }
       store.expected.folds = [foldOf(store)];
     },
     withCheckpoints,

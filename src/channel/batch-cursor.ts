@@ -273,7 +273,7 @@ function extend(walk: Walk): boolean {
   return true;
 }
 
-/** The error for records from `firstSeq` on that no segment holds, because the first ones are gone. */
+/** The error for records from `firstSeq` on, whose segment was before the first that is there. */
 export function missingHead(segments: readonly Segment[], firstSeq: number): RedexError {
   const [first] = segments;
   const path = first === undefined ? '' : segmentPath(first, 'dat');

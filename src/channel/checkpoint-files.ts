@@ -3,6 +3,7 @@
  * before it got that name; what does not decode all the same is left out, never relied on. The
  * seq in a good header is a witness of the log, whatever the state behind it is worth (RULES N5).
  */
+import type { FailedCheck } from '../core/errors.js';
 import { encodeChannelName } from '../format/channel-name.js';
 import { RunningChecksum, sameChecksum } from '../format/checksum.js';
 import {
@@ -81,7 +82,7 @@ export function checkpointWitness(
     const file = openPresent(fs, `${checkpointDirectory(channelDirectory)}/${name}`);
     if (file === undefined) continue;
     try {
-      const head = readHeader(file);
+      const head = readCheckpointHeader(file);
       if (!head.ok || Buffer.compare(head.value.header.channelId, channelId) !== 0) continue;
       highest = Math.max(highest, head.value.header.seq);
     } finally {
@@ -101,7 +102,13 @@ function openPresent(fs: FileSystem, path: string): FileHandle | undefined {
   }
 }
 
-function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader> {
+export interface CheckpointHead {
+  readonly header: CheckpointHeader;
+  /** Of the header, behind which the state begins. */
+  readonly byteLength: number;
+}
+
+export function readCheckpointHeader(file: FileHandle): Decoded<CheckpointHead> {
   const bytes = new Uint8Array(MAX_CHECKPOINT_HEADER_BYTES);
   const length = file.readSync(bytes, 0, bytes.byteLength, 0);
   return decodeCheckpointHeader(bytes.subarray(0, length));
@@ -111,7 +118,7 @@ function readHeader(file: FileHandle): ReturnType<typeof decodeCheckpointHeader>
 export function checkpointHeader(fs: FileSystem, path: string): Decoded<CheckpointHeader> {
   const file = fs.openSync(path, 'read');
   try {
-    const head = readHeader(file);
+    const head = readCheckpointHeader(file);
     return head.ok ? { ok: true, value: head.value.header } : head;
   } finally {
     file.closeSync();
@@ -141,7 +148,7 @@ export function holdCheckpoints(
       if (parseCheckpointFileName(name)?.isNew !== false) continue;
       const file = fs.openSync(`${checkpointDirectory(channelDirectory)}/${name}`, 'read');
       held.push({ name, file });
-      const head = readHeader(file);
+      const head = readCheckpointHeader(file);
       const isGood =
         head.ok &&
         Buffer.compare(head.value.header.channelId, channelId) === 0 &&
@@ -173,8 +180,8 @@ export async function readCheckpoint(
   wanted: (header: CheckpointHeader) => string | undefined,
 ): Promise<Decoded<ReadCheckpoint> | Refused> {
   let state: Uint8Array = new Uint8Array(0);
-  const read = await walkState(fs, path, wanted, (length) => {
-    state = new Uint8Array(length);
+  const read = await walkState(fs, path, wanted, ({ stateLength }) => {
+    state = new Uint8Array(stateLength);
     return state;
   });
   return read.ok ? { ok: true, value: { header: read.value, state } } : read;
@@ -186,7 +193,12 @@ export function checkCheckpoint(
   path: string,
   wanted: (header: CheckpointHeader) => string | undefined,
 ): Promise<Decoded<CheckpointHeader> | Refused> {
-  return walkState(fs, path, wanted, (length) => new Uint8Array(Math.min(PIECE_BYTES, length)));
+  return walkState(fs, path, wanted, newPiece);
+}
+
+/** Memory to read a state through. */
+export function newPiece({ stateLength }: CheckpointHeader): Uint8Array {
+  return new Uint8Array(Math.min(PIECE_BYTES, stateLength));
 }
 
 /** Reads the state into what `allocate` makes: all of it, or one piece after the other. */
@@ -194,31 +206,49 @@ async function walkState(
   fs: FileSystem,
   path: string,
   wanted: (header: CheckpointHeader) => string | undefined,
-  allocate: (stateLength: number) => Uint8Array,
+  allocate: (header: CheckpointHeader) => Uint8Array,
 ): Promise<Decoded<CheckpointHeader> | Refused> {
   const file = fs.openSync(path, 'read');
   try {
-    const head = readHeader(file);
+    const head = readCheckpointHeader(file);
     if (!head.ok) return head;
-    const { header, byteLength } = head.value;
-    const { stateLength, stateChecksum } = header;
-    if (file.sizeSync() !== byteLength + stateLength) return failed('length');
+    const { header } = head.value;
+    if (!hasLength(file, head.value)) return failed('length');
     const refusal = wanted(header);
     if (refusal !== undefined) return { ok: false, check: refusal };
-    const bytes = allocate(stateLength);
-    const checksum = new RunningChecksum();
-    for (let at = 0; at < stateLength;) {
-      const offset = bytes.byteLength === stateLength ? at : 0;
-      const piece = Math.min(PIECE_BYTES, stateLength - at);
-      const count = await file.read(bytes, offset, piece, byteLength + at);
-      if (count === 0) return failed('length');
-      checksum.add(bytes, offset, count);
-      at += count;
-    }
-    return sameChecksum(checksum.value, stateChecksum)
-      ? { ok: true, value: header }
-      : failed('checksum');
+    const failure = await readState(file, head.value, allocate(header));
+    return failure === undefined ? { ok: true, value: header } : failed(failure);
   } finally {
     file.closeSync();
   }
+}
+
+/** Whether a file has exactly the bytes that its header says. */
+function hasLength(file: FileHandle, { header, byteLength }: CheckpointHead): boolean {
+  return file.sizeSync() === byteLength + header.stateLength;
+}
+
+/**
+ * The check that a state fails, if one does. Reads it into `bytes`, or through them where they are
+ * fewer; `onPiece` is called before each piece with its position in the file.
+ */
+export async function readState(
+  file: FileHandle,
+  head: CheckpointHead,
+  bytes: Uint8Array,
+  onPiece?: (position: number) => void,
+): Promise<FailedCheck | undefined> {
+  if (!hasLength(file, head)) return 'length';
+  const { stateLength, stateChecksum } = head.header;
+  const checksum = new RunningChecksum();
+  for (let at = 0; at < stateLength;) {
+    onPiece?.(head.byteLength + at);
+    const offset = bytes.byteLength === stateLength ? at : 0;
+    const piece = Math.min(PIECE_BYTES, stateLength - at);
+    const count = await file.read(bytes, offset, piece, head.byteLength + at);
+    if (count === 0) return 'length';
+    checksum.add(bytes, offset, count);
+    at += count;
+  }
+  return sameChecksum(checksum.value, stateChecksum) ? undefined : 'checksum';
 }

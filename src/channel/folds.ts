@@ -4,6 +4,7 @@
  */
 import { redexError } from '../core/errors.js';
 import type { LogRecord } from '../core/record.js';
+import { encodeChannelName } from '../format/channel-name.js';
 import { CHECKPOINT_OF_FOLD, CHECKPOINT_OF_INDEX } from '../format/checkpoint.js';
 import { ChannelIndex, checkIndexOptions, type IndexOptions } from './channel-index.js';
 import type { Codec } from './codec.js';
@@ -83,6 +84,11 @@ export class Folds {
     const open = (onClosed: () => void): Promise<ChannelIndex> =>
       ChannelIndex.open(this.#host, { ...options }, view, onClosed);
     return (await this.#share(options.name, asked, open)) as ChannelIndex;
+  }
+
+  /** Whether a fold or index whose checkpoints have this entry is open, or being opened. */
+  isOpen(entry: string): boolean {
+    return [...this.#entries.keys()].some((name) => encodeChannelName(name) === entry);
   }
 
   async #share(

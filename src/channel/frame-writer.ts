@@ -68,8 +68,8 @@ export class FrameWriter {
   }
 
   /**
-   * Whether the frame needs a new segment. Decided once, and then acted on: by the clock, the answer
-   * may be another one a moment later.
+   * Whether the frame needs a new segment. Asked once for each frame: by the clock, the answer may
+   * be another one a moment later.
    */
   rollsFor(content: FrameContent): boolean {
     const segment = this.#active?.segment ?? this.#chain.parked;

@@ -3,10 +3,13 @@
  * name in its directories. Only ENOENT is absence; what the system cannot read is a problem.
  */
 import { RedexError, type FailedCheck } from '../core/errors.js';
+import { compareNanos } from '../core/nanos.js';
+import { sameChecksum } from '../format/checksum.js';
 import {
   CLEAN_FILE_BYTES,
   CLEAN_MARK_BYTES,
   CLEAN_SLOT_BYTES,
+  cleanSlotPosition,
   decodeCleanMark,
   type CleanMark,
 } from '../format/clean-mark.js';
@@ -28,6 +31,7 @@ import { readConfig, readManifest } from './channel-files.js';
 import { storedOptionsFrom } from './options.js';
 import { problemOf } from './verify-problem.js';
 import type { ProblemList, VerifyKind } from './verify-report.js';
+import type { SegmentVerdict } from './verify-segment.js';
 
 /** Runs a check of one file; what it throws for damage, or EIO, is a problem. */
 function checkFile(problems: ProblemList, kind: VerifyKind, path: string, check: () => void): void {
@@ -117,6 +121,29 @@ function slotOf(
   const place = { path, position, check };
   problems.add(problemOf('note', 'clean-mark', place, what));
   return undefined;
+}
+
+/** The clean mark is believed by the next open, so it has to say what its segment says. */
+export function verifyMarked(
+  { directory }: ChannelContext,
+  mark: CleanMark | undefined,
+  segment: Segment,
+  { end, recordCount, lastTime, problems }: SegmentVerdict,
+): void {
+  if (mark === undefined || end === undefined) return;
+  const agrees =
+    mark.nextSeq === end.nextSeq &&
+    mark.recordCount === recordCount &&
+    // Nobody counts the frames of a segment that takes no more of them.
+    (segment.sealed || mark.frameCount === end.frameCount) &&
+    compareNanos(mark.lastTimestamp, lastTime) === 0 &&
+    end.lastChecksum !== undefined &&
+    sameChecksum(mark.lastChecksum, end.lastChecksum);
+  if (agrees) return;
+  const path = `${directory}/${CLEAN_MARK_NAME}`;
+  const place = { path, position: cleanSlotPosition(mark.counter), check: 'fields' } as const;
+  const what = `${path} does not say what the last segment says`;
+  problems.add(problemOf('damage', 'clean-mark', place, what));
 }
 
 /** Every name in the channel's directory and in the live generation that belongs to nothing. */

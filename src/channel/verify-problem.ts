@@ -29,6 +29,7 @@ const REPAIRS: Readonly<Record<VerifyKind, string>> = {
   tail: 'cuts them off and keeps them aside, as the next open for writing does with a torn tail',
   idx: REBUILD,
   ts: REBUILD,
+  checkpoint: 'sets it aside; its fold goes on from the one before, or from the log',
   unreadable: 'copies what can be read into a new generation and notes the gap',
   leftover: NOTHING,
   'kept-aside': NOTHING,
@@ -57,6 +58,12 @@ export function problemOf(
     message: `${what}${lost}`,
     repair: isDerived ? REBUILD : REPAIRS[kind],
   };
+}
+
+/** A dat file that has to be there, and the seqs that the channel should hold in it. */
+export function missingSegment(path: string, seqRange: SeqRange | undefined): VerifyProblem {
+  const place = { path, check: 'missing', seqRange } as const;
+  return problemOf('damage', 'missing-segment', place, `${path} is not there`);
 }
 
 /** The seqs of a range that the channel holds; undefined when there are none. */

@@ -7,8 +7,9 @@ import type { FailedCheck, SeqRange } from '../core/errors.js';
 import { checkKnown, checkType } from './option-checks.js';
 
 /**
- * `damage` costs records, or the proof that they are all there. `derived` is a wrong idx or ts
- * file: reads check what it says, and it is rebuilt. A `note` is worth knowing and harms nothing.
+ * `damage` costs records, the proof that they are all there, or the state of a fold. `derived` is a
+ * wrong idx or ts file: reads check what it says, and it is rebuilt. A `note` is worth knowing and
+ * harms nothing.
  */
 export type VerifySeverity = 'damage' | 'derived' | 'note';
 
@@ -22,6 +23,7 @@ export type VerifySeverity = 'damage' | 'derived' | 'note';
  * - `time`: records whose times go back.
  * - `tail`: bytes behind the end of the log in a segment; they are no part of it.
  * - `idx`, `ts`: a derived file.
+ * - `checkpoint`: a checkpoint of a fold.
  * - `unreadable`: the operating system cannot read a file.
  * - `leftover`: a name that belongs to nothing.
  * - `kept-aside`: bytes that a recovery has cut off and kept.
@@ -39,6 +41,7 @@ export type VerifyKind =
   | 'tail'
   | 'idx'
   | 'ts'
+  | 'checkpoint'
   | 'unreadable'
   | 'leftover'
   | 'kept-aside';
@@ -76,10 +79,10 @@ export interface VerifyReport {
 }
 
 export interface VerifyProgress {
-  /** Bytes of dat files; idx and ts are read along with them. */
+  /** Bytes of dat files and checkpoints; idx and ts are read along with dat. */
   readonly bytesDone: number;
   readonly bytesTotal: number;
-  /** The dat file that is being read. */
+  /** The dat file or checkpoint that is being read. */
   readonly path: string;
 }
 

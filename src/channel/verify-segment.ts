@@ -19,7 +19,7 @@ import type { IndexOwner } from '../segment/segment-index.js';
 import { segmentPath, type Segment } from '../segment/segment.js';
 import { UnitParser, type Step } from '../segment/unit-parser.js';
 import { EntryCheck, laterOf } from './verify-entries.js';
-import { problemOf, rangeOf } from './verify-problem.js';
+import { missingSegment, problemOf, rangeOf } from './verify-problem.js';
 import { RegionList, type Region } from './verify-regions.js';
 import { ProblemList } from './verify-report.js';
 
@@ -318,10 +318,8 @@ class SegmentCheck {
 
   #missingSegment(from: number, to: number): void {
     const { segment, firstSeq } = this.#job;
-    const seqRange = rangeOf(from, to, firstSeq);
     const path = `${segment.directory}/${segmentFileName(from, 'dat')}`;
-    const place = { path, check: 'missing', seqRange } as const;
-    this.#problems.add(problemOf('damage', 'missing-segment', place, `${path} is not there`));
+    this.#problems.add(missingSegment(path, rangeOf(from, to, firstSeq)));
   }
 
   /** Damage that recovery has found: all from there on is unreadable, as far as it was synced. */

@@ -5,22 +5,32 @@
  * descriptors at a time.
  */
 import { redexError } from '../core/errors.js';
-import { compareNanos, ZERO_NANOS, type Nanos } from '../core/nanos.js';
-import { sameChecksum } from '../format/checksum.js';
-import { cleanSlotPosition, type CleanMark } from '../format/clean-mark.js';
-import { CLEAN_MARK_NAME, generationName, segmentFileName } from '../format/file-name.js';
+import { ZERO_NANOS, type Nanos } from '../core/nanos.js';
+import type { CleanMark } from '../format/clean-mark.js';
+import { generationName, segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { segmentPath, type Segment } from '../segment/segment.js';
 import { chunksFor } from './batch-cursor.js';
 import type { ChainSnapshot } from './chain-snapshots.js';
-import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
 import { ioError } from './io-error.js';
 import { ReservedFiles } from './open-files.js';
-import { problemOf, rangeOf } from './verify-problem.js';
+import { missingSegment, problemOf, rangeOf } from './verify-problem.js';
 import { Progress } from './verify-progress.js';
-import { verifyCleanMark, verifyConfig, verifyManifest, verifyNames } from './verify-files.js';
+import {
+  findCheckpoints,
+  verifyCheckpoint,
+  verifyCheckpointNames,
+  type FoundCheckpoint,
+} from './verify-checkpoints.js';
+import {
+  verifyCleanMark,
+  verifyConfig,
+  verifyManifest,
+  verifyMarked,
+  verifyNames,
+} from './verify-files.js';
 import {
   checkVerifyOptions,
   ProblemList,
@@ -81,6 +91,7 @@ interface SegmentPlace {
 interface Snapshot {
   readonly manifest: Manifest;
   readonly segments: readonly Omit<SegmentPlace, 'nextBase'>[];
+  readonly checkpoints: readonly FoundCheckpoint[];
 }
 
 class Verification {
@@ -93,7 +104,7 @@ class Verification {
   #recordCount = 0;
   #byteCount = 0;
   #lastTime: Nanos = ZERO_NANOS;
-  /** Bytes of the segments before the current one, and with it. */
+  /** Bytes of the files before the current one, and with it. */
   #offset = 0;
   #offsetBehind = 0;
   #mark: CleanMark | undefined;
@@ -131,16 +142,20 @@ class Verification {
     // Who writes knows at once what is accepted at the call.
     if (this.#isFollower) await this.#core.look();
     const snapshot = this.#snapshot();
-    const { segments } = snapshot;
-    const bytesTotal = segments.reduce((sum, { known }) => sum + known.datLength, 0);
+    const { segments, checkpoints } = snapshot;
+    const bytesTotal =
+      segments.reduce((sum, { known }) => sum + known.datLength, 0) +
+      checkpoints.reduce((sum, { byteLength }) => sum + byteLength, 0);
     this.#progress.start(bytesTotal);
     await this.#verifyAround(snapshot);
+    for (const found of checkpoints) await this.#verifyCheckpoint(snapshot, found);
     if (await this.#hasGeneration(snapshot)) {
       for (let i = 0; i < segments.length; i++) await this.#verifySegmentAt(snapshot, i);
       await this.#verifyNames(snapshot);
     }
     this.#progress.reach(bytesTotal);
-    this.#tell(segments.at(-1)?.known);
+    const last = segments.at(-1)?.known;
+    this.#tell(last === undefined ? this.#core.context.directory : segmentPath(last, 'dat'));
     const { kept: problems, more: moreProblems, hasDamage } = this.#problems;
     return {
       ok: !hasDamage,
@@ -153,10 +168,10 @@ class Verification {
   }
 
   #snapshot(): Snapshot {
-    const { manifest, chain } = this.#core;
+    const { manifest, chain, context } = this.#core;
     this.#held = chain.hold(0);
     const segments = chain.all.map((now) => ({ known: { ...now }, now }));
-    return { manifest, segments };
+    return { manifest, segments, checkpoints: findCheckpoints(context) };
   }
 
   /** Throws what the caller ends it with, or CLOSED. */
@@ -174,15 +189,14 @@ class Verification {
     throw reason;
   }
 
-  #onPiece(segment: Segment, position: number): void {
+  #onPiece(path: string, position: number): void {
     this.#stopIfAsked();
     // A later look may go further, into what was appended since.
     const done = Math.min(this.#offset + position, this.#offsetBehind);
-    if (this.#progress.reach(done)) this.#tell(segment);
+    if (this.#progress.reach(done)) this.#tell(path);
   }
 
-  #tell(segment: Segment | undefined): void {
-    const path = segment === undefined ? this.#core.context.directory : segmentPath(segment, 'dat');
+  #tell(path: string): void {
     try {
       this.#progress.tell(path);
     } catch (error) {
@@ -220,14 +234,29 @@ class Verification {
     this.#mark = mark?.generation === snapshot.manifest.generation ? mark : undefined;
   }
 
+  async #verifyCheckpoint({ manifest }: Snapshot, found: FoundCheckpoint): Promise<void> {
+    this.#offsetBehind = this.#offset + found.byteLength;
+    const { problems } = await this.#confirmed(() =>
+      verifyCheckpoint({
+        core: this.#core,
+        found,
+        firstSeq: manifest.firstSeq,
+        onPiece: (position) => this.#onPiece(found.path, position),
+      }),
+    );
+    this.#offset = this.#offsetBehind;
+    this.#problems.addAll(problems);
+  }
+
   /** Whether there is a directory with the segments. */
   async #hasGeneration({ manifest }: Snapshot): Promise<boolean> {
     const { context } = this.#core;
-    const path = this.#generationDirectory(manifest);
-    if (isDirectory(context, path)) return true;
+    const path = `${context.directory}/${generationName(manifest.generation)}`;
+    const isThere = (): boolean => context.fs.statSync(path)?.kind === 'directory';
+    if (isThere()) return true;
     await this.#core.look();
     this.#requireGeneration(manifest);
-    if (isDirectory(context, path)) return true;
+    if (isThere()) return true;
     const seqRange = rangeOf(manifest.firstSeq, this.#core.visibleSeq, manifest.firstSeq);
     const place = { path, check: 'missing', seqRange } as const;
     this.#problems.add(problemOf('damage', 'generation', place, `${path} is not there`));
@@ -237,10 +266,6 @@ class Verification {
   /** Throws when another generation has taken the place of the one that is verified. */
   #requireGeneration({ generation }: Manifest): void {
     if (this.#core.manifest.generation !== generation) throw new OtherGeneration();
-  }
-
-  #generationDirectory({ generation }: Manifest): string {
-    return `${this.#core.context.directory}/${generationName(generation)}`;
   }
 
   async #verifySegmentAt(snapshot: Snapshot, index: number): Promise<void> {
@@ -276,9 +301,7 @@ class Verification {
     const seqRange = rangeOf(firstSeq, first.baseSeq, firstSeq);
     if (seqRange === undefined) return;
     const path = `${first.directory}/${segmentFileName(firstSeq, 'dat')}`;
-    const place = { path, check: 'missing', seqRange } as const;
-    const what = `the segment of record ${firstSeq} is not there`;
-    this.#problems.add(problemOf('damage', 'missing-segment', place, what));
+    this.#problems.add(missingSegment(path, seqRange));
   }
 
   /** The segment as the channel knows it now; undefined when it is no part of it any more. */
@@ -299,6 +322,7 @@ class Verification {
     const { context, health } = this.#core;
     const isCut = known.damage !== undefined && nextBase === undefined;
     const isMarked = this.#isMarked(known);
+    const path = segmentPath(known, 'dat');
     try {
       const verdict = await verifySegment({
         owner: context.owner,
@@ -310,9 +334,9 @@ class Verification {
         mustBeIndexed: () =>
           !isCut && (known.sealed || (isMarked && now.datLength === known.datLength)),
         endIsFinal: context.owner.readOnly || health.isPoisoned,
-        onPiece: (position) => this.#onPiece(known, position),
+        onPiece: (position) => this.#onPiece(path, position),
       });
-      if (nextBase === undefined) this.#checkMark(known, verdict);
+      if (nextBase === undefined && isMarked) verifyMarked(context, this.#mark, known, verdict);
       return verdict;
     } catch (error) {
       if (this.stoppedBy !== undefined) throw error;
@@ -335,40 +359,17 @@ class Verification {
     }
     const path = segmentPath(known, 'dat');
     const seqRange = rangeOf(known.baseSeq, nextBase ?? known.nextSeq, manifest.firstSeq);
-    const { problems } = nothing;
-    if (code === 'ENOENT') {
-      const place = { path, check: 'missing', seqRange } as const;
-      problems.add(problemOf('damage', 'missing-segment', place, `${path} is not there`));
-    } else {
-      const what = `${path} cannot be opened (EIO)`;
-      problems.add(problemOf('damage', 'unreadable', { path, seqRange }, what));
-    }
+    const problem =
+      code === 'ENOENT'
+        ? missingSegment(path, seqRange)
+        : problemOf('damage', 'unreadable', { path, seqRange }, `${path} cannot be opened (EIO)`);
+    nothing.problems.add(problem);
     return nothing;
   }
 
   /** Whether the clean mark on disk is that of a channel that ends with this segment. */
   #isMarked({ baseSeq, datLength }: Segment): boolean {
     return this.#mark?.baseSeq === baseSeq && this.#mark.datLength === datLength;
-  }
-
-  /** The clean mark is believed by the next open, so it has to say what the segment says. */
-  #checkMark(segment: Segment, verdict: SegmentVerdict): void {
-    const { end, recordCount, lastTime, problems } = verdict;
-    const mark = this.#mark;
-    if (mark === undefined || end === undefined || !this.#isMarked(segment)) return;
-    const agrees =
-      mark.nextSeq === end.nextSeq &&
-      mark.recordCount === recordCount &&
-      // Nobody counts the frames of a segment that takes no more of them.
-      (segment.sealed || mark.frameCount === end.frameCount) &&
-      compareNanos(mark.lastTimestamp, lastTime) === 0 &&
-      end.lastChecksum !== undefined &&
-      sameChecksum(mark.lastChecksum, end.lastChecksum);
-    if (agrees) return;
-    const path = `${this.#core.context.directory}/${CLEAN_MARK_NAME}`;
-    const place = { path, position: cleanSlotPosition(mark.counter), check: 'fields' } as const;
-    const what = `${path} does not say what the last segment says`;
-    problems.add(problemOf('damage', 'clean-mark', place, what));
   }
 
   async #verifyNames({ manifest }: Snapshot): Promise<void> {
@@ -389,11 +390,8 @@ class Verification {
   #namesNow({ generation }: Manifest): ProblemList {
     const { context, chain, manifest } = this.#core;
     const found = new ProblemList();
+    verifyCheckpointNames(this.#core, found);
     if (manifest.generation === generation) verifyNames(context, generation, chain.all, found);
     return found;
   }
-}
-
-function isDirectory({ fs }: ChannelContext, path: string): boolean {
-  return fs.statSync(path)?.kind === 'directory';
 }

@@ -73,7 +73,7 @@ function withoutDerived(fs: CrashFs): void {
 }
 
 describe.each(['with idx and ts', 'without them'] as const)('%s', (derived) => {
-  test('a damaged frame costs the times from behind the record before to the one behind', async () => {
+  test('a damaged frame costs the times between the records around it', async () => {
     for (let lost = 0; lost < SECOND; lost += 1) {
       const fs = await rising();
       const frame = unitsOf(readFile(fs, fileOf(0)))[lost];
