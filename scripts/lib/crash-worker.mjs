@@ -36,14 +36,14 @@ const told = smallest && { ...smallest, error: smallest.error.message };
 tell({ counters, workloads, failure: told && { ...told, ...(await kept(told)) } });
 
 /** Leaves the files of a failure on the disk; what there is to tell about them. */
-async function kept(failure) {
+async function kept(found) {
   if (keep === undefined) return {};
-  const scene = await crashScene(failure, profileNamed(failure.profile));
+  const scene = await crashScene(found, profileNamed(found.profile));
   if (scene === undefined) return {};
   const { nodeFs } = await load('fs/node-fs.js');
-  const name = join(resolve(keep), `seed-${failure.seed}-${failure.profile}`);
+  const name = join(resolve(keep), `seed-${found.seed}-${found.profile}`);
   let target = name;
   for (let n = 2; existsSync(target); n += 1) target = `${name}-${n}`;
-  writeScene(nodeFs, target, scene, failure);
+  writeScene(nodeFs, target, scene, found);
   return { kept: target, differences: scene.differences };
 }

@@ -82,8 +82,8 @@ class CrashRun {
       }
     } catch (error) {
       if (this.#keeper !== undefined) this.#onScene?.(this.#keeper.scene(this.#disk));
-      const { log: all, operation } = this.#checking ?? this.#place;
-      const log = all.slice(0, operation).filter(changesState).slice(-60);
+      const place = this.#checking ?? this.#place;
+      const log = place.log.slice(0, place.operation).filter(changesState).slice(-60);
       const told = log.map(
         ({ index, operation, path, to, error: code }) =>
           `  ${index} ${operation} ${path} ${to ?? ''} ${code ?? ''}`,

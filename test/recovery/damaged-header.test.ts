@@ -57,9 +57,9 @@ async function expectAll(fs: CrashFs): Promise<void> {
   expect(last.map(textOf)).toEqual(TEXTS.slice(1));
   const { problems, ok } = await channel.verify();
   expect(ok).toBe(false);
-  const damage = problems.filter(({ severity }) => severity === 'damage');
-  expect(damage[0]).toMatchObject({ kind: 'header', path: DAT, position: 0 });
-  expect(damage[0]?.seqRange).toBeUndefined();
+  const damage = problems.find(({ severity }) => severity === 'damage');
+  expect(damage).toMatchObject({ kind: 'header', path: DAT, position: 0 });
+  expect(damage?.seqRange).toBeUndefined();
   expect(await channel.append('next')).toBe(TEXTS.length);
   await channel.close();
 }
