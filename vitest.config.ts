@@ -1,6 +1,6 @@
-// One process for each test file: tests take locks, count descriptors and kill children. As many at a
-// time as there are processors (the default leaves one of two idle), the longest files first, so that
-// none of them is left over at the end.
+// One process for each test file: tests take locks, count descriptors and kill children. As many at
+// a time as there are processors (the default leaves one of two idle), the longest files first, so
+// that none of them is left over at the end.
 import { availableParallelism } from 'node:os';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';

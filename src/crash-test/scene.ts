@@ -1,7 +1,7 @@
 /**
- * The scene of a failure of the crash test: the files that a crash has left, and those that the last
- * open before the failure has found, so that somebody can look at them. Only a run that is asked for
- * it keeps copies: a failure is run again, which makes the same choices.
+ * The scene of a failure of the crash test: the files that a crash has left, and those that the
+ * last open before the failure has found, so that somebody can look at them. Only a run that is
+ * asked for it keeps copies: a failure is run again, which makes the same choices.
  */
 import type { FileSystem } from '../fs/file-system.js';
 import { writeWholeFileSync } from '../fs/whole-file.js';
@@ -136,9 +136,9 @@ function differenceOf(before: Uint8Array, after: Uint8Array): string | undefined
 }
 
 /**
- * Writes a scene into a directory, which is created with its parents and must not be there: the data
- * directories `image` and `last`, and `failure.json` with the rest of it and what is to be `told` of
- * the failure beside it.
+ * Writes a scene into a directory, which is created with its parents and must not be there: the
+ * data directories `image` and `last`, and `failure.json` with the rest of it and what is to be
+ * `told` of the failure beside it.
  */
 export function writeScene(
   fs: FileSystem,

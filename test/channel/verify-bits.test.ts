@@ -57,8 +57,8 @@ async function problemAfter(
 }
 
 /**
- * Where the unit with a bit begins, and the records that are lost with it. Of a finished segment idx
- * and ts say who it is when the file header does not, unless that is of a newer version.
+ * Where the unit with a bit begins, and the records that are lost with it. Of a finished segment
+ * idx and ts say who it is when the file header does not, unless that is of a newer version.
  */
 function unitAt(
   bytes: Uint8Array,

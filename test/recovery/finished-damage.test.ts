@@ -228,8 +228,8 @@ describe('C9: larger losses', () => {
             corrupt(error, `${path} ${at}, ${seq}`);
           }
         }
-        // 512 bytes touch at most two units, of one record or, in a frame of blocks, of four. Of the
-        // last segment nothing can be read without its header.
+        // 512 bytes touch at most two units, of one record or, in a frame of blocks, of four. Of
+        // the last segment nothing can be read without its header.
         const isLast = path === filesOf(whole).findLast((name) => name.endsWith('.dat'));
         const fewest = at === 0 && isLast ? texts.length - 11 : texts.length - 8;
         expect(good.length, `${path} ${at}`).toBeGreaterThanOrEqual(fewest);
