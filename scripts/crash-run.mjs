@@ -1,11 +1,15 @@
 #!/usr/bin/env node
 /**
  * A long run of the crash test: node scripts/crash-run.mjs --images 1000000 --seed 1
- * [--profiles strict,ext4-ordered,xfs,process-kill] [--jobs 2]
+ * [--profiles strict,ext4-ordered,xfs,process-kill] [--jobs 2] [--keep DIR] [--package DIR]
  * Prints rate and progress, and at the end what was reached; ends with 1 when a promise is broken,
- * with the smallest workload that breaks it. The package has to be built.
+ * with the smallest workload that breaks it. What the crash has left is then in a directory below
+ * --keep, by default a new one for temporary files: docs/testing-kit.md says what is in it. The
+ * package has to be built; --package names the directory of another one.
  */
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { crashTestIn, inParallel } from './lib/crash-pool.mjs';
@@ -16,6 +20,8 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     profiles: { type: 'string', default: 'strict,ext4-ordered,xfs,process-kill' },
     jobs: { type: 'string', default: String(availableParallelism()) },
+    keep: { type: 'string' },
+    package: { type: 'string' },
   },
 });
 for (const name of ['images', 'seed', 'jobs']) {
@@ -24,7 +30,8 @@ for (const name of ['images', 'seed', 'jobs']) {
   process.exit(2);
 }
 const [images, seed, jobs] = [Number(values.images), Number(values.seed), Number(values.jobs)];
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = values.package ?? fileURLToPath(new URL('..', import.meta.url));
+const keep = resolve(values.keep ?? mkdtempSync(join(tmpdir(), 'redex-crash-')));
 const started = performance.now();
 /** Seeds of two processes are further apart than either gets. */
 const APART = 10_000_000;
@@ -56,6 +63,7 @@ await inParallel([...pieces.entries()], jobs, async ([index, wanted]) => {
     seed: seed + index * APART,
     profiles: values.profiles.split(','),
     shrink: true,
+    keep,
   };
   const report = await crashTestIn(root, run, (count) => {
     running.set(index, count);
@@ -77,5 +85,12 @@ const minutes = (performance.now() - started) / 60_000;
 for (const [name, count] of Object.entries(sum)) console.log(`${name.padEnd(20)} ${count}`);
 console.log(`${workloads} workloads, ${done} images in ${minutes.toFixed(1)} minutes`);
 console.log(`${Math.round(done / minutes / jobs)} images a minute and process`);
-for (const { error, ...rest } of failures) console.log(`BROKEN ${error}\n${JSON.stringify(rest)}`);
+for (const { error, kept, differences = [], ...rest } of failures) {
+  console.log(`BROKEN ${error}\n${JSON.stringify(rest)}`);
+  if (differences.length > 0) console.log('what the crash has changed:');
+  for (const line of differences) console.log(`  ${line}`);
+  if (kept !== undefined) console.log(`what the crash has left is in ${kept}`);
+}
+// Nothing is left behind where nothing was kept.
+if (values.keep === undefined && failures.every(({ kept }) => kept === undefined)) rmdirSync(keep);
 process.exitCode = failures.length > 0 ? 1 : 0;

@@ -5,6 +5,8 @@ export interface CrashTestRun {
   readonly seed: number;
   readonly profiles: readonly string[];
   readonly shrink?: boolean;
+  /** Where the files of a failure are left, in a directory of their own; absent: nowhere. */
+  readonly keep?: string;
 }
 
 export interface WorkerReport {
@@ -15,6 +17,9 @@ export interface WorkerReport {
     readonly profile: string;
     readonly error: string;
     readonly afterImages: number;
+    /** Where its files are, and how they differ from what the process saw. */
+    readonly kept?: string;
+    readonly differences?: readonly string[];
   };
   readonly hangs?: string | true;
   readonly crashed?: string | true;

@@ -1,27 +1,30 @@
 /**
  * A process of a crash test: node crash-worker.mjs <package directory> <JSON of the run>. Prints a
- * line of JSON for each step of progress, and one for the end.
+ * line of JSON for each step of progress, and one for the end. The files of a failure are left in a
+ * directory below `keep`, where the run has one.
  */
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [directory = '', given = '{}'] = process.argv.slice(2);
-const { images, seed, profiles, shrink = false } = JSON.parse(given);
-const entry = pathToFileURL(join(directory, 'dist/entry-testing.js')).href;
-const { crashTest, profileNamed, smallestFailure } = await import(entry);
+const { images, seed, profiles, shrink = false, keep } = JSON.parse(given);
+const load = (name) => import(pathToFileURL(resolve(directory, 'dist', name)).href);
+const { crashScene, crashTest, profileNamed, smallestFailure, writeScene } =
+  await load('entry-testing.js');
 const tell = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
 // Most errors here are answers (no such file), and nobody looks at where they came from.
 Error.stackTraceLimit = 4;
-let told = 0;
+let toldCount = 0;
 const { counters, workloads, failure } = await crashTest({
   images,
   seed,
   profiles: profiles.map(profileNamed),
   onProgress: (now) => {
     const count = now.images + now.nested;
-    if (count < told + 500) return;
-    told = count;
+    if (count < toldCount + 500) return;
+    toldCount = count;
     tell({ progress: count });
   },
 });
@@ -29,8 +32,18 @@ const smallest =
   failure === undefined || !shrink
     ? failure
     : await smallestFailure(failure, profileNamed(failure.profile));
-tell({
-  counters,
-  workloads,
-  failure: smallest && { ...smallest, error: smallest.error.message },
-});
+const told = smallest && { ...smallest, error: smallest.error.message };
+tell({ counters, workloads, failure: told && { ...told, ...(await kept(told)) } });
+
+/** Leaves the files of a failure on the disk; what there is to tell about them. */
+async function kept(found) {
+  if (keep === undefined) return {};
+  const scene = await crashScene(found, profileNamed(found.profile));
+  if (scene === undefined) return {};
+  const { nodeFs } = await load('fs/node-fs.js');
+  const name = join(resolve(keep), `seed-${found.seed}-${found.profile}`);
+  let target = name;
+  for (let n = 2; existsSync(target); n += 1) target = `${name}-${n}`;
+  writeScene(nodeFs, target, scene, found);
+  return { kept: target, differences: scene.differences };
+}

@@ -81,6 +81,12 @@ const PAYLOADS = {
 const HEADERS = {
   'header-flipped': closed('A flipped bit in the header of a finished segment.', (store) => {
     store.flip(fileOf(6), 40);
+    // Nothing is lost: idx and ts say who the segment is.
+    store.problem('damage', 'header', fileOf(6), 0, 'checksum', { recordsBehind: 6 });
+  }),
+  'header-alone': closed('A flipped bit in a header, and neither idx nor ts.', (store) => {
+    store.flip(fileOf(6), 40);
+    store.remove(fileOf(6, 'idx'), fileOf(6, 'ts'));
     store.lose(6, 12, fileOf(6), 0, 'checksum');
     store.verifyLoss('header', 6);
   }),

@@ -50,14 +50,16 @@ export function plant(bug) {
 export async function failsTest(bug, test) {
   const directory = mkdtempSync(join(tmpdir(), 'redex-planted-'));
   try {
-    for (const part of ['src', 'test', 'fixtures', 'scripts', 'package.json', 'vitest.config.ts']) {
+    for (const part of ['src', 'test', 'scripts', 'package.json', 'vitest.config.ts']) {
       cpSync(join(ROOT, part), join(directory, part), { recursive: true });
     }
-    symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
+    for (const part of ['fixtures', 'node_modules']) {
+      symlinkSync(join(ROOT, part), join(directory, part));
+    }
     writeFileSync(join(directory, bug.file), plantedSource(bug));
     const child = spawn(
       process.execPath,
-      [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', test, '--reporter=dot'],
+      [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', test, '--reporter=dot', '--bail=1'],
       { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     let output = '';

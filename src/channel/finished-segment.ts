@@ -1,22 +1,18 @@
 /**
  * Finished segments are not scanned: header, seal and length are checked, and damage inside is
  * found by reads. Bad ones do not stop appends; what they hold fails where it is read (RULES C9).
+ * A damaged header costs no record while idx or ts prove whose file it is.
  */
 import type { FailedCheck } from '../core/errors.js';
-import { viewOf } from '../format/bytes.js';
 import { sameChecksum, type Checksum } from '../format/checksum.js';
-import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.js';
+import type { FileHeader } from '../format/file-header.js';
 import { segmentFileName } from '../format/file-name.js';
-import {
-  decodeUnitHeader,
-  SEAL_BYTES,
-  SEAL_MAGIC,
-  verifyUnit,
-  type UnitHeader,
-} from '../format/unit.js';
+import type { UnitHeader } from '../format/unit.js';
 import type { FileHandle } from '../fs/file-system.js';
+import { readSeal } from '../segment/seal.js';
 import { readDatHeader, segmentFromHeader } from '../segment/segment-scan.js';
 import type { Segment } from '../segment/segment.js';
+import { standInHeader } from '../segment/stand-in-header.js';
 import type { ChannelContext } from './channel-context.js';
 import { versionError } from './damaged-file.js';
 
@@ -40,18 +36,6 @@ export function readOwnHeader(
   return isOwn && header.baseSeq === baseSeq ? header : 'identity';
 }
 
-/** The seal that ends a file of `size` bytes, if it does. */
-function readSeal(file: FileHandle, nonce: Checksum, size: number): UnitHeader | undefined {
-  const position = size - SEAL_BYTES;
-  if (position < FILE_HEADER_BYTES) return undefined;
-  const bytes = new Uint8Array(SEAL_BYTES);
-  if (file.readSync(bytes, 0, SEAL_BYTES, position) < SEAL_BYTES) return undefined;
-  const unit = decodeUnitHeader(viewOf(bytes), 0, position, SEAL_BYTES);
-  if (typeof unit === 'string' || unit.magic !== SEAL_MAGIC) return undefined;
-  const failure = verifyUnit(bytes, 0, SEAL_BYTES, unit.checksum, nonce);
-  return failure === undefined ? unit : undefined;
-}
-
 export function openFinished(
   context: ChannelContext,
   baseSeq: number,
@@ -60,7 +44,8 @@ export function openFinished(
   const directory = context.generationDirectory;
   const file = context.fs.openSync(`${directory}/${segmentFileName(baseSeq, 'dat')}`, 'read');
   try {
-    const header = readOwnHeader(context, file, baseSeq);
+    const own = readOwnHeader(context, file, baseSeq);
+    const header = typeof own === 'string' ? standIn(context, file, baseSeq, own) : own;
     const size = file.sizeSync();
     if (typeof header === 'string') return unreadable(directory, baseSeq, nextBaseSeq, header);
     const segment = segmentFromHeader(directory, header);
@@ -83,6 +68,21 @@ export function openFinished(
   } finally {
     file.closeSync();
   }
+}
+
+/** What the derived files prove in the place of a damaged header, or what is wrong with it. */
+function standIn(
+  context: ChannelContext,
+  file: FileHandle,
+  baseSeq: number,
+  check: FailedCheck,
+): FileHeader | FailedCheck {
+  const { owner, generationDirectory, name, settings } = context;
+  const header = standInHeader(owner, generationDirectory, file, baseSeq);
+  if (header === undefined) return check;
+  const { path } = file;
+  settings.logger.warn('a file header is damaged', { channel: name, path, check });
+  return header;
 }
 
 /** Takes over what a seal says of its segment. */

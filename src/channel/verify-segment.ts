@@ -17,6 +17,7 @@ import { findNextUnit, surveyRemains, type ResyncRequest } from '../segment/resy
 import { readDatHeader } from '../segment/segment-scan.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { segmentPath, type Segment } from '../segment/segment.js';
+import { standInHeader } from '../segment/stand-in-header.js';
 import { UnitParser, type Step } from '../segment/unit-parser.js';
 import { EntryCheck, laterOf } from './verify-entries.js';
 import { missingSegment, problemOf, rangeOf } from './verify-problem.js';
@@ -108,7 +109,7 @@ class SegmentCheck {
 
   /** Its nonce is known. */
   get #isKnown(): boolean {
-    const { hi, lo } = this.#job.segment.headerChecksum;
+    const { hi, lo } = this.#job.segment.nonce;
     return hi !== 0 || lo !== 0;
   }
 
@@ -155,13 +156,22 @@ class SegmentCheck {
         ? `${this.#path} has the header of a newer format version`
         : `the file header of ${this.#path} is damaged (${failed})`;
     const check = failed === 'version' ? undefined : failed;
-    const range = { firstSeq: segment.baseSeq, nextSeq: this.#expectedNext };
+    const { baseSeq: firstSeq } = segment;
+    const isReadable = check !== undefined && this.#canDoWithout;
+    const range = { firstSeq, nextSeq: isReadable ? firstSeq : this.#expectedNext };
     const end = FILE_HEADER_BYTES;
     this.#addRegion({ kind: 'header', position: 0, check, what, ...range, end });
     if (this.#isKnown) return true;
     const remains = await surveyRemains(this.#file, this.#behind(FILE_HEADER_BYTES, undefined));
     this.#entries.recordCount = remains.recordCount;
     return false;
+  }
+
+  /** An open that finds the segment finished reads its records without the file header. */
+  get #canDoWithout(): boolean {
+    const { owner, segment, nextBase } = this.#job;
+    if (nextBase === undefined) return false;
+    return standInHeader(owner, segment.directory, this.#file, segment.baseSeq) !== undefined;
   }
 
   #readHeader(): ReturnType<typeof readDatHeader> | undefined {

@@ -15,8 +15,9 @@ import type { Counters } from './counters.js';
 import { Faults } from './faults.js';
 import { changesState, type Image } from './image.js';
 import { checkImage } from './image-checks.js';
-import { DIRECTORY, judgeLook, look, namesOf } from './look.js';
+import { DIRECTORY, judgeLook, look, namesOf, type LookSetting } from './look.js';
 import { pumped, turns } from './pump.js';
+import { SceneKeeper, type CrashScene } from './scene.js';
 import { StoreLedger } from './store-ledger.js';
 import { Violation } from './violation.js';
 import type { Command, Life, Step, Workload } from './workload.js';
@@ -27,6 +28,8 @@ export interface RunOptions {
   readonly profile?: Profile;
   /** Images of one life. Default: 40. */
   readonly imagesALife?: number;
+  /** Called before it rejects. A run that is to tell keeps copies, which costs time and memory. */
+  readonly onScene?: (scene: CrashScene) => void;
 }
 
 const START_MS = 1_700_000_000_000;
@@ -40,11 +43,14 @@ class CrashRun {
   readonly #profile: Profile;
   readonly #imagesALife: number;
   readonly #seeds = { next: 0 };
+  readonly #onScene: ((scene: CrashScene) => void) | undefined;
+  readonly #keeper: SceneKeeper | undefined;
   #disk: CrashFs;
   #faults: Faults;
   #runtime: ManualRuntime = new ManualRuntime();
   #commands: Commands | undefined;
   #images: Image[] = [];
+  #checking: Image | undefined;
   /** The ledger knows what the last crash has left, so that a kill may lose nothing of it. */
   #isSettled = true;
   #lives = 0;
@@ -62,6 +68,8 @@ class CrashRun {
     this.#counters = options.counters;
     this.#profile = options.profile ?? strict;
     this.#imagesALife = options.imagesALife ?? 40;
+    this.#onScene = options.onScene;
+    this.#keeper = options.onScene === undefined ? undefined : new SceneKeeper(DIRECTORY);
     this.#disk = new CrashFs();
     this.#faults = new Faults(new FaultFs(this.#disk));
   }
@@ -73,7 +81,9 @@ class CrashRun {
         await this.#checkImages();
       }
     } catch (error) {
-      const log = this.#disk.operations.filter(changesState).slice(-60);
+      if (this.#keeper !== undefined) this.#onScene?.(this.#keeper.scene(this.#disk));
+      const place = this.#checking ?? this.#place;
+      const log = place.log.slice(0, place.operation).filter(changesState).slice(-60);
       const told = log.map(
         ({ index, operation, path, to, error: code }) =>
           `  ${index} ${operation} ${path} ${to ?? ''} ${code ?? ''}`,
@@ -158,8 +168,9 @@ class CrashRun {
     this.#isSettled = true;
   }
 
-  get #setting(): { ledger: StoreLedger; nowMs: number; seeds: { next: number } } {
-    return { ledger: this.#ledger, nowMs: this.#nowMs, seeds: this.#seeds };
+  get #setting(): LookSetting {
+    const keeper = this.#keeper;
+    return { ledger: this.#ledger, nowMs: this.#nowMs, seeds: this.#seeds, keeper };
   }
 
   async #step(commands: Commands, { command, io, isUsual }: Step): Promise<void> {
@@ -234,7 +245,15 @@ class CrashRun {
       kind: isKill && this.#isSettled ? 'kill' : 'power',
       isDurable: !isKill,
       place: `life ${this.#lives}, operation ${this.#disk.operations.length}, ${place}`,
+      ...this.#place,
+      seen: this.#keeper === undefined ? undefined : this.#disk.kill(),
     });
+  }
+
+  /** Where the process is. */
+  get #place(): Pick<Image, 'log' | 'operation'> {
+    const log = this.#disk.operations;
+    return { log, operation: log.length };
   }
 
   #doing(): (keyof Counters)[] {
@@ -254,9 +273,12 @@ class CrashRun {
     this.#images = [];
     const setting = { ...this.#setting, counters: this.#counters };
     for (const image of images) {
+      this.#checking = image;
       const turn = this.#workload.seed + (this.#checked += 1);
       await checkImage(image, setting, turn, this.#choices());
     }
+    this.#checking = undefined;
+    this.#keeper?.onRun();
   }
 }
 

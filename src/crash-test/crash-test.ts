@@ -8,6 +8,7 @@ import { strict, type Profile } from '../testing/crash-profiles.js';
 import { profileNamed } from '../testing/profile-list.js';
 import { noCounters, type Counters } from './counters.js';
 import { runWorkload } from './crash-run.js';
+import type { CrashScene } from './scene.js';
 import { shrinkWorkload } from './shrink.js';
 import { drawWorkload, type Workload } from './workload.js';
 
@@ -84,6 +85,26 @@ export async function smallestFailure(
     }
   });
   return { ...failure, workload, error };
+}
+
+/**
+ * What a failure has left: the files of its image, and how they differ from what the process saw.
+ * Runs the workload of the failure again; undefined when it does not fail.
+ */
+export async function crashScene(
+  { workload }: Pick<CrashFailure, 'workload'>,
+  profile: Profile,
+): Promise<CrashScene | undefined> {
+  let scene: CrashScene | undefined;
+  const onScene = (found: CrashScene): void => {
+    scene = found;
+  };
+  try {
+    await runWorkload(workload, { counters: noCounters(), profile, onScene });
+    return undefined;
+  } catch {
+    return scene;
+  }
 }
 
 /** The workload that a seed stands for, in a recorded failure too. */

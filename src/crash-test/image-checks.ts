@@ -42,6 +42,8 @@ export async function checkImage(
   choose: Choose,
 ): Promise<void> {
   try {
+    const { fs, seen, place, operation } = image;
+    if (seen !== undefined) setting.keeper?.onImage({ fs, seen, place, operation });
     await check(image, setting, turn, choose);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -347,6 +349,7 @@ async function verifyAll({ channels }: Look, counters: Counters): Promise<void> 
 
 /** I13: a look without a lock changes nothing, whatever it finds. */
 async function lookOnly(fs: CrashFs, setting: CheckSetting): Promise<void> {
+  setting.keeper?.onLook(fs);
   const before = fs.mutations.total;
   const runtime = new ManualRuntime({ startMs: setting.nowMs, ioOrder: 'immediate' });
   try {

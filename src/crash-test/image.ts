@@ -13,6 +13,11 @@ export interface Image {
   readonly isDurable: boolean;
   /** What was under way, for messages. */
   readonly place: string;
+  /** The operations of the process, and how many of them came before the crash. */
+  readonly log: readonly OperationRecord[];
+  readonly operation: number;
+  /** What the process saw, where the run keeps the scene. */
+  readonly seen: CrashFs | undefined;
 }
 
 /** Operations before and after which an image can differ. */

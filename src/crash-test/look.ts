@@ -10,6 +10,7 @@ import { ManualRuntime } from '../testing/manual-runtime.js';
 import { namesKey, type Names } from './name-ledger.js';
 import { judgeRecords, type CrashKind } from './record-judge.js';
 import { foundOf, type Found } from './record-ledger.js';
+import type { SceneKeeper } from './scene.js';
 import { optionsKey, type StoreFacts, type StoreLedger } from './store-ledger.js';
 import { Violation } from './violation.js';
 import { NAMES } from './workload.js';
@@ -42,10 +43,13 @@ export interface LookSetting {
   readonly nowMs: number;
   /** For everything random in what is opened, the same in each run of a workload. */
   readonly seeds: { next: number };
+  /** Where the scene of a failure is wanted. */
+  readonly keeper: SceneKeeper | undefined;
 }
 
 /** Opens a store and all of its channels. Throws a Violation when that fails. */
 export async function look(fs: CrashFs, setting: LookSetting): Promise<Look> {
+  setting.keeper?.onLook(fs);
   const seed = (setting.seeds.next += 1);
   const runtime = new ManualRuntime({ seed, startMs: setting.nowMs, ioOrder: 'immediate' });
   const reports = new Map<string, RecoveryReport>();

@@ -350,15 +350,20 @@ describe('in finished segments', () => {
     }
   });
 
-  test('a header that is bad takes its segment, until it is restored', async () => {
+  test('a header that is bad, idx and ts too, takes its segment until it is restored', async () => {
     const lab = new FollowerLab();
     await three(lab);
-    flipBit(lab.disk, lab.datPaths[0] ?? '', 8 * (FILE_HEADER_BYTES - 30));
+    const [path = ''] = lab.datPaths;
+    const paths = ['dat', 'idx', 'ts'].map((kind) => path.replace(/dat$/, kind));
+    for (const [i, each] of paths.entries()) {
+      flipBit(lab.disk, each, 8 * (FILE_HEADER_BYTES - 30));
+      if (i < 2) expect(await idsOf(await lab.follow())).toEqual(upTo(9));
+    }
     const follower = await lab.follow();
     const error = await rejection(follower.reader.get(1), 'CORRUPT');
     expect(error.seqRange).toEqual({ firstSeq: 1, nextSeq: 3 });
     expect(await idsOf(follower, 3)).toEqual([3, 4, 5, 6, 7, 8]);
-    flipBit(lab.disk, lab.datPaths[0] ?? '', 8 * (FILE_HEADER_BYTES - 30));
+    for (const each of paths) flipBit(lab.disk, each, 8 * (FILE_HEADER_BYTES - 30));
     expect(await idsOf(follower)).toEqual(upTo(9));
   });
 

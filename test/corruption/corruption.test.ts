@@ -36,7 +36,7 @@ let images: Image[] = [];
 
 beforeAll(async () => {
   // Making a stack for each of the errors that are expected takes half of the time.
-  Error.stackTraceLimit = isAll ? 0 : 10;
+  Error.stackTraceLimit = isAll ? 0 : 4;
   images = await makeImages();
 });
 

@@ -7,20 +7,26 @@
  * in processes of their own. REDEX_CRASH_IMAGES and REDEX_CRASH_SEED make that run longer and
  * another one; `scripts/crash-run.mjs` is the same without the tests around it.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { crashTestIn } from '../../scripts/lib/crash-pool.mjs';
 import { noCounters, unreached } from '../../src/crash-test/counters.js';
-import { runWorkload } from '../../src/crash-test/crash-run.js';
+import { runWorkload, type RunOptions } from '../../src/crash-test/crash-run.js';
+import { writeScene, type CrashScene } from '../../src/crash-test/scene.js';
 import { drawWorkload, type Workload } from '../../src/crash-test/workload.js';
+import { nodeFs } from '../../src/fs/node-fs.js';
 import { choicesFrom } from '../../src/testing/choices.js';
 import { profileNamed } from '../../src/testing/profile-list.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CORPUS = `${ROOT}/fixtures/workloads`;
 const images = Number(process.env['REDEX_CRASH_IMAGES'] ?? 20_000);
+/** Is there when something was left in it. */
+const KEEP = join(tmpdir(), `redex-crash-${process.pid}`);
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 1);
 
 interface Kept {
@@ -29,9 +35,29 @@ interface Kept {
   readonly workload: Workload;
 }
 
+const keepIn = (): string => join(mkdtempSync(join(tmpdir(), 'redex-crash-')), 'failure');
+
+/** Runs a workload; when it fails, what the crash has left stays on the disk. */
+async function runKept(workload: Workload, options: Omit<RunOptions, 'counters'>): Promise<void> {
+  let scene: CrashScene | undefined;
+  const onScene = (found: CrashScene): void => {
+    scene = found;
+  };
+  try {
+    await runWorkload(workload, { ...options, counters: noCounters(), onScene });
+  } catch (error) {
+    if (scene === undefined) throw error;
+    const directory = keepIn();
+    const profile = options.profile?.name;
+    writeScene(nodeFs, directory, scene, { error: String(error), profile, workload });
+    const lines = [String(error), ...scene.differences, `what is left is in ${directory}`];
+    throw new Error(lines.join('\n'), { cause: error });
+  }
+}
+
 test.each(readdirSync(CORPUS))('found before: %s', async (name) => {
   const { profile, workload } = JSON.parse(readFileSync(`${CORPUS}/${name}`, 'utf8')) as Kept;
-  await runWorkload(workload, { counters: noCounters(), profile: profileNamed(profile) });
+  await runKept(workload, { profile: profileNamed(profile) });
 });
 
 const LEGAL = ['strict', 'ext4-ordered', 'xfs', 'process-kill'] as const;
@@ -43,8 +69,14 @@ test.each(LEGAL)('drawn and shrunk: %s', async (name) => {
     const workload = drawWorkload(number, choicesFrom(draws));
     await runWorkload(workload, { counters: noCounters(), profile, imagesALife: 12 });
   });
-  // A failure tells its seed, its path, and how small it became.
-  await fc.assert(property, { seed: seed + 77, numRuns: 25, interruptAfterTimeLimit: 120_000 });
+  const given = { seed: seed + 77, numRuns: 25, interruptAfterTimeLimit: 120_000 };
+  const found = await fc.check(property, given);
+  if (!found.failed) return;
+  // It tells its seed, its path, and how small it became.
+  console.error(await fc.asyncDefaultReportMessage(found));
+  const [number, draws] = found.counterexample ?? [0, []];
+  await runKept(drawWorkload(number, choicesFrom(draws)), { profile, imagesALife: 12 });
+  throw found.errorInstance;
 });
 
 test.each([
@@ -56,9 +88,11 @@ test.each([
   'as many images as there is time for: %s',
   { timeout: 120_000 + images * 20 },
   async (profile, share) => {
-    const run = { images: images * share, seed, profiles: [profile], shrink: true };
+    const run = { images: images * share, seed, profiles: [profile], shrink: true, keep: KEEP };
     const { failure, hangs, crashed, counters } = await crashTestIn(ROOT, run);
-    expect(failure?.error ?? hangs ?? crashed).toBeUndefined();
+    const { error, seed: at, differences = [], kept } = failure ?? {};
+    const told = `seed ${at}\n${differences.join('\n')}\nwhat is left is in ${kept}`;
+    expect(error ?? hangs ?? crashed, told).toBeUndefined();
     if (counters === undefined) throw new Error('no report');
     console.log(`${profile} from seed ${seed}: ${JSON.stringify(counters)}`);
     expect(counters.images + counters.nested).toBeGreaterThanOrEqual(images * share);

@@ -48,14 +48,19 @@ function corrupt(error: unknown, what: string): RedexError & { code: 'CORRUPT' }
   throw new Error(`${what}: ${String(error)}`, { cause: error });
 }
 
+/** The same as `expect(...).toBe(...)`, which takes most of the time where all is well. */
+function same(actual: unknown, expected: unknown, what: string): void {
+  if (!Object.is(actual, expected)) expect(actual, what).toBe(expected);
+}
+
 /** Reads onwards behind each error, as its seqRange says. */
 async function scanOn(channel: Channel, what: string): Promise<Set<number>> {
   const seen = new Set<number>();
   for (let from = 0; from < channel.nextSeq;) {
     try {
       for await (const record of channel.read({ from })) {
-        expect(textOf(record), what).toBe(TEXTS[record.seq]);
-        expect(record.type, what).toBe(record.seq + 1);
+        same(textOf(record), TEXTS[record.seq], what);
+        same(record.type, record.seq + 1, what);
         seen.add(record.seq);
         from = record.seq + 1;
       }
@@ -64,7 +69,7 @@ async function scanOn(channel: Channel, what: string): Promise<Set<number>> {
       const { seqRange } = corrupt(error, what) as RedexError & {
         seqRange?: { firstSeq: number; nextSeq: number };
       };
-      expect(seqRange?.firstSeq, what).toBe(from);
+      same(seqRange?.firstSeq, from, what);
       expect(seqRange?.nextSeq, what).toBeGreaterThan(from);
       from = seqRange?.nextSeq ?? Infinity;
     }
@@ -73,14 +78,14 @@ async function scanOn(channel: Channel, what: string): Promise<Set<number>> {
 }
 
 async function outcomeOf(fs: CrashFs, what: string): Promise<Outcome> {
-  const before = tree(fs);
+  const before = fs.mutations.total;
   let channel: Channel;
   try {
     ({ channel } = await openLog(fs));
   } catch (error) {
     const known = RedexError.is(error, 'CORRUPT') || RedexError.is(error, 'FORMAT_VERSION');
     if (!known) throw new Error(what, { cause: error });
-    expect(tree(fs), what).toEqual(before);
+    same(fs.mutations.total, before, what);
     return { refused: error.code, readable: [], writable: false };
   }
   const readable: number[] = [];
@@ -88,19 +93,19 @@ async function outcomeOf(fs: CrashFs, what: string): Promise<Outcome> {
     try {
       const record = await channel.get(seq);
       if (record === undefined) throw new Error(`${what}: record ${seq} is silently gone`);
-      expect(textOf(record), what).toBe(text);
-      expect(record.type, what).toBe(seq + 1);
+      same(textOf(record), text, what);
+      same(record.type, seq + 1, what);
       readable.push(seq);
     } catch (error) {
       corrupt(error, `${what}, get ${seq}`);
     }
   }
   const scanned = await scanOn(channel, what);
-  expect([...scanned], `${what}: what get finds a scan finds`).toEqual(readable);
+  same([...scanned].join(), readable.join(), `${what}: what get finds a scan finds`);
   let writable = true;
   try {
-    expect(await channel.append('next'), what).toBe(TEXTS.length);
-    expect((await channel.get(TEXTS.length))?.seq, what).toBe(TEXTS.length);
+    same(await channel.append('next'), TEXTS.length, what);
+    same((await channel.get(TEXTS.length))?.seq, TEXTS.length, what);
   } catch (error) {
     corrupt(error, `${what}, append`);
     writable = false;
@@ -114,6 +119,7 @@ function filesOf(fs: CrashFs): string[] {
 
 describe('R3: every single-bit flip of a small, cleanly closed directory', () => {
   test('C9: dat files: exactly the record that was hit is lost, and appends go on', async () => {
+    // The file header is no record, and of a finished segment idx and ts say the same.
     const whole = await closedLog();
     const wrong: string[] = [];
     for (const base of [0, 2, 4]) {
@@ -131,9 +137,9 @@ describe('R3: every single-bit flip of a small, cleanly closed directory', () =>
           if (refused !== 'FORMAT_VERSION' || at < 4 || at > 5) wrong.push(`${refused}: ${bit}`);
           continue;
         }
-        const lost = isHeader ? [base, base + 1] : hit < 0 ? [] : [base + hit];
-        const expected = TEXTS.map((_t, i) => i).filter((i) => !lost.includes(i));
         const isLast = base === 4;
+        const lost = isHeader && isLast ? [base, base + 1] : hit < 0 ? [] : [base + hit];
+        const expected = TEXTS.map((_t, i) => i).filter((i) => !lost.includes(i));
         if (readable.join() !== expected.join()) wrong.push(`${path} ${bit}: ${readable.join()}`);
         if (!writable && !(isLast && isHeader)) wrong.push(`${path} ${bit}: refuses appends`);
       }
@@ -153,8 +159,8 @@ describe('R3: every single-bit flip of a small, cleanly closed directory', () =>
         flipBit(fs, path, bit);
         const { refused, readable, writable } = await outcomeOf(fs, `bit ${bit} of ${path}`);
         if (refused !== undefined && !isDerived) continue;
-        expect(readable, `bit ${bit} of ${path}`).toHaveLength(TEXTS.length);
-        expect(writable, `bit ${bit} of ${path}`).toBe(true);
+        same(readable.length, TEXTS.length, `bit ${bit} of ${path}`);
+        same(writable, true, `bit ${bit} of ${path}`);
       }
     }
   });
@@ -222,8 +228,10 @@ describe('C9: larger losses', () => {
             corrupt(error, `${path} ${at}, ${seq}`);
           }
         }
-        // 512 bytes touch at most two units, of one record or, in a frame of blocks, of four.
-        const fewest = at === 0 ? texts.length - 11 : texts.length - 8;
+        // 512 bytes touch at most two units, of one record or, in a frame of blocks, of four. Of
+        // the last segment nothing can be read without its header.
+        const isLast = path === filesOf(whole).findLast((name) => name.endsWith('.dat'));
+        const fewest = at === 0 && isLast ? texts.length - 11 : texts.length - 8;
         expect(good.length, `${path} ${at}`).toBeGreaterThanOrEqual(fewest);
       }
     }

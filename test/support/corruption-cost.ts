@@ -6,7 +6,13 @@
 import { viewOf } from '../../src/format/bytes.js';
 import { decodeCheckpointHeader } from '../../src/format/checkpoint.js';
 import { CLEAN_SLOT_BYTES, decodeCleanMark } from '../../src/format/clean-mark.js';
-import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../../src/format/file-header.js';
+import {
+  DAT_MAGIC,
+  decodeFileHeader,
+  FILE_HEADER_BYTES,
+  IDX_MAGIC,
+  TS_MAGIC,
+} from '../../src/format/file-header.js';
 import { parseSegmentFileName } from '../../src/format/file-name.js';
 import { decodeManifest } from '../../src/format/manifest.js';
 import {
@@ -18,9 +24,11 @@ import {
   SEAL_MAGIC,
 } from '../../src/format/unit.js';
 import { visitRecordKeys } from '../../src/format/unit-records.js';
-import { kindOfFile, type Damage } from './corruption-fs.js';
+import { kindOfFile, type Damage, type Files } from './corruption-fs.js';
 import type { Image, Name } from './corruption-store.js';
 import { channelPath } from './store-kit.js';
+
+const NONCE_AT = 32;
 
 interface Piece {
   readonly at: number;
@@ -99,10 +107,12 @@ export function costOf(image: Image, name: Name, damage: Damage): Cost {
     const pieces = knownPieces(bytes);
     const hit = pieces.filter(({ at, end }) => at < damage.to && end > damage.from);
     for (const { at } of hit) positions.add(at);
+    const isSuffix = isInSuffix(image, name, path);
     // Nothing in a file can be checked without the nonce in its header.
-    const gone = damage.from < FILE_HEADER_BYTES ? pieces : hit;
+    const isKnown = !isSuffix && damage.kind !== 'swap' && isKnownElsewhere(files, path, hit);
+    const gone = damage.from < FILE_HEADER_BYTES && !isKnown ? pieces : hit;
     for (const { seqs } of gone) for (const seq of seqs) lost.add(seq);
-    if (isInSuffix(image, name, path)) {
+    if (isSuffix) {
       suffixFrom = Math.min(suffixFrom, hit[0]?.frameSeq ?? Infinity);
     }
   }
@@ -114,6 +124,23 @@ export function costOf(image: Image, name: Name, damage: Damage): Cost {
     proven: provenBeside(image, name, damage),
     positions,
   };
+}
+
+/** Whether idx or ts have the nonce too, and the seal or the first unit is there to confirm it. */
+function isKnownElsewhere(files: Files, path: string, hit: readonly Piece[]): boolean {
+  const bytes = files.get(path) ?? new Uint8Array(0);
+  const pieces = knownPieces(bytes);
+  const [, first] = pieces;
+  const last = pieces.at(-1);
+  if (first === undefined || last === undefined) return false;
+  if (hit.includes(first) && hit.includes(last)) return false;
+  const nonce = bytes.subarray(NONCE_AT, NONCE_AT + 8);
+  return (['idx', 'ts'] as const).some((kind) => {
+    const derived = files.get(path.replace(/dat$/, kind)) ?? new Uint8Array(0);
+    const magic = kind === 'idx' ? IDX_MAGIC : TS_MAGIC;
+    const isGood = decodeFileHeader(magic, derived.subarray(0, FILE_HEADER_BYTES)).ok;
+    return isGood && Buffer.compare(derived.subarray(NONCE_AT, NONCE_AT + 8), nonce) === 0;
+  });
 }
 
 /** The version of an envelope: what a newer version has written is refused. */
