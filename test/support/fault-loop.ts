@@ -261,7 +261,7 @@ async function expectReopened(
       ({ severity, kind, path }) =>
         severity !== 'derived' &&
         kind !== 'kept-aside' &&
-        !(kind === 'leftover' && path.includes('/checkpoints/')),
+        !(kind === 'leftover' && path.endsWith('+new')),
     );
     expect(found, `${where}, ${name}`).toEqual([]);
   }
