@@ -34,9 +34,11 @@ const root = values.package ?? fileURLToPath(new URL('..', import.meta.url));
 const keep = resolve(values.keep ?? mkdtempSync(join(tmpdir(), 'redex-crash-')));
 const started = performance.now();
 /** Seeds of two processes are further apart than either gets. */
-const APART = 10_000_000;
+const APART = 20_000;
+/** From this seed on there are commits and small journals: every other process begins there. */
+const COMMIT_SEEDS = 2 ** 21;
 /** A process starts anew after so many: what it had to keep is gone with it. */
-const PIECE = 100_000;
+const PIECE = Math.min(50_000, Math.ceil(images / 2));
 
 const sum = {};
 let workloads = 0;
@@ -60,7 +62,7 @@ await inParallel([...pieces.entries()], jobs, async ([index, wanted]) => {
   if (failures.length > 0) return;
   const run = {
     images: wanted,
-    seed: seed + index * APART,
+    seed: seed + Math.floor(index / 2) * APART + (index % 2) * COMMIT_SEEDS,
     profiles: values.profiles.split(','),
     shrink: true,
     keep,

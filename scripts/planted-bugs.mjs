@@ -39,7 +39,8 @@ await inParallel(wanted, Number(values.jobs), async (bug) => {
   try {
     const { failure, hangs, crashed, afterImages } = await crashTestIn(directory, {
       images,
-      seed: 1,
+      // Only workloads from there on have commits and small journals.
+      seed: bug.rule.startsWith('J') ? 2 ** 21 : 1,
       profiles: bug.profiles ?? ['strict'],
     });
     const reason = failure?.error ?? hangs ?? crashed;
@@ -54,6 +55,8 @@ await inParallel(wanted, Number(values.jobs), async (bug) => {
     if (failure === undefined) console.log(`ended ${bug.rule} ${bug.name}: ${text}`);
     else {
       bug.found = { seed: failure.seed, profile: failure.profile, images: count };
+      // A search that is ended keeps what it has found.
+      writeBugs(bugs);
       console.log(`found ${bug.rule} ${bug.name} after ${count} images: ${text.slice(0, 120)}`);
     }
   } finally {

@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { DAMAGED } from './lib/fixture-damaged.mjs';
 import { HEALTHY } from './lib/fixture-healthy.mjs';
+import { JOURNAL } from './lib/fixture-journal.mjs';
 
 const VERSION = 'v1';
 
@@ -26,7 +27,7 @@ const { values } = parseArgs({
 });
 
 const directory = join(resolve(values.directory), VERSION);
-const all = Object.entries({ ...HEALTHY, ...DAMAGED });
+const all = Object.entries({ ...HEALTHY, ...DAMAGED, ...JOURNAL });
 const wanted = all.filter(([name]) => values.only === '' || name === values.only);
 if (wanted.length === 0) {
   console.error(`there is no fixture ${values.only}`);

@@ -66,6 +66,12 @@ export type {
 } from './fs/file-system.js';
 export type { BackupReport, DamagedChannel } from './store/backup.js';
 export type { ChannelInfo, ChannelListOptions } from './store/channel-list.js';
+export type {
+  CommitAppend,
+  CommitDelete,
+  CommitOperation,
+  CommitResult,
+} from './store/commit-input.js';
 export { Redex } from './store/redex.js';
 export type { RedexStats } from './store/redex.js';
 export type { RedexOptions } from './store/store-options.js';

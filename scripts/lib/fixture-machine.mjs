@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Redex } from 'redexlog';
-import { benign, CrashFs, ManualRuntime } from 'redexlog/testing';
+import { benign, CrashFs, ManualRuntime, worst } from 'redexlog/testing';
 
 const DATA = '/data';
 /** The lock is not part of the data: every open makes the file anew where it is missing. */
@@ -38,6 +38,11 @@ export class Machine {
   /** The files as the next process finds them. */
   snapshot() {
     return snapshotOf(this.disk.kill(benign));
+  }
+
+  /** The files after a power cut that leaves nothing but what was synced. */
+  afterPowerCut() {
+    return snapshotOf(this.disk.crash(worst));
   }
 
   /** Puts files on the disk, before anything else. */
@@ -88,6 +93,11 @@ class Account {
   async append(channel, ...inputs) {
     await channel.appendBatch(inputs);
     for (const input of inputs) this.#note(typeof input === 'string' ? { payload: input } : input);
+  }
+
+  /** Writes down what a commit has appended. */
+  committed(records) {
+    for (const record of records) this.#note(record);
   }
 
   #note({ payload, type = 0, timestampNs, seq = this.nextSeq }) {

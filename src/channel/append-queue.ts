@@ -91,6 +91,7 @@ export class AppendQueue {
   nextFrame = 0;
   readonly #waiters: PendingAppend[] = [];
   #settled = 0;
+  #writtenAwaited = false;
 
   constructor(maxFrameBytes: number) {
     this.gather = new Gather(maxFrameBytes);
@@ -100,7 +101,13 @@ export class AppendQueue {
     return this.gather.isEmpty;
   }
 
+  /** Somebody here is to be told as soon as it is written. */
+  get isWrittenAwaited(): boolean {
+    return this.#writtenAwaited;
+  }
+
   push(waiter: PendingAppend): void {
+    if (!waiter.synced) this.#writtenAwaited = true;
     this.#waiters.push(waiter);
   }
 
@@ -133,5 +140,6 @@ export class AppendQueue {
     this.nextFrame = 0;
     clearList(this.#waiters);
     this.#settled = 0;
+    this.#writtenAwaited = false;
   }
 }

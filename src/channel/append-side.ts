@@ -7,7 +7,7 @@ import { redexError, type RedexError } from '../core/errors.js';
 import { Waiter } from './append-queue.js';
 import type { CompactReport } from './compaction.js';
 import type { ChannelParts } from './channel-parts.js';
-import { Intake, type Batch } from './intake.js';
+import type { Batch, Intake } from './intake.js';
 import {
   checkAppendOptions,
   normaliseAppend,
@@ -34,7 +34,7 @@ export class AppendSide {
 
   constructor(parts: ChannelParts) {
     this.#parts = parts;
-    this.#intake = new Intake(parts.context, parts.appender, parts.frames);
+    this.#intake = parts.intake;
   }
 
   /** See Channel.append. */
@@ -109,6 +109,7 @@ export class AppendSide {
     if (batch.records.length === 0) {
       return { firstSeq: appender.nextSeq, nextSeq: appender.nextSeq };
     }
+    appender.requireRoom(batch.records.length, batch.payloadBytes);
     const span = this.#intake.take(batch);
     const waiter = new Waiter(span.firstSeq, span.nextSeq, false, span);
     appender.submitNow(waiter);
@@ -168,29 +169,32 @@ export class AppendSide {
   /** See Channel.trim. */
   async trim(beforeSeq: number): Promise<void> {
     this.#refuseUnlessWritable();
-    const { appender, trimming } = this.#parts;
+    const { appender, trimming, health } = this.#parts;
     if (beforeSeq > appender.nextSeq) {
       throw new RangeError(`beforeSeq ${beforeSeq} is above the next seq ${appender.nextSeq}`);
     }
-    await trimming.trim(beforeSeq);
+    await health.unlessClosed(trimming.trim(beforeSeq));
   }
 
   /** See Channel.compact. */
   async compact(options: CompactOptions): Promise<CompactReport> {
     this.#refuseUnlessWritable();
-    return this.#parts.compaction.run(options);
+    const { compaction, health } = this.#parts;
+    return health.unlessClosed(compaction.run(options));
   }
 
   /** See Channel.applyRetention. */
   async applyRetention(): Promise<void> {
     this.#refuseUnlessWritable();
-    await this.#parts.trimming.applyRetention();
+    const { trimming, health } = this.#parts;
+    await health.unlessClosed(trimming.applyRetention());
   }
 
   /** See Channel.configure. */
   async configure(options: ConfigureOptions): Promise<void> {
     this.#refuseUnlessWritable();
-    await this.#parts.configure(options);
+    const { policy, health } = this.#parts;
+    await health.unlessClosed(policy.configure(options));
   }
 }
 

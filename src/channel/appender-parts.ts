@@ -1,4 +1,5 @@
 /** What the appender works with. */
+import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
 import type { ChannelContext } from './channel-context.js';
 import type { FrameWriter } from './frame-writer.js';
@@ -13,6 +14,12 @@ export interface WriteInFlight {
   readonly frame: EncodedFrame;
   /** Its frame is in the log already: a synchronous append wrote the same bytes itself. */
   completed: boolean;
+}
+
+/** A frame of its own that is to be written. */
+export interface PreparedFrame {
+  readonly content: FrameContent;
+  readonly writer: SegmentWriter;
 }
 
 export interface AppenderParts {

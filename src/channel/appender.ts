@@ -10,9 +10,12 @@ import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
 import { AppendLock } from './append-lock.js';
 import { AppendQueue, type PendingAppend } from './append-queue.js';
-import type { AppenderParts, WriteInFlight } from './appender-parts.js';
+import { AppendWaits, journalBytes, largestFrame } from './append-waits.js';
+import type { AppenderParts, PreparedFrame, WriteInFlight } from './appender-parts.js';
+import { isJournaled } from './channel-context.js';
+import { FailedWrites } from './failed-writes.js';
 import { FrameWriteFailure } from './frame-writer.js';
-import { WRITER_FILES } from './segment-chain.js';
+import { WRITER_FILES } from './open-holder.js';
 import { busyError } from './sync-worker.js';
 
 /** Frames above this size are written off the calling thread. */
@@ -22,22 +25,25 @@ export class Appender {
   #filling: AppendQueue;
   #writing: AppendQueue;
   #inFlight: WriteInFlight | undefined;
-  /** What a failed write left has to be cut off before anything else is written. */
-  #uncut: SegmentWriter | undefined;
+  readonly #failed: FailedWrites;
   #tickOpen = false;
   #tickMs = 0;
   #syncWanted = false;
-  /** What is queued waits for descriptors, or for a sync of the segments before. */
-  #waitsForFiles = false;
-  #waitsForPast = false;
+  readonly #waits: AppendWaits;
   #isPumping = false;
+  /** A frame was begun under the append lock, and its segment has to stay open for it. */
+  #isBegun = false;
+  /** Who holds the append lock writes what is queued. */
+  #isDraining = false;
   #idleWaiters: (() => void)[] = [];
   readonly #lock = new AppendLock();
   readonly #endTick = (): void => this.#onTickEnd();
 
   constructor(parts: AppenderParts) {
     this.#parts = parts;
-    const { maxFrameBytes } = parts.context.settings;
+    this.#waits = new AppendWaits(parts, this);
+    this.#failed = new FailedWrites(parts, () => this.#inFlight !== undefined);
+    const maxFrameBytes = largestFrame(parts.context);
     this.#filling = new AppendQueue(maxFrameBytes);
     this.#writing = new AppendQueue(maxFrameBytes);
   }
@@ -111,7 +117,7 @@ export class Appender {
 
   #writeAll(blocking: boolean): void {
     for (;;) {
-      if (this.#lock.isHeld) return;
+      if (this.#isHeldBack) return;
       if (this.#parts.health.isPoisoned) {
         this.rejectAll(this.#parts.health.poisonedError());
         return;
@@ -128,19 +134,18 @@ export class Appender {
   #writeQueue(blocking: boolean): boolean {
     const queue = this.#writing;
     while (queue.nextFrame < queue.gather.frameCount) {
-      if (this.#lock.isHeld) return false;
+      if (this.#isHeldBack) return false;
       if (this.#inFlight !== undefined && !this.#inFlight.completed) return false;
-      if (!this.#cutBack()) return false;
+      if (!this.#failed.cutBack()) return false;
       if (!blocking && this.#parts.mustYield()) return false;
       const content = queue.gather.frame(queue.nextFrame);
       assert(content.recordCount > 0, 'a frame without records');
       const rolls = this.#parts.frames.rollsFor(content);
-      if (rolls && this.#parts.unsynced.hasOpenPast && !this.#syncPast(blocking)) return false;
-      if (!this.#hasFiles(rolls, blocking)) return false;
+      if (!this.#waits.canWrite(content, rolls, blocking)) return false;
       try {
         const writer = this.#prepare(content, rolls);
         const frame = this.#parts.frames.encode(writer, queue.gather, content);
-        if (frame.byteLength > ASYNC_WRITE_BYTES && !blocking && this.#inFlight === undefined) {
+        if (this.#isLong(frame) && !blocking && this.#inFlight === undefined) {
           this.#writeAsync(writer, this.#parts.frames.detach(frame));
           return false;
         }
@@ -165,33 +170,16 @@ export class Appender {
 
   #frameWritten(queue: AppendQueue): void {
     queue.nextFrame++;
-    const { unsynced, worker, schedule, onProgress } = this.#parts;
+    const { unsynced, worker, schedule, onProgress, context, health } = this.#parts;
+    // Written is what survives the process: it has left its memory.
+    if (isJournaled(context) && queue.isWrittenAwaited) {
+      context.journal.journal.flush();
+      if (health.isPoisoned) return;
+    }
     const group = queue.settleWritten(unsynced.writtenSeq);
     if (group !== undefined) worker.wait(group);
     schedule.onWritten();
     onProgress();
-  }
-
-  /** Segment k+2 is not created before segment k and its name are synced (RULES C2). */
-  #syncPast(blocking: boolean): boolean {
-    const { worker, health } = this.#parts;
-    if (blocking) {
-      worker.syncNow();
-      return true;
-    }
-    if (this.#waitsForPast) return false;
-    this.#waitsForPast = true;
-    worker.syncAll().then(
-      () => {
-        this.#waitsForPast = false;
-        this.goOn();
-      },
-      () => {
-        this.#waitsForPast = false;
-        this.rejectAll(health.poisonedError());
-      },
-    );
-    return false;
   }
 
   /** Writes what waited, as far as that is possible now. */
@@ -200,23 +188,9 @@ export class Appender {
     this.#startSync();
   }
 
-  /** There are descriptors for the segments that a frame opens, or there is room for them. */
-  #hasFiles(rolls: boolean, blocking: boolean): boolean {
-    const { frames, context } = this.#parts;
-    const { files } = context.shared;
-    const fileCount = WRITER_FILES * frames.opensFor(rolls);
-    if (fileCount === 0 || files.makeRoom(fileCount)) return true;
-    if (blocking) {
-      files.makeRoomNow(fileCount);
-      return true;
-    }
-    if (this.#waitsForFiles) return false;
-    this.#waitsForFiles = true;
-    files.whenRoom(fileCount, () => {
-      this.#waitsForFiles = false;
-      this.goOn();
-    });
-    return false;
+  /** What goes to the journal is in memory for the moment, however long it is. */
+  #isLong(frame: EncodedFrame): boolean {
+    return frame.byteLength > ASYNC_WRITE_BYTES && !isJournaled(this.#parts.context);
   }
 
   #writeAsync(writer: SegmentWriter, frame: EncodedFrame): void {
@@ -243,7 +217,7 @@ export class Appender {
     }
     // The other thread is done with it; a synchronous append completes only what is in flight.
     frames.reuse(flight.frame);
-    if (!health.isPoisoned) this.#cutBack();
+    if (!health.isPoisoned) this.#failed.cutBack();
     this.#lock.wake();
     // Its segment may have been sealed meanwhile, and has now to be synced again to be closed.
     if (unsynced.sealed.includes(flight.writer)) worker.request('sealed');
@@ -272,46 +246,28 @@ export class Appender {
 
   /** None of what is queued is in the log; its seqs are given out again (RULES W2). */
   #onWriteFailure(error: unknown): void {
-    if (!(error instanceof FrameWriteFailure)) {
-      const { worker, context } = this.#parts;
-      // The seal could not be taken back.
-      worker.poison(context.generationDirectory, error, 'cut');
-      return;
-    }
-    const { active } = this.#parts.unsynced;
-    if (error.partial && active !== undefined) {
-      this.#uncut = active;
-      this.#cutBack();
-    } else if (error.leftover) {
-      const { worker, context } = this.#parts;
-      worker.poison(context.generationDirectory, error.error, 'remove');
-    }
-    this.rejectAll(error.error);
-  }
-
-  /** False while a write is in flight: nothing is cut before it has returned. */
-  #cutBack(): boolean {
-    const writer = this.#uncut;
-    if (writer === undefined) return true;
-    if (this.#inFlight !== undefined) return false;
-    this.#uncut = undefined;
-    try {
-      writer.cutBack();
-      return true;
-    } catch (error) {
-      this.#parts.worker.poison(writer.open.dat.path, error, 'cut');
-      return false;
-    }
+    const refusal = this.#failed.take(error);
+    if (refusal !== undefined) this.rejectAll(refusal);
   }
 
   /** Writes everything that is queued before it returns. Throws BUSY with nothing written. */
   flushNow(): void {
     if (this.#lock.isHeld) throw busyError('the segments of the channel are being exchanged');
     this.#completeInFlight();
-    if (this.#uncut !== undefined && this.#inFlight !== undefined) {
+    if (this.#failed.isPending && this.#inFlight !== undefined) {
       throw busyError('a failed write has to be cut off, and another has not returned');
     }
     this.#pump(true);
+    if (this.#waits.isForRoom) throw busyError('the journal has to be freed first');
+  }
+
+  /** Throws BUSY unless such records can be written now. */
+  requireRoom(recordCount: number, payloadBytes: number): void {
+    const { context } = this.#parts;
+    if (!isJournaled(context)) return;
+    const bytes = journalBytes(context.journal, recordCount, payloadBytes);
+    if (context.journal.journal.ensureRoomNow(bytes)) return;
+    throw busyError('the journal has to be freed first');
   }
 
   /** Writes a witness if nothing else is going on, and there are descriptors for it. */
@@ -340,30 +296,73 @@ export class Appender {
     };
   }
 
+  get #isHeldBack(): boolean {
+    return this.#lock.isHeld && !this.#isDraining;
+  }
+
+  /**
+   * Writes what is queued, before it returns. False when that is not possible yet. Only under the
+   * append lock.
+   */
+  drain(): boolean {
+    this.#isDraining = true;
+    try {
+      this.#pump(true);
+    } finally {
+      this.#isDraining = false;
+    }
+    return this.isIdle;
+  }
+
+  /**
+   * Nothing is queued: the batch that was added last, and no other, is the first frame. Makes the
+   * segment ready that it goes to. Only under the append lock, as the two below.
+   */
+  beginFrame(waiter: PendingAppend): PreparedFrame {
+    assert(this.#writing.isEmpty, 'a frame of its own is begun behind others');
+    this.#filling.push(waiter);
+    this.#filling.gather.closeFrame();
+    [this.#writing, this.#filling] = [this.#filling, this.#writing];
+    const content = this.#writing.gather.frame(0);
+    const { frames, unsynced, worker } = this.#parts;
+    const rolls = frames.rollsFor(content);
+    if (rolls && unsynced.hasOpenPast) worker.syncNow();
+    const writer = this.#prepare(content, rolls);
+    this.#isBegun = true;
+    return { content, writer };
+  }
+
+  /** Encodes the frame that was begun. Its bytes do not change. */
+  encodeFrame({ content, writer }: PreparedFrame): EncodedFrame {
+    const { frames } = this.#parts;
+    return frames.detach(frames.encode(writer, this.#writing.gather, content));
+  }
+
+  /** Writes it; what came after it follows when the lock is released. Throws FrameWriteFailure. */
+  writeFrame({ writer }: PreparedFrame, frame: EncodedFrame): void {
+    this.#isBegun = false;
+    this.#parts.frames.write(writer, frame);
+    this.#frameWritten(this.#writing);
+  }
+
   /** Seals the active segment and begins the next one. Only under the append lock. */
   roll(): void {
-    const { frames, unsynced, worker, context, health } = this.#parts;
+    const { frames, unsynced, worker } = this.#parts;
     const { active } = unsynced;
     try {
       frames.rollNow();
     } catch (error) {
-      if (!(error instanceof FrameWriteFailure)) {
-        worker.poison(context.generationDirectory, error, 'cut');
-        throw health.poisonedError();
-      }
-      this.#uncut = error.partial ? (unsynced.active ?? active) : undefined;
-      this.#cutBack();
-      if (error.leftover) worker.poison(context.generationDirectory, error.error, 'remove');
-      throw error.error;
+      throw this.#failed.takeRoll(error, active);
     }
     if (unsynced.sealed.length > 0) worker.request('sealed');
   }
 
   /** Rejects every append that is not written yet. */
   rejectAll(error: RedexError): void {
+    this.#isBegun = false;
     this.#writing.rejectRest(error);
     this.#filling.rejectRest(error);
-    if (this.#parts.health.isPoisoned) this.#uncut = undefined;
+    if (this.#parts.health.isPoisoned) this.#failed.forget();
     this.#parts.onProgress();
     this.#wakeIdle();
   }
@@ -378,12 +377,12 @@ export class Appender {
   }
 
   get #isFree(): boolean {
-    return this.#inFlight === undefined && this.#uncut === undefined;
+    return this.#inFlight === undefined && !this.#failed.isPending;
   }
 
-  /** A write is being made, or has to be cut off. */
+  /** A write is being made, or was begun, or has to be cut off. */
   get isWriting(): boolean {
-    return this.#isPumping || !this.#isFree;
+    return this.#isPumping || this.#isBegun || !this.#isFree;
   }
 
   /** Gives memory back until the next append. */

@@ -22,6 +22,7 @@ import type { Segment } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import { cleanMarkOf, configBody } from './channel-files.js';
 import type { ChannelParts } from './channel-parts.js';
+import { settleJournal } from './settle-journal.js';
 import { checkpointDirectory, holdCheckpoints, type HeldCheckpoint } from './checkpoint-files.js';
 
 /** Makes `directory` a channel like this one as it is after a sync. Its parent exists. */
@@ -53,6 +54,8 @@ async function copyState(
   const segments = parts.chain.all.map((segment) => ({ live: segment, state: { ...segment } }));
   const last = segments.at(-1)?.state;
   const end = parts.unsynced.writtenSeq;
+  // What the journal has of it is in the files before these get other names.
+  await settleJournal(context, parts.health);
   const generation = `${directory}/${generationName(manifest.generation)}`;
   fs.mkdirSync(directory);
   fs.mkdirSync(generation);

@@ -4,11 +4,12 @@
  */
 import {
   readWholeFile,
+  removeUnfinished,
   writeAllSync,
-  writeWholeFile,
   writeWholeFileSync,
 } from '../fs/whole-file.js';
-import type { RedexErrorOf } from '../core/errors.js';
+import { RedexError, type RedexErrorOf } from '../core/errors.js';
+import type { Runtime } from '../core/runtime.js';
 import {
   CLEAN_FILE_BYTES,
   cleanSlotPosition,
@@ -16,6 +17,7 @@ import {
   encodeCleanMark,
   type CleanMark,
 } from '../format/clean-mark.js';
+import { CHANNEL_ID_BYTES } from '../format/file-header.js';
 import { decodeConfig, encodeConfig, MAX_CONFIG_BYTES, type Config } from '../format/config.js';
 import type { DecodeFailure } from '../format/decoded.js';
 import {
@@ -73,13 +75,19 @@ function readConfigAt(fs: FileSystem, path: string): Config | undefined {
 
 export function readManifest(fs: FileSystem, directory: string, channelId: Uint8Array): Manifest {
   const path = `${directory}/${MANIFEST_NAME}`;
-  const bytes = readWholeFile(fs, path, MANIFEST_BYTES);
-  if (bytes === undefined) throw damagedFile('manifest', path, 0, 'missing');
-  const manifest = decodeManifest(bytes);
-  if (!manifest.ok) throw decodeError('manifest', path, manifest);
-  if (Buffer.compare(manifest.value.channelId, channelId) !== 0) {
+  const manifest = readManifestAt(fs, path);
+  if (manifest === undefined) throw damagedFile('manifest', path, 0, 'missing');
+  if (Buffer.compare(manifest.channelId, channelId) !== 0) {
     throw damagedFile('manifest', path, 8, 'identity');
   }
+  return manifest;
+}
+
+function readManifestAt(fs: FileSystem, path: string): Manifest | undefined {
+  const bytes = readWholeFile(fs, path, MANIFEST_BYTES);
+  if (bytes === undefined) return undefined;
+  const manifest = decodeManifest(bytes);
+  if (!manifest.ok) throw decodeError('manifest', path, manifest);
   return manifest.value;
 }
 
@@ -161,37 +169,145 @@ export function writeNextConfig(fs: FileSystem, directory: string, config: Confi
   writeWholeFileSync(fs, path, encodeConfig(config));
 }
 
-export interface ChannelBirth {
-  /** Where the channel will be. Its parent exists. */
-  readonly directory: string;
-  /** Where it is built, on the same file system; nothing is there. */
-  readonly staging: string;
-  readonly config: Config;
-  readonly firstSeq: number;
+/** A channel that is being made, in memory. */
+export interface NewChannel extends ChannelBytes {
+  readonly channelId: Uint8Array;
 }
 
-/**
- * Creates a channel's directory whole or not at all: it is built under another name, synced, and
- * renamed into place. What throws has left no channel. The new name is not synced: when that
- * fails, the channel is there and nobody can say for how long, which is the caller's to tell.
- */
-export async function createChannelDirectory(fs: FileSystem, birth: ChannelBirth): Promise<void> {
-  const { staging, config, firstSeq, directory } = birth;
-  const manifest: Manifest = {
-    channelId: config.channelId,
+/** Draws a channel. */
+export function drawChannel(
+  runtime: Runtime,
+  name: string,
+  stored: StoredChannelOptions,
+  firstSeq: number,
+): NewChannel {
+  const channelId = runtime.random(new Uint8Array(CHANNEL_ID_BYTES));
+  const body = configBody(name, runtime.now(), stored);
+  return {
+    channelId,
+    config: encodeConfig({ channelId, body }),
+    manifest: encodeManifest(firstManifest(channelId, firstSeq)),
+  };
+}
+
+function firstManifest(channelId: Uint8Array, firstSeq: number): Manifest {
+  return {
+    channelId,
     generation: 1,
     firstSeq,
     redoSeq: 0,
+    redoSegment: 0,
+    redoPosition: 0,
     nextSeqFloor: firstSeq,
     recoveryEpoch: 0,
   };
-  const generation = `${staging}/${generationName(manifest.generation)}`;
-  fs.mkdirSync(staging);
-  fs.mkdirSync(generation);
-  await fs.syncDirectory(generation);
-  await writeWholeFile(fs, `${staging}/${CONFIG_NAME}`, encodeConfig(config));
-  await writeWholeFile(fs, `${staging}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES));
-  await writeWholeFile(fs, `${staging}/${MANIFEST_NAME}`, encodeManifest(manifest));
-  await fs.syncDirectory(staging);
-  fs.renameSync(staging, directory);
+}
+
+/** The files that a channel begins with, as they are written. */
+export interface ChannelBytes {
+  readonly config: Uint8Array;
+  readonly manifest: Uint8Array;
+}
+
+/** Makes the directory of a channel, which is not there. Nothing of it is synced. */
+export function buildChannel(
+  fs: FileSystem,
+  directory: string,
+  { config, manifest }: ChannelBytes,
+): void {
+  fs.mkdirSync(directory);
+  fs.mkdirSync(`${directory}/${generationName(1)}`);
+  writeNew(fs, `${directory}/${CONFIG_NAME}`, config);
+  writeNew(fs, `${directory}/${CLEAN_MARK_NAME}`, new Uint8Array(CLEAN_FILE_BYTES));
+  writeNew(fs, `${directory}/${MANIFEST_NAME}`, manifest);
+}
+
+/**
+ * Makes what is missing of a channel that the journal says was created, and syncs it. What is there
+ * and whole keeps its bytes: they are newer, if they differ (RULES J4). They are written again all
+ * the same, because the sync of the process before may have failed (RULES S4).
+ */
+export async function completeChannel(
+  fs: FileSystem,
+  directory: string,
+  channel: NewChannel,
+): Promise<void> {
+  if (fs.statSync(directory) === undefined) fs.mkdirSync(directory);
+  const configPath = `${directory}/${CONFIG_NAME}`;
+  const manifestPath = `${directory}/${MANIFEST_NAME}`;
+  const config = wholeOf(() => readConfigAt(fs, configPath), channel);
+  const manifest = wholeOf(() => readManifestAt(fs, manifestPath), channel);
+  rewrite(fs, configPath, config === undefined ? channel.config : encodeConfig(config));
+  rewrite(fs, manifestPath, manifest === undefined ? channel.manifest : encodeManifest(manifest));
+  // A later generation is named by a manifest, and so was synced before that.
+  if ((manifest?.generation ?? 1) === 1) {
+    const generation = `${directory}/${generationName(1)}`;
+    if (fs.statSync(generation) === undefined) fs.mkdirSync(generation);
+  }
+  const clean = `${directory}/${CLEAN_MARK_NAME}`;
+  if (fs.statSync(clean) === undefined) rewrite(fs, clean, new Uint8Array(CLEAN_FILE_BYTES));
+  await syncChannel(fs, directory);
+}
+
+/** What is there, whole, and of this channel. Throws for what is of a newer version, and IO. */
+function wholeOf<T extends { readonly channelId: Uint8Array }>(
+  read: () => T | undefined,
+  { channelId }: NewChannel,
+): T | undefined {
+  try {
+    const found = read();
+    if (found === undefined || Buffer.compare(found.channelId, channelId) !== 0) return undefined;
+    return found;
+  } catch (error) {
+    if (RedexError.is(error, 'CORRUPT')) return undefined;
+    throw error;
+  }
+}
+
+/** Puts a file in its place, and syncs it; its name is synced by the caller. */
+function rewrite(fs: FileSystem, path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.tmp`;
+  removeUnfinished(fs, temporary);
+  writeWholeFileSync(fs, temporary, bytes);
+  fs.renameSync(temporary, path);
+}
+
+/**
+ * Syncs the files and names that `buildChannel` has made. Its bytes are written again through the
+ * descriptors that are synced: an error of the first ones would have been told to nobody (S6).
+ */
+export async function syncChannel(
+  fs: FileSystem,
+  directory: string,
+  bytes?: ChannelBytes,
+): Promise<void> {
+  await syncFile(fs, `${directory}/${CONFIG_NAME}`, bytes?.config);
+  await syncFile(fs, `${directory}/${MANIFEST_NAME}`, bytes?.manifest);
+  await syncFile(fs, `${directory}/${CLEAN_MARK_NAME}`, undefined);
+  const generation = `${directory}/${generationName(1)}`;
+  if (fs.statSync(generation) !== undefined) await fs.syncDirectory(generation);
+  await fs.syncDirectory(directory);
+}
+
+async function syncFile(
+  fs: FileSystem,
+  path: string,
+  bytes: Uint8Array | undefined,
+): Promise<void> {
+  const file = fs.openSync(path, 'write');
+  try {
+    if (bytes !== undefined) writeAllSync(file, bytes, bytes.byteLength, 0);
+    await file.datasync();
+  } finally {
+    file.closeSync();
+  }
+}
+
+function writeNew(fs: FileSystem, path: string, bytes: Uint8Array): void {
+  const file = fs.openSync(path, 'create');
+  try {
+    writeAllSync(file, bytes, bytes.byteLength, 0);
+  } finally {
+    file.closeSync();
+  }
 }

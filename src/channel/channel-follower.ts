@@ -126,6 +126,7 @@ export class ChannelFollower {
       if (this.health.isClosed) throw this.health.closedError();
       if (this.#gone !== undefined) throw this.#gone;
       try {
+        this.#lookAtJournal();
         const isUnchanged = this.#isShown && this.#tracker.isUnchanged();
         this.#isShown = isUnchanged;
         const view = isUnchanged ? undefined : await this.#tracker.pass(this.#current);
@@ -155,6 +156,19 @@ export class ChannelFollower {
     throw redexError('IO', message, { ...fields, outcome: 'absent' });
   }
 
+  /** What waits in the journal is shown with the files of the generation that is live. */
+  #lookAtJournal(): void {
+    const { shared, view, directory } = this.#context;
+    if (view === undefined) return;
+    shared.view?.look();
+    const { generation, redoSegment, redoPosition } = this.#current;
+    view.goBy({
+      directory: `${directory}/${generationName(generation)}`,
+      redoSegment,
+      redoPosition,
+    });
+  }
+
   #trackerOf({ generation }: Manifest): SegmentTracker {
     const { directory } = this.#context;
     const generationDirectory = `${directory}/${generationName(generation)}`;
@@ -174,12 +188,15 @@ export class ChannelFollower {
       throw error;
     }
     const { generation, recoveryEpoch, firstSeq, redoSeq, nextSeqFloor } = this.#current;
+    const { redoSegment, redoPosition } = this.#current;
     const isSameLog =
       manifest.generation === generation && manifest.recoveryEpoch === recoveryEpoch;
     const isSame =
       isSameLog &&
       manifest.firstSeq === firstSeq &&
       manifest.redoSeq === redoSeq &&
+      manifest.redoSegment === redoSegment &&
+      manifest.redoPosition === redoPosition &&
       manifest.nextSeqFloor === nextSeqFloor;
     if (isSame) return false;
     this.#current = manifest;

@@ -7,7 +7,8 @@ import type { Manifest } from '../format/manifest.js';
 import { Appender } from './appender.js';
 import type { ChannelContext } from './channel-context.js';
 import type { ChannelCore } from './channel-core.js';
-import { cleanMarkOf, writeCleanMark } from './channel-files.js';
+import { CleanMarks } from './clean-marks.js';
+import { ChannelPolicy } from './channel-policy.js';
 import { CheckpointHolds } from './checkpoint-holds.js';
 import { Compaction } from './compaction.js';
 import { FileReclaim } from './file-reclaim.js';
@@ -15,23 +16,27 @@ import type { FoldSync } from './fold-host.js';
 import { Folds } from './folds.js';
 import { FrameWriter } from './frame-writer.js';
 import { Health } from './health.js';
+import { Intake } from './intake.js';
 import { ioError } from './io-error.js';
 import { sweepLeftovers } from './leftovers.js';
 import { ManifestKeeper } from './manifest-keeper.js';
-import { storedWith, type ConfigureOptions } from './options.js';
+import { movedSegment } from '../segment/segment.js';
 import { RecordReader } from './record-reader.js';
 import type { RecoveredChannel } from './recovery.js';
-import { SegmentChain, type WritingSide } from './segment-chain.js';
-import { replaceOptions } from './stored-config.js';
+import type { WritingSide } from './open-holder.js';
+import { SegmentChain } from './segment-chain.js';
+import { settleJournal } from './settle-journal.js';
 import { SyncSchedule } from './sync-schedule.js';
 import { SyncWorker, type SyncListener } from './sync-worker.js';
 import { TailHub, type TailSource } from './tail-hub.js';
+import { tailSourceOf } from './tail-source.js';
 import { Trimming } from './trimming.js';
 import { Unsynced } from './unsynced.js';
 
 export class ChannelParts implements ChannelCore {
   readonly context: ChannelContext;
   readonly keeper: ManifestKeeper;
+  readonly policy: ChannelPolicy;
   readonly trimming: Trimming;
   readonly holds: CheckpointHolds;
   readonly compaction: Compaction;
@@ -43,10 +48,9 @@ export class ChannelParts implements ChannelCore {
   readonly schedule: SyncSchedule;
   readonly frames: FrameWriter;
   readonly appender: Appender;
+  readonly intake: Intake;
   readonly reader: RecordReader;
-  #cleanCounter: number;
-  /** Segment and end that the clean mark on disk describes. */
-  #marked: { readonly baseSeq: number; readonly datLength: number } | undefined;
+  readonly #marks: CleanMarks;
   #progressWaiters: (() => void)[] = [];
   /** A sync was begun so that descriptors can be closed. */
   #isSettling = false;
@@ -60,21 +64,22 @@ export class ChannelParts implements ChannelCore {
   private constructor(given: ChannelContext, recovered: RecoveredChannel, onClosed: () => void) {
     this.#onClosed = onClosed;
     const { manifest, segments, nextSeq, durableSeq, inherited, damage } = recovered;
-    // Beside damage not even a derived file is changed before somebody has looked at it.
-    const readOnly = damage !== undefined;
+    // Beside damage not even a derived file is changed.
+    const readOnly = damage !== undefined || given.journal?.refusal !== undefined;
     const context = { ...given, owner: { ...given.owner, readOnly } };
     this.context = context;
-    this.#cleanCounter = recovered.cleanCounter;
-    const last = segments.at(-1);
-    if (recovered.clean && last !== undefined) this.#marked = { ...last };
+    const marked = recovered.clean ? segments.at(-1) : undefined;
+    this.#marks = new CleanMarks(context, recovered.cleanCounter, marked && { ...marked });
     this.health = new Health(context, damage);
     this.chain = new SegmentChain(context, segments);
     const { inheritedDirectories } = recovered;
     this.unsynced = new Unsynced(nextSeq, durableSeq, inherited, inheritedDirectories);
     this.worker = new SyncWorker(context, this.unsynced, this.health, this.#syncListener(context));
     const poison = (path: string, cause: unknown): void => this.worker.poison(path, cause);
-    const keeper = new ManifestKeeper(context, this.health, manifest, poison);
+    const synced = (): number => this.unsynced.durableSeq;
+    const keeper = new ManifestKeeper(context, this.health, manifest, poison, synced);
     this.keeper = keeper;
+    this.policy = new ChannelPolicy(this);
     this.reclaim = new FileReclaim(context, this.chain);
     this.holds = this.#checkpointHolds(context, keeper);
     this.trimming = new Trimming({
@@ -106,6 +111,7 @@ export class ChannelParts implements ChannelCore {
       onProgress,
       mustYield: () => this.#isSettling && context.shared.files.isContended,
     });
+    this.intake = new Intake(context, this.appender, frames);
     this.compaction = new Compaction({
       context,
       health,
@@ -117,7 +123,7 @@ export class ChannelParts implements ChannelCore {
       syncAll: () => this.syncAll(),
       syncWritten: () => worker.syncAll(),
       onExchanged: () => {
-        this.#marked = undefined;
+        this.#marks.forget();
         this.#tails?.reset();
       },
     });
@@ -173,7 +179,8 @@ export class ChannelParts implements ChannelCore {
 
   #takeUpLastSegment(recovered: RecoveredChannel): void {
     this.chain.writingSide = this.#writingSide();
-    if (recovered.damage !== undefined) return;
+    this.#watchJournal();
+    if (recovered.damage !== undefined || this.context.journal?.refusal !== undefined) return;
     const last = recovered.segments.at(-1);
     const { settings, stored } = this.context;
     if (last?.sealed === false) {
@@ -186,12 +193,22 @@ export class ChannelParts implements ChannelCore {
     this.trimming.onPolicy();
   }
 
+  #watchJournal(): void {
+    const { journal } = this.context;
+    if (journal === undefined) return;
+    journal.onSyncFailed = (path, cause) => this.worker.poison(path, cause);
+    journal.onEmpty = () => {
+      if (this.schedule.isQuiet && !this.isClosing) this.chain.parkActive();
+    };
+  }
+
   /** When the descriptors of the active segment may be closed, and what makes it possible. */
   #writingSide(): WritingSide {
     const { unsynced, appender, worker, health } = this;
     return {
       isIdle: (writer) => {
-        return !appender.isWriting && (unsynced.isSettled(writer) || this.#isLost);
+        if (appender.isWriting || this.context.journal?.isWaiting === true) return false;
+        return unsynced.isSettled(writer) || this.#isLost;
       },
       isLost: () => !appender.isWriting && this.#isLost,
       onParked: () => {
@@ -262,33 +279,20 @@ export class ChannelParts implements ChannelCore {
 
   /** Writes and syncs what was appended before the call; what comes meanwhile is not waited for. */
   async syncAll(): Promise<void> {
-    await this.#written();
+    await this.written();
     await this.worker.syncAll();
   }
 
   /** Resolves when what was appended before the call is written or rejected. */
-  async #written(): Promise<void> {
+  async written(): Promise<void> {
     const { appender, unsynced } = this;
     const end = appender.nextSeq;
     // What is rejected gives its seqs back.
     while (unsynced.writtenSeq < end && appender.nextSeq >= end) await this.progress();
   }
 
-  /**
-   * A clean mark: everything up to the end of the last segment is synced. Written after the sync
-   * that makes it true, and only when the mark on disk says something else.
-   */
   #markClean(): void {
-    const segment = this.chain.last;
-    if (segment === undefined) return;
-    const { baseSeq, datLength } = segment;
-    if (this.#marked?.baseSeq === baseSeq && this.#marked.datLength === datLength) return;
-    const { fs, directory, channelId } = this.context;
-    this.#cleanCounter++;
-    const { generation } = this.manifest;
-    const mark = cleanMarkOf(segment, channelId, generation, this.#cleanCounter);
-    writeCleanMark(fs, directory, mark);
-    this.#marked = { baseSeq, datLength };
+    this.#marks.write(this.chain.last, this.manifest.generation);
   }
 
   get manifest(): Manifest {
@@ -310,35 +314,51 @@ export class ChannelParts implements ChannelCore {
     return this.#closing !== undefined;
   }
 
+  /** The directory of the channel is another one now, with all that is in it. */
+  relocate(directory: string): void {
+    const { context, chain } = this;
+    const inside = context.generationDirectory.slice(context.directory.length);
+    const generationDirectory = `${directory}${inside}`;
+    context.directory = directory;
+    context.generationDirectory = generationDirectory;
+    context.journal?.relocate(generationDirectory);
+    context.journal?.created(directory);
+    if (chain.all.length > 0) {
+      const moved = chain.all.map((segment) => movedSegment(segment, generationDirectory));
+      chain.exchange(moved);
+    }
+    void this.policy.follow();
+  }
+
+  /** The channel is deleted: nothing of it is written any more. */
+  discard(): void {
+    const { health, context } = this;
+    // Its files move away in this turn: whatever still works on them fails because of that.
+    health.close();
+    this.#closing ??= this.#discard();
+    this.appender.rejectAll(health.closedError());
+    context.journal?.forget();
+  }
+
+  async #discard(): Promise<void> {
+    const { appender, worker, schedule, chain } = this;
+    schedule.stop();
+    await this.compaction.stop();
+    await appender.idle();
+    await this.trimming.stop();
+    await worker.idle();
+    await this.#folds?.finish();
+    await this.keeper.idle();
+    await this.reclaim.stop();
+    chain.close();
+    this.#wakeProgress();
+    this.#onClosed();
+  }
+
   /** Closes once, however often it is called. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
-  }
-
-  /**
-   * Stores other options. They hold from when this resolves; on failure the old ones do, unless
-   * nobody can say which ones a power cut would leave: then the channel is poisoned.
-   */
-  async configure(options: ConfigureOptions): Promise<void> {
-    const { context, health, worker, schedule } = this;
-    const { fs, directory } = context;
-    await this.#written();
-    const refusal = health.writeError();
-    if (refusal !== undefined) throw refusal;
-    const stored = storedWith(options, context.stored);
-    replaceOptions(context, stored);
-    try {
-      fs.syncDirectorySync(directory);
-    } catch (error) {
-      worker.poison(directory, error);
-      throw health.poisonedError();
-    }
-    context.stored = stored;
-    // What retention is just doing, it does by the options before.
-    await this.keeper.idle();
-    schedule.onPolicyChanged();
-    this.trimming.onPolicy();
   }
 
   async #close(): Promise<void> {
@@ -352,8 +372,9 @@ export class ChannelParts implements ChannelCore {
       await worker.syncAll();
       await worker.idle();
       schedule.stop();
+      await settleJournal(this.context, health);
       unsynced.active?.open.index.flush();
-      if (health.damage === undefined) this.#markClean();
+      if (!this.context.owner.readOnly) this.#markClean();
       await this.#tails?.finish();
       await this.#folds?.finish();
     } catch (error) {
@@ -374,18 +395,4 @@ export class ChannelParts implements ChannelCore {
       this.#onClosed();
     }
   }
-}
-
-function tailSourceOf(keeper: ManifestKeeper, worker: SyncWorker): TailSource {
-  return {
-    get firstSeq() {
-      return keeper.current.firstSeq;
-    },
-    get visibleSeq() {
-      return worker.visibleSeq;
-    },
-    // Whatever becomes visible is told by the parts that make it so.
-    onWaiting: () => {},
-    onIdle: () => {},
-  };
 }

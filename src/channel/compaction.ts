@@ -19,7 +19,9 @@ import type { FileReclaim } from './file-reclaim.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
 import type { ManifestKeeper } from './manifest-keeper.js';
-import { WRITER_FILES, type SegmentChain } from './segment-chain.js';
+import { settleJournal } from './settle-journal.js';
+import { WRITER_FILES } from './open-holder.js';
+import type { SegmentChain } from './segment-chain.js';
 import { survivorsBy, type CompactOptions, type Survivors } from './survivors.js';
 import type { Unsynced } from './unsynced.js';
 
@@ -332,6 +334,8 @@ export class Compaction {
     const snapshot = chain.hold(0);
     try {
       await syncWritten();
+      // What is linked has to have all its bytes.
+      await settleJournal(context, this.#parts.health);
       const old = [...chain.all];
       const oldDirectory = context.generationDirectory;
       const compacted = new Set(sources);
@@ -344,6 +348,7 @@ export class Compaction {
       await context.fs.syncDirectory(directory);
       const { firstSeq } = await manifest.update((current) => ({ ...current, generation }));
       context.generationDirectory = directory;
+      if (context.journal !== undefined) context.journal.liveDirectory = directory;
       chain.exchange(writer.segments);
       const dropped = chain.dropBelow(firstSeq);
       reclaim.addSegments([...old, ...dropped]);

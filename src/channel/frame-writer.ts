@@ -8,7 +8,7 @@ import { MAX_SEQ_DELTA } from '../format/index-entry.js';
 import type { FrameContent, FrameEncoder } from '../format/frame-encoder.js';
 import { FRAME_HEADER_BYTES, tableBytes } from '../format/unit.js';
 import { DatWriteError, SegmentWriter, type EncodedFrame } from '../segment/segment-writer.js';
-import type { ChannelContext } from './channel-context.js';
+import { isJournaled, type ChannelContext } from './channel-context.js';
 import type { Gather } from './gather.js';
 import { drawSegment, encodeGathered } from './gathered-frame.js';
 import { ioError } from './io-error.js';
@@ -177,7 +177,8 @@ export class FrameWriter {
     try {
       const writer = SegmentWriter.create(owner, birth, shared.scratch, attempt);
       this.#unsynced.active = writer;
-      this.#unsynced.addName(generationDirectory);
+      // In the journal its first bytes are what makes it: the checkpoint syncs the name.
+      if (!isJournaled(this.#context)) this.#unsynced.addName(generationDirectory);
       this.#chain.addWriter(writer);
       this.#segmentBornMs = settings.runtime.now();
       return writer;

@@ -48,6 +48,8 @@ export class Gather {
   #hasTypes = false;
   #hasStamps = false;
   #hasGaps = false;
+  /** The last frame takes no more batches. */
+  #isClosed = false;
   readonly #maxFrameBytes: number;
 
   constructor(maxFrameBytes: number) {
@@ -75,12 +77,13 @@ export class Gather {
    */
   beginBatch(recordCount: number, payloadBytes: number, firstSeq: number, lastSeq: number): void {
     this.#reserve(recordCount, payloadBytes);
-    const frame = this.#frames.at(-1);
+    const frame = this.#isClosed ? undefined : this.#frames.at(-1);
     if (frame !== undefined) {
       const records = this.recordCount - frame.record + recordCount;
       const bytes = this.payloadBytes - frame.payload + payloadBytes + tableBytes(records, 0);
       if (bytes <= this.#maxFrameBytes && lastSeq - frame.baseSeq <= MAX_SEQ_DELTA / 2) return;
     }
+    this.#isClosed = false;
     this.#frames.push({
       record: this.recordCount,
       payload: this.payloadBytes,
@@ -165,6 +168,11 @@ export class Gather {
     this.#lengths[last] = ((this.#lengths[last] ?? 0) | BATCH_END) >>> 0;
   }
 
+  /** What comes next goes into another frame. */
+  closeFrame(): void {
+    this.#isClosed = true;
+  }
+
   /** The records of frame `index`. They live until `clear`. */
   frame(index: number): FrameContent {
     const start = this.#frames[index];
@@ -198,6 +206,7 @@ export class Gather {
   clear(): void {
     this.recordCount = 0;
     this.payloadBytes = 0;
+    this.#isClosed = false;
     clearList(this.#frames);
     if (this.#payloads.byteLength > KEPT_PAYLOAD_BYTES) {
       this.#payloads = new Uint8Array(FIRST_PAYLOAD_BYTES);

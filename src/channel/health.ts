@@ -3,7 +3,7 @@
  * which something is left, nobody can say what is on the disk, so nothing is acknowledged any more
  * until the channel is opened again (RULES S3, W2).
  */
-import { redexError, type RedexError, type RedexErrorOf } from '../core/errors.js';
+import { RedexError, redexError, type RedexErrorOf } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
 import { corruption } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
@@ -58,6 +58,8 @@ export class Health {
   poison(path: string, cause: unknown, reason: PoisonReason): void {
     if (this.#poison !== undefined) return;
     this.#poison = { path, cause, reason };
+    // Of one that was deleted the files are elsewhere, and nothing is promised any more.
+    if (this.#closed) return;
     const details = { channel: this.#context.name, path, cause };
     const message = `${REASONS[reason](path)}; the channel is poisoned`;
     this.#context.settings.logger.error(message, details);
@@ -68,14 +70,27 @@ export class Health {
   writeError(): RedexError | undefined {
     if (this.#closed) return this.closedError();
     if (this.#poison !== undefined) return this.poisonedError();
+    const refusal = this.#context.journal?.refusal;
+    if (refusal !== undefined) return refusal;
     if (this.#damage === undefined) return undefined;
     const { path, position, check, seqRange } = this.#damage;
     return corruption(path, position, check, seqRange);
   }
 
-  closedError(): RedexErrorOf<'CLOSED'> {
+  /** Runs `work`; what fails once the channel is closed, or deleted, fails because of that. */
+  async unlessClosed<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      if (this.#closed && RedexError.is(error)) throw this.closedError(error);
+      throw error;
+    }
+  }
+
+  closedError(cause?: RedexError): RedexErrorOf<'CLOSED'> {
     const { name } = this.#context;
-    return redexError('CLOSED', `channel ${name} is closed`, { resource: `channel ${name}` });
+    const resource = `channel ${name}`;
+    return redexError('CLOSED', `channel ${name} is closed`, { resource }, cause);
   }
 
   poisonedError(): RedexErrorOf<'POISONED'> {

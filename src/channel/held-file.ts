@@ -3,7 +3,7 @@
  * something else.
  */
 import type { FileHandle } from '../fs/file-system.js';
-import type { FileHolder, OpenFiles } from './open-files.js';
+import type { FileHolder, OpenFiles } from '../fs/open-files.js';
 
 export class HeldFile implements FileHolder {
   readonly fileCount = 1;

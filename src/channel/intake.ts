@@ -4,7 +4,8 @@
  */
 import type { AppendQueue } from './append-queue.js';
 import type { Appender } from './appender.js';
-import type { ChannelContext } from './channel-context.js';
+import { journalBytes } from './append-waits.js';
+import { isJournaled, type ChannelContext } from './channel-context.js';
 import { batchLimitError, type FrameWriter } from './frame-writer.js';
 import { RecordClock, type Gather } from './gather.js';
 import { MAX_SEQ } from './options.js';
@@ -67,7 +68,7 @@ export class Intake {
         if (byteLength > maxRecordBytes) checkRecordSize(byteLength, maxRecordBytes);
         payloadBytes += byteLength;
       }
-      return checkedBatch({ records: plain, payloadBytes, isPlain: true });
+      return this.#checked({ records: plain, payloadBytes, isPlain: true });
     }
     const records: BatchRecord[] = [];
     let payloadBytes = 0;
@@ -78,13 +79,31 @@ export class Intake {
       payloadBytes += byteLength;
       records.push(record);
     }
-    return checkedBatch({ records, payloadBytes, isPlain: false });
+    return this.#checked({ records, payloadBytes, isPlain: false });
+  }
+
+  #checked(batch: Batch): Batch {
+    const { records, payloadBytes } = batch;
+    const bytes = payloadBytes + records.length * TABLE_BYTES_PER_RECORD;
+    if (bytes > MAX_BATCH_BYTES) throw batchLimitError(bytes, MAX_BATCH_BYTES);
+    this.#requireFits(records.length, payloadBytes);
+    return batch;
+  }
+
+  /** Throws LIMIT for what the journal could never hold (RULES J8). */
+  #requireFits(recordCount: number, payloadBytes: number): void {
+    if (!isJournaled(this.#context)) return;
+    const { journal } = this.#context;
+    const { maxEntryBytes } = journal.journal;
+    const bytes = journalBytes(journal, recordCount, payloadBytes);
+    if (bytes > maxEntryBytes) throw batchLimitError(bytes, maxEntryBytes);
   }
 
   /** A batch of the one record that `append` was given. */
   checkOne(payload: Uint8Array, record: NormalRecord | undefined): Batch {
     checkRecordSize(payload.byteLength, this.#context.settings.maxRecordBytes);
     const { byteLength: payloadBytes } = payload;
+    this.#requireFits(1, payloadBytes);
     return record === undefined
       ? { records: [payload], payloadBytes, isPlain: true }
       : { records: [record], payloadBytes, isPlain: false };
@@ -95,10 +114,16 @@ export class Intake {
     return { ...batch, records: batch.records.map(withOwnBytes) } as Batch;
   }
 
+  /** Throws RangeError for seqs that a batch cannot have as things are. */
+  checkSpan(batch: Batch): void {
+    spanOf(batch, this.#appender.nextSeq);
+  }
+
   /** Copies one record into the queue and returns its seq. */
   takeOne(payload: Uint8Array, record: NormalRecord | undefined): number {
     const { byteLength } = payload;
     checkRecordSize(byteLength, this.#context.settings.maxRecordBytes);
+    this.#requireFits(1, byteLength);
     const { queue, nextSeq } = this.#appender;
     const seq = record?.seq ?? nextSeq;
     if (seq < nextSeq || seq > MAX_SEQ) throw seqError(seq, nextSeq);
@@ -169,12 +194,6 @@ export class Intake {
 function plainList(records: readonly Appendable[]): readonly Uint8Array[] | undefined {
   for (const record of records) if (!(record instanceof Uint8Array)) return undefined;
   return records as readonly Uint8Array[];
-}
-
-function checkedBatch(batch: Batch): Batch {
-  const bytes = batch.payloadBytes + batch.records.length * TABLE_BYTES_PER_RECORD;
-  if (bytes > MAX_BATCH_BYTES) throw batchLimitError(bytes, MAX_BATCH_BYTES);
-  return batch;
 }
 
 function spanOf(batch: Batch, start: number): SeqSpan {

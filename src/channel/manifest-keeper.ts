@@ -10,11 +10,14 @@ import { readManifest } from './channel-files.js';
 import { damagedFile } from './damaged-file.js';
 import type { Health } from './health.js';
 import { ioError } from './io-error.js';
+import { settleJournal } from './settle-journal.js';
 
 export class ManifestKeeper {
   readonly #context: ChannelContext;
   readonly #health: Health;
   readonly #poison: (path: string, cause: unknown) => void;
+  /** Every record below it is known to be synced. */
+  readonly #durableSeq: () => number;
   #current: Manifest;
   /** A process before may have died between its rename and the sync of that (RULES S4). */
   #isInherited = true;
@@ -25,11 +28,13 @@ export class ManifestKeeper {
     health: Health,
     manifest: Manifest,
     poison: (path: string, cause: unknown) => void,
+    durableSeq: () => number,
   ) {
     this.#context = context;
     this.#health = health;
     this.#current = manifest;
     this.#poison = poison;
+    this.#durableSeq = durableSeq;
   }
 
   /** As it is on disk; durably, unless it is still the one that was there at the open. */
@@ -92,9 +97,13 @@ export class ManifestKeeper {
     const refusal = this.#health.writeError();
     if (refusal !== undefined) throw refusal;
     this.#requireKnown();
+    if (change(this.#current) === this.#current) return this.#current;
+    // What the journal has for the channel is in its files before they change (RULES J5).
+    await settleJournal(this.#context, this.#health);
     const before = this.#current;
-    const next = change(before);
-    if (next === before) return before;
+    const changed = change(before);
+    if (changed === before) return before;
+    const next = { ...changed, ...this.#redo() };
     const { fs, directory } = this.#context;
     const temporary = `${directory}/${MANIFEST_TEMPORARY_NAME}`;
     try {
@@ -110,6 +119,18 @@ export class ManifestKeeper {
     this.#current = next;
     this.#isInherited = false;
     return next;
+  }
+
+  /** From where on the journal has something to say about the channel's files. */
+  #redo(): Partial<Manifest> {
+    const filed = this.#context.journal?.filed;
+    if (filed === undefined) return {};
+    const { redoSeq } = this.#current;
+    return {
+      redoSeq: Math.max(redoSeq, this.#durableSeq()),
+      redoSegment: filed.baseSeq,
+      redoPosition: filed.position,
+    };
   }
 
   async #syncNames(): Promise<void> {

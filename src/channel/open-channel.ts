@@ -4,7 +4,9 @@
  */
 import { RedexError, redexError } from '../core/errors.js';
 import { CONFIG_NAME, generationName } from '../format/file-name.js';
+import { encodeChannelName } from '../format/channel-name.js';
 import type { Manifest } from '../format/manifest.js';
+import { JournaledFs, OverlaidFs } from '../journal/journaled-fs.js';
 import type { ChannelContext, SharedResources } from './channel-context.js';
 import { readConfig, readManifest } from './channel-files.js';
 import { ChannelParts } from './channel-parts.js';
@@ -29,6 +31,10 @@ export interface ChannelPlace {
   readonly name: string | undefined;
   /** A sync of this process covers the name of the directory already. */
   readonly isNameSynced: boolean;
+  /** It was just created: nothing of it is in files but what the journal has, too. */
+  readonly isFresh?: boolean | undefined;
+  /** It gets its place later, by a commit; until then all that is appended goes to the journal. */
+  readonly isStaged?: boolean | undefined;
 }
 
 /** Opens an existing channel for writing. `onClosed` is called once, when it is closed again. */
@@ -42,7 +48,7 @@ export async function openChannel(
   try {
     const { context, manifest } = readChannel(place, settings, shared, false);
     refuseConflict(context.name, context.stored, options);
-    const recovered = await recoverChannel(context, manifest);
+    const recovered = await recoverChannel(context, manifest, place.isFresh === true);
     const parts = ChannelParts.open(context, recovered, onClosed);
     await parts.chain.learnHidden(parts.manifest.firstSeq);
     return parts;
@@ -106,17 +112,37 @@ export function readChannel(
     throw damagedFile('config', `${directory}/${CONFIG_NAME}`, 24, 'identity');
   }
   const manifest = readManifest(fs, directory, channelId);
+  const journal = readOnly
+    ? undefined
+    : shared.journal?.channel(
+        channelId,
+        encodeChannelName(name),
+        stored.sync === 'always' || place.isStaged === true,
+      );
+  const view = readOnly ? shared.view?.channel(channelId) : undefined;
+  const held = readOnly ? shared.journal?.find(channelId) : journal;
+  const waiting = view ?? held;
+  const seen = waiting === undefined ? fs : new OverlaidFs(fs, waiting);
+  const generationDirectory = `${directory}/${generationName(manifest.generation)}`;
+  if (journal !== undefined) journal.liveDirectory = generationDirectory;
   const context: ChannelContext = {
-    fs,
+    fs: seen,
     settings,
     shared,
     stored,
     name,
     created,
     directory,
-    generationDirectory: `${directory}/${generationName(manifest.generation)}`,
+    generationDirectory,
     channelId,
-    owner: { fs, channelId, pages: shared.pages, readOnly },
+    owner: {
+      fs: journal === undefined ? seen : new JournaledFs(fs, journal, shared.files),
+      channelId,
+      pages: shared.pages,
+      readOnly,
+    },
+    journal,
+    view,
     isNameSynced,
   };
   return { context, manifest };

@@ -57,7 +57,10 @@ interface Suffix {
 export async function recoverChannel(
   context: ChannelContext,
   manifest: Manifest,
+  isFresh: boolean = false,
 ): Promise<RecoveredChannel> {
+  // The journal vouches for its names, too.
+  if (isFresh && context.journal?.isUsed === true) return settled(manifest, [], 0);
   // What lies wholly below firstSeq is gone, whichever of its files are still there.
   const names = listGeneration(context);
   const bases = keptBases(segmentBases(names), manifest.firstSeq);
@@ -268,10 +271,14 @@ async function settleSuffix(
   const kept = suffix.scans.slice(0, keptCount);
   const dropped = suffix.scans.slice(keptCount);
   const target: CutTarget = { truncated: kept, dropped, plan };
-  const cut = applyCut(context, outcome.manifest, target);
+  // What could not be redone leaves the files as they are (RULES J4, J9).
+  const isHeld = context.journal?.refusal !== undefined;
+  const untouched = { manifest: outcome.manifest, tornTail: undefined };
+  const cut = isHeld ? untouched : applyCut(context, outcome.manifest, target);
   const { manifest } = cut;
   for (const scan of kept) {
-    scan.finishIndex?.();
+    if (isHeld) scan.abandonIndex?.();
+    else scan.finishIndex?.();
     segments.push(scan.segment);
   }
   const witness = Math.max(suffix.proven, manifest.firstSeq, manifest.nextSeqFloor);
@@ -293,6 +300,10 @@ async function settleSuffix(
     damage: undefined,
     leftovers: NO_LEFTOVERS,
   };
+  if (isHeld) {
+    // It is all in the journal, which has been synced, and nothing of it goes anywhere.
+    return { ...recovered, durableSeq: plan.nextSeq, inherited: [], inheritedDirectories: [] };
+  }
   if (context.stored.sync !== 'always') return recovered;
   for (const range of inherited) await rewriteInherited(fs, range);
   for (const path of inheritedDirectories) await fs.syncDirectory(path);

@@ -9,61 +9,9 @@ import { SegmentIndex } from '../segment/segment-index.js';
 import { corruption, segmentPath, type Segment } from '../segment/segment.js';
 import { SegmentWriter } from '../segment/segment-writer.js';
 import { ChainSnapshots, type ChainSnapshot } from './chain-snapshots.js';
-import type { ChannelContext } from './channel-context.js';
+import { isJournaled, type ChannelContext } from './channel-context.js';
 import { HiddenRecords } from './hidden-records.js';
-import type { FileHolder } from './open-files.js';
-
-/** dat, idx and ts. */
-const READER_FILES = 3;
-/** And the second descriptor of dat. */
-export const WRITER_FILES = 4;
-
-/** What the chain has to know of the side that writes. */
-export interface WritingSide {
-  /** Nothing depends on the descriptors of this writer. */
-  isIdle(writer: SegmentWriter): boolean;
-  /** No sync will come for any of the channel's writers. */
-  isLost(): boolean;
-  /** The active segment has no descriptors any more. */
-  onParked(): void;
-  /** It has them again. */
-  onResumed(writer: SegmentWriter): void;
-  /** Begins a sync unless one is running that was begun for this; false when that helps nobody. */
-  settle(): boolean;
-  settleNow(): void;
-}
-
-/** The open descriptors of one segment. */
-class OpenHolder implements FileHolder {
-  used = true;
-  readonly segment: Segment;
-  readonly open: OpenSegment;
-  writer: SegmentWriter | undefined;
-  readonly #chain: SegmentChain;
-
-  constructor(chain: SegmentChain, open: OpenSegment, writer: SegmentWriter | undefined) {
-    this.#chain = chain;
-    this.segment = open.segment;
-    this.open = open;
-    this.writer = writer;
-  }
-
-  get fileCount(): number {
-    return this.writer === undefined ? READER_FILES : WRITER_FILES;
-  }
-
-  tryClose(): boolean {
-    return this.#chain.tryClose(this);
-  }
-
-  settle(): boolean {
-    return this.writer !== undefined && this.#chain.writingSide?.settle() === true;
-  }
-
-  settleNow(): void {
-    if (this.writer !== undefined) this.#chain.writingSide?.settleNow();
-  }
-}
+import { OpenHolder, READER_FILES, WRITER_FILES, type WritingSide } from './open-holder.js';
 
 export class SegmentChain {
   #isClosed = false;
@@ -214,9 +162,10 @@ export class SegmentChain {
   addWriter(writer: SegmentWriter): void {
     const { segment } = writer;
     if (this.#segments.at(-1) !== segment) this.#segments.push(segment);
-    const holder = new OpenHolder(this, writer.open, writer);
+    const isPooled = isJournaled(this.#context);
+    const holder = new OpenHolder(this, writer.open, writer, isPooled);
     this.#open.set(segment, holder);
-    this.#context.shared.files.added(holder);
+    if (!isPooled) this.#context.shared.files.added(holder);
   }
 
   /** The last segment goes on being written to, from when somebody first needs it. */
@@ -243,7 +192,8 @@ export class SegmentChain {
     files.removed(holder);
     holder.writer = undefined;
     this.#closeQuietly(() => writer.syncHandle.closeSync());
-    files.added(holder);
+    if (holder.fileCount > 0) files.added(holder);
+    else this.tryClose(holder);
   }
 
   /** Closes the descriptors of a segment, if nothing depends on them. */
@@ -269,6 +219,21 @@ export class SegmentChain {
     this.#context.shared.files.removed(holder);
     this.#closeQuietly(() => open.close());
     if (writer !== undefined) this.#closeQuietly(() => writer.syncHandle.closeSync());
+  }
+
+  /**
+   * The active segment is opened again by its next use. Everything of it is synced; who reads it
+   * goes on with what was open.
+   */
+  reopenActive(): void {
+    const holder = this.last === undefined ? undefined : this.#open.get(this.last);
+    if (holder?.writer === undefined) return;
+    const { segment, writer, open } = holder;
+    this.#parked = { segment, attempt: writer.attempt };
+    this.writingSide?.onParked();
+    this.#open.delete(segment);
+    if (open.users > 0) this.#retired.set(open, holder);
+    else this.#closeHolder(holder);
   }
 
   /** Gives back the descriptors of the active segment, if nothing depends on them. */
@@ -297,7 +262,7 @@ export class SegmentChain {
     }
     const { files } = this.#context.shared;
     if (segment === this.#parked?.segment && this.writingSide?.isLost() !== true) {
-      files.makeRoom(WRITER_FILES);
+      files.makeRoom(isJournaled(this.#context) ? 1 : WRITER_FILES);
       this.resume();
     } else {
       files.makeRoom(READER_FILES);
@@ -330,7 +295,14 @@ export class SegmentChain {
       this.#retired.delete(open);
       this.#closeHolder(retired);
     } else if (this.writingSide === undefined) this.#closeReplaced(open);
+    else this.#closeEnded(open);
     this.#context.shared.files.onMayClose();
+  }
+
+  /** A segment that was written by way of the journal, and is only read now, opens another way. */
+  #closeEnded({ segment }: OpenSegment): void {
+    const holder = this.#open.get(segment);
+    if (holder?.writer === undefined && holder?.fileCount === 0) this.tryClose(holder);
   }
 
   /** What another process has replaced takes room on the disk for as long as it is open here. */

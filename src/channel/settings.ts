@@ -28,6 +28,11 @@ export interface SettingsOptions {
    * ones are closed when others are needed. A few more are open for moments.
    */
   readonly maxOpenFiles?: number | undefined;
+  /**
+   * Bytes on the disk that the journal of appends under `always` may take, at least 256 KiB.
+   * Default: 64 MiB. It begins small and grows with its use. What waits in it is in memory, too.
+   */
+  readonly journalBytes?: number | undefined;
   /** Told what a recovery found, when the last use of a channel did not end with close(). */
   readonly onRecovery?: ((report: RecoveryReport) => void) | undefined;
   readonly fs?: FileSystem | undefined;
@@ -41,6 +46,7 @@ export interface ChannelSettings {
   readonly maxFrameBytes: number;
   readonly maxSyncDelayMs: number;
   readonly maxOpenFiles: number;
+  readonly journalBytes: number;
   readonly onRecovery: ((report: RecoveryReport) => void) | undefined;
   readonly fs: FileSystem;
   readonly runtime: Runtime;
@@ -54,6 +60,7 @@ export const SETTING_NAMES: readonly string[] = [
   'maxFrameBytes',
   'maxSyncDelayMs',
   'maxOpenFiles',
+  'journalBytes',
   'onRecovery',
   'fs',
   'runtime',
@@ -66,6 +73,7 @@ export function checkSettings(options: SettingsOptions): void {
   checkInteger('maxFrameBytes', options.maxFrameBytes, 4096, 256 * MIB);
   checkInteger('maxSyncDelayMs', options.maxSyncDelayMs, 0, 2 ** 31 - 1);
   checkInteger('maxOpenFiles', options.maxOpenFiles, 16, 1_000_000);
+  checkInteger('journalBytes', options.journalBytes, 256 * 1024, 2 ** 31);
   checkType('onRecovery', options.onRecovery, 'function');
   checkObject('fs', options.fs, 'openSync');
   checkObject('runtime', options.runtime, 'schedule');
@@ -85,6 +93,7 @@ export function settingsOf(
     maxFrameBytes: options.maxFrameBytes ?? MIB,
     maxSyncDelayMs: options.maxSyncDelayMs ?? 50,
     maxOpenFiles: options.maxOpenFiles ?? 512,
+    journalBytes: options.journalBytes ?? 64 * MIB,
     onRecovery: options.onRecovery,
     fs: options.fs,
     runtime: options.runtime ?? systemRuntime,

@@ -71,6 +71,11 @@ export class SyncSchedule {
     }, delayMs);
   }
 
+  /** Nothing is put off: everything is synced, and what is on disk says so. */
+  get isQuiet(): boolean {
+    return this.#cancelSync === undefined && this.#cancelWitness === undefined;
+  }
+
   /** A sync has finished. */
   onSynced(): void {
     if (this.#cancelWitness !== undefined) return;

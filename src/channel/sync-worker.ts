@@ -4,7 +4,8 @@
  */
 import { redexError, type RedexError } from '../core/errors.js';
 import { diagnostics } from '../core/runtime.js';
-import type { ChannelContext } from './channel-context.js';
+import type { Journal } from '../journal/journal.js';
+import { isJournaled, type ChannelContext } from './channel-context.js';
 import type { Health, PoisonReason } from './health.js';
 import { rewriteInherited, rewriteInheritedSync } from './inherited.js';
 import type { SegmentWriter } from '../segment/segment-writer.js';
@@ -123,18 +124,28 @@ export class SyncWorker {
     const target = this.#unsynced.begin(scope);
     const callers = scope === 'all' ? this.#callers.splice(0) : [];
     const started = settings.runtime.monotonic();
+    const finish = (): void => this.#finish(target, callers, started);
     try {
       for (const range of target.inherited) {
         await named(range.path, rewriteInherited(fs, range));
       }
-      for (const writer of target.writers) {
-        const { dat } = writer.open;
-        await named(dat.path, dat.datasync());
+      const journaled = isJournaled(this.#context) ? this.#context.journal : undefined;
+      for (const { open } of journaled === undefined ? target.writers : []) {
+        await named(open.dat.path, open.dat.datasync());
       }
       for (const path of target.directories) await named(path, fs.syncDirectory(path));
+      if (journaled !== undefined) {
+        // What the journal's sync covers becomes visible in one turn, in all channels together.
+        await syncJournal(journaled.journal, finish);
+        return;
+      }
     } catch (error) {
       this.#fail(error);
     }
+    finish();
+  }
+
+  #finish(target: SyncTarget, callers: readonly SyncCaller[], started: number): void {
     // A synchronous sync may have failed while this one ran; then this one proves nothing.
     if (this.#health.isPoisoned) {
       for (const caller of callers) caller.reject(this.#health.poisonedError());
@@ -159,17 +170,31 @@ export class SyncWorker {
         ({ path } = range);
         rewriteInheritedSync(fs, range);
       }
-      for (const { syncHandle } of target.writers) {
+      const journal = isJournaled(this.#context) ? this.#context.journal.journal : undefined;
+      for (const { syncHandle } of journal === undefined ? target.writers : []) {
         ({ path } = syncHandle);
         syncHandle.datasyncSync();
       }
       for (path of target.directories) fs.syncDirectorySync(path);
+      if (journal !== undefined) {
+        path = journal.segments.directory;
+        journal.syncNow();
+      }
     } catch (error) {
       this.#fail(new SyncFailure(path, error));
       throw this.#health.poisonedError();
     }
     this.#publish(target, started);
     this.#succeed(this.#unsynced.finishNow(target));
+  }
+
+  /**
+   * A sync that was made elsewhere has covered everything below `seq`: who waited for that is told
+   * before this returns.
+   */
+  covered(seq: number): void {
+    if (this.#health.isPoisoned) return;
+    this.#succeed(this.#unsynced.cover(seq));
   }
 
   #publish(target: SyncTarget, started: number): void {
@@ -215,6 +240,20 @@ export class SyncWorker {
     for (const caller of this.#callers.splice(0)) caller.reject(this.#health.poisonedError());
     this.#listener.onPoisoned();
   }
+}
+
+/** Calls `finish` in the turn in which everything that was added before is synced. */
+function syncJournal(journal: Journal, finish: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    journal.sync((error) => {
+      if (error !== undefined) {
+        reject(new SyncFailure(journal.segments.directory, error));
+        return;
+      }
+      finish();
+      resolve();
+    });
+  });
 }
 
 async function named(path: string, operation: Promise<void>): Promise<void> {

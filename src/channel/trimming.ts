@@ -148,12 +148,18 @@ export class Trimming implements AgingChannel {
 
   /** Segments below `firstSeq` go, once no sync has to come to them any more. */
   dropSegments(): void {
-    const { chain, manifest, reclaim, unsynced } = this.#parts;
+    const { chain, manifest, reclaim } = this.#parts;
     const dropped = chain.dropBelow(manifest.current.firstSeq, (segment) =>
-      unsynced.isInherited(segmentPath(segment, 'dat')),
+      this.#isNeeded(segmentPath(segment, 'dat')),
     );
     // Also what was held before may go by now.
     reclaim.addSegments(dropped);
+  }
+
+  /** A sync, or a checkpoint of the journal, has still to come to this file. */
+  #isNeeded(path: string): boolean {
+    const { unsynced, context } = this.#parts;
+    return unsynced.isInherited(path) || context.journal?.waitingFor(path) !== undefined;
   }
 
   /** Ends what is done in the background. */

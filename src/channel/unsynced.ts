@@ -155,6 +155,12 @@ export class Unsynced {
     };
   }
 
+  /** Everything below `seq` is covered by a sync that was made elsewhere. */
+  cover(seq: number): SegmentWriter[] {
+    this.durableSeq = Math.max(this.durableSeq, Math.min(seq, this.writtenSeq));
+    return [];
+  }
+
   /** All of the target of `begin` is on disk. Returns the sealed segments that are done with. */
   finish(target: SyncTarget): SegmentWriter[] {
     for (const writer of target.writers) this.#syncing.delete(writer);

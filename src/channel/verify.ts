@@ -15,7 +15,7 @@ import { chunksFor } from './batch-cursor.js';
 import type { ChainSnapshot } from './chain-snapshots.js';
 import type { ChannelCore } from './channel-core.js';
 import { ioError } from './io-error.js';
-import { ReservedFiles } from './open-files.js';
+import { ReservedFiles } from '../fs/open-files.js';
 import { missingSegment, problemOf, rangeOf } from './verify-problem.js';
 import { Progress } from './verify-progress.js';
 import {
@@ -59,7 +59,9 @@ export async function verifyChannel(
   for (let start = 1; ; start++) {
     const run = new Verification(core, options, progress);
     try {
-      const report = await run.run();
+      const report = await core.health.unlessClosed(run.run());
+      // The files of a channel that was deleted meanwhile are not missing.
+      if (core.health.isClosed) throw core.health.closedError();
       return { ...report, durationMs: runtime.monotonic() - started };
     } catch (error) {
       if (run.stoppedBy !== undefined) throw run.stoppedBy.reason;

@@ -69,7 +69,12 @@ export interface ErrorFields {
   /** A seq below what the log still holds was asked for. */
   OUT_OF_RANGE: { readonly seq: number; readonly firstSeq: number; readonly nextSeq: number };
   /** `expectedSeq` was not the next seq to assign. */
-  SEQ_CONFLICT: { readonly expectedSeq: number; readonly actualSeq: number };
+  SEQ_CONFLICT: {
+    readonly expectedSeq: number;
+    readonly actualSeq: number;
+    /** Of a commit: the channel that it is about. */
+    readonly channel?: string;
+  };
   /** A stored option and a given one differ. */
   OPTIONS_CONFLICT: {
     readonly option: string;

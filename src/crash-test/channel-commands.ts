@@ -59,6 +59,13 @@ export class ChannelCommands {
     return opened;
   }
 
+  /** The channel of this name is gone: nothing of it is synced any more. */
+  deleted(name: string): void {
+    for (const channel of this.#opened.keys()) {
+      if (channel.name === name) this.#opened.delete(channel);
+    }
+  }
+
   /** I12: what the channels show between two steps. */
   observe(): void {
     for (const opened of this.#opened.values()) {
@@ -161,6 +168,8 @@ export class ChannelCommands {
     }
     if (RedexError.is(error, 'BUSY')) this.#counters.busy += 1;
     else if (RedexError.is(error, 'SEQ_CONFLICT')) this.#counters.conflicts += 1;
+    // More than a small journal can hold, or it is full of what a fault has pinned.
+    else if (RedexError.is(error, 'LIMIT')) return;
     // What a trim or retention has let go meanwhile.
     else if (!RedexError.is(error, 'CLOSED') && !RedexError.is(error, 'OUT_OF_RANGE')) {
       throw new Violation(`an unexpected error: ${String(error)}`, { cause: error });
@@ -362,6 +371,6 @@ export class ChannelCommands {
 
 function outcomeOf(error: unknown): 'absent' | 'unknown' {
   if (RedexError.is(error, 'IO') || RedexError.is(error, 'POISONED')) return error.outcome;
-  const absent = ['CLOSED', 'BUSY', 'SEQ_CONFLICT'];
+  const absent = ['CLOSED', 'BUSY', 'SEQ_CONFLICT', 'LIMIT'];
   return RedexError.is(error) && absent.includes(error.code) ? 'absent' : 'unknown';
 }

@@ -7,6 +7,7 @@ import { RedexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
 import { ChannelCommands } from './channel-commands.js';
+import { CommitCommands, type NameActivity } from './commit-commands.js';
 import type { Counters } from './counters.js';
 import type { Answer, NameOperation } from './name-ledger.js';
 import type { ChannelLedger, StoreLedger } from './store-ledger.js';
@@ -24,14 +25,17 @@ export class Commands {
   #hasEnded = false;
   #isPoisoned = false;
   #violation: Error | undefined;
-  /** Names that are being changed. */
-  #changing = 0;
+  readonly #onCommit: CommitCommands;
+  readonly #activity: NameActivity = { changing: 0, begun: 0 };
 
   constructor(redex: Redex, ledger: StoreLedger, counters: Counters, runtime: ManualRuntime) {
     this.#redex = redex;
     this.#ledger = ledger;
     this.#counters = counters;
-    this.#onChannel = new ChannelCommands(counters, runtime, () => !this.#hasEnded);
+    const isAlive = (): boolean => !this.#hasEnded;
+    this.#onChannel = new ChannelCommands(counters, runtime, isAlive);
+    const shared = { redex, ledger, counters, runtime, isAlive, activity: this.#activity };
+    this.#onCommit = new CommitCommands({ ...shared, onChannel: this.#onChannel });
   }
 
   get maintenance(): ChannelCommands['maintenance'] {
@@ -39,7 +43,11 @@ export class Commands {
   }
 
   get isChangingNames(): boolean {
-    return this.#changing > 0;
+    return this.#activity.changing > 0;
+  }
+
+  get isCommitting(): boolean {
+    return this.#onCommit.inFlight > 0;
   }
 
   end(): void {
@@ -75,6 +83,7 @@ export class Commands {
     if (kind === 'syncAll') {
       return await this.#redex.sync().catch((error: unknown) => void this.#refused(error));
     }
+    if (kind === 'commit') return await this.#onCommit.run(command);
     const name = nameAt(command.name);
     if (kind === 'create') return await this.#create(name, command.options);
     if (kind === 'delete') return await this.#delete(name);
@@ -98,9 +107,11 @@ export class Commands {
   }
 
   async #delete(name: string): Promise<void> {
+    this.#ledger.mayDelete(name);
     const operation = this.#ledger.names.begin('delete', name);
     await this.#answer(operation, async () => {
       if (!(await this.#redex.deleteChannel(name))) return { kind: 'missing' };
+      this.#onChannel.deleted(name);
       this.#counters.deletes += 1;
       return { kind: 'done' };
     });
@@ -118,7 +129,8 @@ export class Commands {
   async #answer(operation: NameOperation, work: () => Promise<Answer>): Promise<void> {
     const wasPoisoned = this.#isPoisoned;
     const changes = operation.kind === 'look' ? 0 : 1;
-    this.#changing += changes;
+    this.#activity.changing += changes;
+    this.#activity.begun += changes;
     let answer: Answer;
     try {
       answer = await work();
@@ -126,7 +138,7 @@ export class Commands {
       if (error instanceof Violation) throw error;
       answer = this.#refusal(operation, error, wasPoisoned);
     }
-    this.#changing -= changes;
+    this.#activity.changing -= changes;
     if (this.#hasEnded) return;
     operation.answer = answer;
     if (answer.kind === 'done' && wasPoisoned && changes > 0) {

@@ -46,6 +46,21 @@ export interface Counters {
   noSpace: number;
   poisonings: number;
   failedOpens: number;
+  /** Commits that were acknowledged. */
+  commits: number;
+  /** Commits of which a tail has seen a part, and a read then all of the others. */
+  commitsWatched: number;
+  /** Images taken while a commit was under way. */
+  inCommit: number;
+  /** Images taken while a checkpoint moved the place where a redo begins. */
+  inJournalCheckpoint: number;
+  /** Images whose journal has something to redo. */
+  imagesToRedo: number;
+  /** Images in which a segment of the journal is used again. */
+  recycledJournals: number;
+  /** Images with a creation, and with a deletion, to redo. */
+  journalCreations: number;
+  journalDeletions: number;
 }
 
 const NONE: Counters = {
@@ -89,6 +104,14 @@ const NONE: Counters = {
   noSpace: 0,
   poisonings: 0,
   failedOpens: 0,
+  commits: 0,
+  commitsWatched: 0,
+  inCommit: 0,
+  inJournalCheckpoint: 0,
+  imagesToRedo: 0,
+  recycledJournals: 0,
+  journalCreations: 0,
+  journalDeletions: 0,
 };
 
 export function noCounters(): Counters {

@@ -59,6 +59,8 @@ class CrashRun {
   #taken = 0;
   #checked = 0;
   #rollLeft = 0;
+  /** A checkpoint has written where the next redo begins. */
+  #isAdvancing = false;
   /** What is under way now is the same in all workloads. */
   #isUsual = true;
   #nowMs = START_MS;
@@ -127,16 +129,19 @@ class CrashRun {
     if (operation.operation === 'createSync' && /[1-9]\.dat$/.test(operation.path)) {
       this.#rollLeft = ROLL_OPERATIONS;
     }
+    const isControl = operation.path.endsWith('/journal/control');
+    this.#isAdvancing = isControl && operation.operation === 'datasync';
     this.#sample(`before ${operation.operation} ${operation.path}`);
     this.#faults.before(operation);
   }
 
   async #open({ openFault }: Life, fs: FaultFs): Promise<Commands> {
-    const options = { fs, runtime: this.#runtime };
+    const { journalBytes } = this.#workload;
+    const options = { fs, runtime: this.#runtime, journalBytes };
     let redex: Redex | undefined;
     if (openFault !== undefined) {
       // What an open finds lost it could not know of; commands meet that fault.
-      const isLoss = openFault.fault === 'loseNames';
+      const isLoss = openFault.fault === 'loseNames' || openFault.fault === 'loseSegmentNames';
       this.#faults.inject(isLoss ? { ...openFault, fault: 'failNames' } : openFault);
       try {
         redex = await pumped(this.#runtime, Redex.open(DIRECTORY, options));
@@ -264,6 +269,8 @@ class CrashRun {
     if ((checkpoint ?? 0) > 0) doing.push('inCheckpoint');
     if (this.#rollLeft > 0) doing.push('inRoll');
     if (doing.length > 0) doing.push('inMaintenance');
+    if (this.#commands?.isCommitting === true) doing.push('inCommit');
+    if (this.#isAdvancing) doing.push('inJournalCheckpoint');
     if (this.#commands?.isChangingNames === true) doing.push('inNameChange');
     return doing;
   }

@@ -9,6 +9,7 @@ import { Redex } from '../store/redex.js';
 import { benign, worst, type Choose } from '../testing/choices.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
+import { judgeCommits, type FoundPart } from './commit-judge.js';
 import type { Counters } from './counters.js';
 import { changesState, type Image } from './image.js';
 import {
@@ -21,7 +22,8 @@ import {
   type LookSetting,
   type SeenChannel,
 } from './look.js';
-import { payloadOf } from './record-ledger.js';
+import { countJournal } from './journal-count.js';
+import { foundOf, payloadOf } from './record-ledger.js';
 import { judgeSeen, seenFold } from './seen-fold.js';
 import { Violation } from './violation.js';
 
@@ -61,7 +63,8 @@ async function check(
   const { counters, ledger } = setting;
   const deeper = turn % 8;
   const before = deeper === 5 || deeper === 2 ? fs.kill() : undefined;
-  if (deeper === 2 && before !== undefined) await lookOnly(before, setting);
+  if (deeper === 2 && before !== undefined) await lookOnly(before, image, setting);
+  countJournal(image, counters);
   const seen = await look(fs, setting);
   judgeLook(seen, ledger, facts, kind);
   count(seen, image, counters);
@@ -348,12 +351,13 @@ async function verifyAll({ channels }: Look, counters: Counters): Promise<void> 
 }
 
 /** I13: a look without a lock changes nothing, whatever it finds. */
-async function lookOnly(fs: CrashFs, setting: CheckSetting): Promise<void> {
+async function lookOnly(fs: CrashFs, { facts }: Image, setting: CheckSetting): Promise<void> {
   setting.keeper?.onLook(fs);
   const before = fs.mutations.total;
   const runtime = new ManualRuntime({ startMs: setting.nowMs, ioOrder: 'immediate' });
   try {
     const redex = await Redex.open(DIRECTORY, { fs, runtime, readOnly: true });
+    const seen = new Map<number, FoundPart>();
     for await (const info of redex.channels()) {
       if (info.error !== undefined) throw new Violation(`I11: read-only: ${String(info.error)}`);
       const channel = await redex.channel(info.name, { createIfMissing: false });
@@ -361,7 +365,11 @@ async function lookOnly(fs: CrashFs, setting: CheckSetting): Promise<void> {
       if (records.length !== info.count) {
         throw new Violation(`${info.name} is listed with ${info.count} of ${records.length}`);
       }
+      const { firstSeq, nextSeq } = channel;
+      const { index } = setting.ledger.channelAt(nextSeq);
+      seen.set(index, { firstSeq, found: records.map(foundOf) });
     }
+    judgeCommits(seen, facts);
     await redex.close();
   } catch (error) {
     // A store that is only half made.

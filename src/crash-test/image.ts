@@ -2,7 +2,7 @@
 import type { CrashFs } from '../testing/crash-fs.js';
 import { inGroup, type OperationRecord } from '../testing/operations.js';
 import type { CrashKind } from './record-judge.js';
-import type { StoreFacts } from './store-ledger.js';
+import type { StoreFacts } from './store-facts.js';
 
 export interface Image {
   readonly fs: CrashFs;

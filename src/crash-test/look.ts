@@ -7,11 +7,13 @@ import type { RecoveryReport } from '../channel/recovery-report.js';
 import { Redex } from '../store/redex.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
+import { judgeCommits } from './commit-judge.js';
 import { namesKey, type Names } from './name-ledger.js';
 import { judgeRecords, type CrashKind } from './record-judge.js';
 import { foundOf, type Found } from './record-ledger.js';
 import type { SceneKeeper } from './scene.js';
-import { optionsKey, type StoreFacts, type StoreLedger } from './store-ledger.js';
+import type { StoreFacts } from './store-facts.js';
+import { optionsKey, type StoreLedger } from './store-ledger.js';
 import { Violation } from './violation.js';
 import { NAMES } from './workload.js';
 
@@ -120,6 +122,7 @@ export function judgeLook(
       throw new Violation(`${reason} (channel ${name.slice(-8)})`, { cause: error });
     }
   }
+  judgeCommits(new Map([...seen.channels.values()].map((there) => [there.index, there])), facts);
 }
 
 /** What a channel says of itself has to fit what is in it. */

@@ -28,13 +28,23 @@ export type Answer =
   /** The name led to this channel. */
   | { readonly kind: 'found'; readonly channel: number };
 
+/** What a commit does to one name. */
+export interface NamePart {
+  readonly does: 'append' | 'create' | 'delete';
+  readonly name: string;
+  /** Of an append: where the name leads; of a creation: what it would make. */
+  readonly channel: number;
+}
+
 export interface NameOperation {
-  readonly kind: 'create' | 'look' | 'delete' | 'rename';
+  readonly kind: 'create' | 'look' | 'delete' | 'rename' | 'commit';
   readonly name: string;
   /** The new name of a rename. */
   readonly to: string;
   /** What a creation would make. */
   readonly channel: number;
+  /** Of a commit. */
+  readonly parts: readonly NamePart[];
   /** Nothing else was under way that concerns its names. */
   readonly alone: boolean;
   answer: Answer;
@@ -45,17 +55,25 @@ export class NameLedger {
   #operations: NameOperation[] = [];
 
   begin(
-    kind: NameOperation['kind'],
+    kind: Exclude<NameOperation['kind'], 'commit'>,
     name: string,
     to: string = name,
     channel: number = -1,
   ): NameOperation {
-    const concerned = new Set([name, to]);
+    return this.#begin({ kind, name, to, channel, parts: [] });
+  }
+
+  beginCommit(parts: readonly NamePart[]): NameOperation {
+    const name = parts.map((part) => part.name).join();
+    return this.#begin({ kind: 'commit', name, to: name, channel: -1, parts });
+  }
+
+  #begin(asked: Omit<NameOperation, 'alone' | 'answer'>): NameOperation {
+    const concerned = new Set(namesIn(asked));
     const alone = !this.#operations.some(
-      (other) =>
-        other.answer.kind === 'open' && (concerned.has(other.name) || concerned.has(other.to)),
+      (other) => other.answer.kind === 'open' && namesIn(other).some((name) => concerned.has(name)),
     );
-    const operation: NameOperation = { kind, name, to, channel, alone, answer: { kind: 'open' } };
+    const operation: NameOperation = { ...asked, alone, answer: { kind: 'open' } };
     this.#operations.push(operation);
     return operation;
   }
@@ -86,6 +104,10 @@ export class NameLedger {
     this.#base = [names];
     this.#operations = [];
   }
+}
+
+function namesIn({ kind, name, to, parts }: Omit<NameOperation, 'alone' | 'answer'>): string[] {
+  return kind === 'commit' ? parts.map((part) => part.name) : [name, to];
 }
 
 export function namesKey(names: Names): string {
@@ -121,7 +143,7 @@ function outcomes(names: Names, operation: NameOperation): readonly Names[] {
     case 'refused':
       return [names];
     case 'missing':
-      return names.has(name) ? [] : [names];
+      return isMissing(names, operation) ? [names] : [];
     case 'taken':
       return names.has(to) ? [names] : [];
     case 'found':
@@ -131,9 +153,19 @@ function outcomes(names: Names, operation: NameOperation): readonly Names[] {
   return !alone || names.get(name) === answer.channel ? [names] : [];
 }
 
+/** Whether a name that has to be there is not. */
+function isMissing(names: Names, { kind, name, parts }: NameOperation): boolean {
+  if (kind !== 'commit') return !names.has(name);
+  return parts.some((part) => part.does !== 'create' && !names.has(part.name));
+}
+
 /** The names after a command; undefined when it is not possible. */
-function effect(names: Names, { kind, name, to, channel }: NameOperation): Names | undefined {
+function effect(
+  names: Names,
+  { kind, name, to, channel, parts }: NameOperation,
+): Names | undefined {
   if (kind === 'look') return names;
+  if (kind === 'commit') return effectOf(names, parts);
   const present = names.get(name);
   if (kind === 'create') {
     return present === undefined ? new Map(names).set(name, channel) : undefined;
@@ -148,4 +180,18 @@ function effect(names: Names, { kind, name, to, channel }: NameOperation): Names
   if (names.has(to)) return undefined;
   changed.delete(name);
   return changed.set(to, present);
+}
+
+/** Those of a commit: all of it, or undefined. */
+function effectOf(names: Names, parts: readonly NamePart[]): Names | undefined {
+  const changed = new Map(names);
+  for (const { does, name, channel } of parts) {
+    const present = changed.get(name);
+    if (does === 'append' ? present !== channel : (present === undefined) !== (does === 'create')) {
+      return undefined;
+    }
+    if (does === 'create') changed.set(name, channel);
+    else if (does === 'delete') changed.delete(name);
+  }
+  return parts.every(({ does }) => does === 'append') ? names : changed;
 }

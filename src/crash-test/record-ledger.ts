@@ -131,12 +131,16 @@ export class RecordLedger {
     for (let i = 0; i < count; i += 1) if (this.#states[i] === ACKED) this.#mark(i + 1, DURABLE);
   }
 
-  /** How many of this process are acknowledged, from this seq on, and were given before a time. */
+  /**
+   * How many of this process are acknowledged as written, from this seq on, and were given before a
+   * time.
+   */
   ackedFrom(seq: number, beforeMs: number): number {
     let count = 0;
     for (let i = this.#earlier; i < this.attempts.length; i += 1) {
       const isOld = (this.attempts[i]?.timeMs ?? Infinity) < beforeMs;
-      if (isOld && this.#states[i] === ACKED && (this.#seqs[i] ?? -1) >= seq) count += 1;
+      if (!isOld || this.#states[i] !== ACKED || this.#has(i + 1, DURABLE)) continue;
+      if ((this.#seqs[i] ?? -1) >= seq) count += 1;
     }
     return count;
   }

@@ -2,6 +2,7 @@
  * Makes a workload that fails smaller while it fails: without lives, without steps, with plainer
  * ones. Greedy and bounded; the same failure is not asked for, only one that is the engine's.
  */
+import type { CommitPart } from './commit-draw.js';
 import type { Life, Step, Workload } from './workload.js';
 
 /** Workloads that are tried, at most. */
@@ -39,6 +40,7 @@ function* smaller(workload: Workload): Generator<Workload> {
     }
   }
   if (workload.shuffled) yield { ...workload, shuffled: false };
+  if (workload.journalBytes !== undefined) yield { ...workload, journalBytes: undefined };
 }
 
 function* shorterLives(life: Life): Generator<Life> {
@@ -50,15 +52,33 @@ function* shorterLives(life: Life): Generator<Life> {
   }
   if (life.openFault !== undefined) yield { ...life, openFault: undefined };
   for (const [at, step] of steps.entries()) {
-    const plainer = plainerStep(step);
-    if (plainer !== undefined) yield { ...life, steps: steps.toSpliced(at, 1, plainer) };
+    for (const plainer of plainerSteps(step)) {
+      yield { ...life, steps: steps.toSpliced(at, 1, plainer) };
+    }
   }
 }
 
-/** The same with all completions let through, or with one record instead of several. */
-function plainerStep(step: Step): Step | undefined {
-  if (step.io !== 0) return { ...step, io: 0 };
+/** The same with all completions let through, or with less in it. */
+function* plainerSteps(step: Step): Generator<Step> {
   const { command } = step;
-  if (command.kind !== 'append' || command.sizes.length === 1) return undefined;
-  return { ...step, command: { ...command, sizes: command.sizes.slice(0, 1) } };
+  if (step.io !== 0) {
+    yield { ...step, io: 0 };
+    return;
+  }
+  if (command.kind === 'append' && command.sizes.length > 1) {
+    yield { ...step, command: { ...command, sizes: command.sizes.slice(0, 1) } };
+  }
+  if (command.kind !== 'commit') return;
+  for (const parts of fewerParts(command.parts)) yield { ...step, command: { ...command, parts } };
+}
+
+/** Without one of its channels, or with one record instead of several. */
+function* fewerParts(parts: readonly CommitPart[]): Generator<readonly CommitPart[]> {
+  for (const [at, part] of parts.entries()) {
+    if (parts.length > 1) yield parts.toSpliced(at, 1);
+    if (part.sizes.length > 1) {
+      yield parts.toSpliced(at, 1, { ...part, sizes: part.sizes.slice(0, 1) });
+    }
+    if (part.expects !== 'nothing') yield parts.toSpliced(at, 1, { ...part, expects: 'nothing' });
+  }
 }

@@ -8,7 +8,8 @@ import {
   type StoredChannelOptions,
 } from '../channel/options.js';
 import { NameLedger, namesKey } from './name-ledger.js';
-import { RecordLedger, type RecordFacts } from './record-ledger.js';
+import { RecordLedger } from './record-ledger.js';
+import type { CommitEntry, StoreFacts } from './store-facts.js';
 import { Violation } from './violation.js';
 
 /** First seqs of two channels differ by at least this. */
@@ -77,25 +78,24 @@ function parseOptions(key: string): StoredChannelOptions {
   return { ...rest, retention: retention ?? undefined };
 }
 
-interface ChannelFacts {
-  readonly options: ReadonlySet<string>;
-  readonly records: RecordFacts;
-}
-
-/** What was known of the whole store at one moment. */
-export interface StoreFacts {
-  /** Keys of the maps of names that are possible. */
-  readonly names: ReadonlySet<string>;
-  /** By place in the list of creations. */
-  readonly channels: readonly ChannelFacts[];
-  /** Undefined while no open has returned. */
-  readonly storeId: string | undefined;
-}
-
 export class StoreLedger {
   readonly channels: ChannelLedger[] = [];
   readonly names: NameLedger = new NameLedger();
+  readonly #commits: CommitEntry[] = [];
+  readonly #deletions = new Map<number, number>();
   storeId: string | undefined;
+
+  addCommit(commit: CommitEntry): void {
+    this.#commits.push(commit);
+  }
+
+  /** A deletion of this name is about to be asked for. */
+  mayDelete(name: string): void {
+    const channels = new Set(this.names.possible().map((names) => names.get(name)));
+    for (const index of channels) {
+      if (index !== undefined) this.#deletions.set(index, (this.#deletions.get(index) ?? 0) + 1);
+    }
+  }
 
   /** A creation that is about to be asked for. */
   addChannel(stored: StoredChannelOptions): ChannelLedger {
@@ -118,6 +118,8 @@ export class StoreLedger {
         options: possibleOptions,
         records: records.facts(),
       })),
+      commits: [...this.#commits],
+      deletions: new Map(this.#deletions),
       storeId: this.storeId,
     };
   }

@@ -5,6 +5,7 @@
  */
 import type { StoredChannelOptions } from '../channel/options.js';
 import type { Choose } from '../testing/choices.js';
+import { drawCommit, type CommitCommand } from './commit-draw.js';
 
 const LONG = 'x'.repeat(520);
 
@@ -107,6 +108,7 @@ export type Command =
   | { readonly kind: 'rename'; readonly name: number; readonly to: number }
   | { readonly kind: 'syncAll' }
   | { readonly kind: 'elapse'; readonly ms: number }
+  | CommitCommand
   | Fault;
 
 export interface Step {
@@ -130,25 +132,38 @@ export interface Workload {
   readonly shuffled: boolean;
   /** A crash at every n-th place where one is possible. */
   readonly stride: number;
+  /** Of the store; undefined for the default. */
+  readonly journalBytes?: number | undefined;
   readonly lives: readonly Life[];
 }
+
+/** From this seed on there are commits and small journals; seeds below draw what they did. */
+export const COMMIT_SEEDS: number = 2 ** 21;
+/** The least that a store takes: its segments are full soon, and used again. */
+const SMALL_JOURNAL_BYTES = 256 * 1024;
 
 /** Everything that a workload is made of comes from `choose`; `seed` decides what it meets. */
 export function drawWorkload(seed: number, choose: Choose): Workload {
   const shuffled = choose(2) === 1;
   const stride = 1 + choose(3);
   const count = 1 + choose(3);
-  const lives = Array.from({ length: count }, (_, index) => drawLife(choose, index === 0));
-  return { seed, shuffled, stride, lives };
+  if (seed < COMMIT_SEEDS) {
+    const lives = Array.from({ length: count }, (_, i) => drawLife(choose, i === 0, drawCommand));
+    return { seed, shuffled, stride, lives };
+  }
+  const journalBytes = choose(3) === 0 ? undefined : SMALL_JOURNAL_BYTES;
+  const draw = choose(2) === 0 ? drawAny : drawBusy;
+  const lives = Array.from({ length: count }, (_, index) => drawLife(choose, index === 0, draw));
+  return { seed, shuffled, stride, journalBytes, lives };
 }
 
 const ENDS = ['kill', 'power', 'close'] as const;
 
-function drawLife(choose: Choose, isFirst: boolean): Life {
+function drawLife(choose: Choose, isFirst: boolean, draw: (choose: Choose) => Command): Life {
   const openFault = !isFirst && choose(6) === 5 ? drawFault(choose) : undefined;
   const steps = isFirst ? firstSteps(choose) : [];
   for (let left = 4 + choose(16); left > 0; left -= 1) {
-    const command = drawCommand(choose);
+    const command = draw(choose);
     const isLarge = command.kind === 'append' && command.sizes[0] === LARGE_BYTES;
     if (!isLarge) {
       steps.push({ command, io: drawIo(choose) });
@@ -230,6 +245,20 @@ function drawCommand(choose: Choose): Command {
   if (kind === 'elapse') return { kind, ms: [10, 50, 1100, 2000][choose(4)] ?? 10 };
   if (kind === 'fault') return drawFault(choose);
   return kind === 'syncAll' ? { kind } : { kind, name };
+}
+
+/** A commit now and then. */
+function drawAny(choose: Choose): Command {
+  if (choose(4) !== 3) return drawCommand(choose);
+  return drawCommit(choose, NAMES.length, OPTIONS.length);
+}
+
+/** Commits and time for checkpoints, for the most part. */
+function drawBusy(choose: Choose): Command {
+  const kind = choose(8);
+  if (kind < 5) return drawCommit(choose, NAMES.length, OPTIONS.length);
+  if (kind === 5) return { kind: 'elapse', ms: 1100 };
+  return kind === 6 && choose(3) === 2 ? drawFault(choose) : drawCommand(choose);
 }
 
 function drawAppend(choose: Choose, name: number): Append {

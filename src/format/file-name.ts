@@ -9,6 +9,11 @@ export const STORE_MANIFEST_TEMPORARY_NAME = 'redex.json.tmp';
 export const LOCK_NAME = 'LOCK';
 export const LOCK_INFO_NAME = 'LOCK.info';
 export const CHANNELS_NAME = 'channels';
+export const JOURNAL_NAME = 'journal';
+/** In the journal's directory. */
+export const CONTROL_NAME = 'control';
+/** Under which the control block is written before it is there. */
+export const NEW_CONTROL_NAME = 'control.tmp';
 
 // Beside the channels: no channel's entry begins with a dot.
 export const NEW_NAME = '.new';
@@ -22,6 +27,17 @@ export const MANIFEST_NAME = 'manifest';
 export const MANIFEST_TEMPORARY_NAME = 'manifest.tmp';
 export const CLEAN_MARK_NAME = 'clean';
 export const CHECKPOINTS_NAME = 'checkpoints';
+
+/** A segment of the journal. */
+export function journalSegmentName(number: number): string {
+  return `${String(number).padStart(10, '0')}.journal`;
+}
+
+export function parseJournalSegmentName(name: string): number | undefined {
+  const number = Number(/^(\d{10,16})\.journal$/.exec(name)?.[1]);
+  if (!Number.isSafeInteger(number) || number === 0) return undefined;
+  return journalSegmentName(number) === name ? number : undefined;
+}
 
 export type SegmentFileKind = 'dat' | 'idx' | 'ts';
 

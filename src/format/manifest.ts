@@ -3,7 +3,7 @@
  *
  *   0 u32 magic  4 u16 version  6 u16 length   8 channel id (16)  24 u64 generation
  *  32 u64 firstSeq  40 u64 redoSeq  48 u64 nextSeqFloor  56 u64 recovery epoch
- *  64 zeros (56)  120 u64 checksum
+ *  64 u64 segment  72 u64 position  80 zeros (40)  120 u64 checksum
  */
 import { readSafeU64, UNSAFE, viewOf, writeSafeU64 } from './bytes.js';
 import { decoded, failed, type Decoded } from './decoded.js';
@@ -21,6 +21,9 @@ export interface Manifest {
   readonly firstSeq: number;
   /** Records below it need no redo from the journal: they are synced in dat. A witness. */
   readonly redoSeq: number;
+  /** The same as a place in the log: base seq of a segment, and bytes of its dat file. */
+  readonly redoSegment: number;
+  readonly redoPosition: number;
   /** The next seq is never below it, whatever the segments hold. A witness. */
   readonly nextSeqFloor: number;
   /** Raised before each cut of a torn tail, so that who remembers seqs can see that some went. */
@@ -36,6 +39,8 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   writeSafeU64(view, 40, manifest.redoSeq);
   writeSafeU64(view, 48, manifest.nextSeqFloor);
   writeSafeU64(view, 56, manifest.recoveryEpoch);
+  writeSafeU64(view, 64, manifest.redoSegment);
+  writeSafeU64(view, 72, manifest.redoPosition);
   writeEnvelope(bytes, MANIFEST_MAGIC);
   return bytes;
 }
@@ -52,9 +57,11 @@ export function decodeManifest(bytes: Uint8Array): Decoded<Manifest> {
     redoSeq: readSafeU64(view, 40),
     nextSeqFloor: readSafeU64(view, 48),
     recoveryEpoch: readSafeU64(view, 56),
+    redoSegment: readSafeU64(view, 64),
+    redoPosition: readSafeU64(view, 72),
   };
-  const { generation, firstSeq, redoSeq, nextSeqFloor, recoveryEpoch } = manifest;
-  const numbers = [generation, firstSeq, redoSeq, nextSeqFloor, recoveryEpoch];
-  if (generation === 0 || numbers.includes(UNSAFE)) return failed('fields');
+  const { channelId, ...numbers } = manifest;
+  const isWhole = !Object.values(numbers).includes(UNSAFE);
+  if (channelId.byteLength === 0 || manifest.generation === 0 || !isWhole) return failed('fields');
   return decoded(manifest);
 }

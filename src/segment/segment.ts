@@ -45,6 +45,11 @@ export function segmentPath(segment: Segment, kind: SegmentFileKind): string {
   return `${segment.directory}/${segmentFileName(segment.baseSeq, kind)}`;
 }
 
+/** The same in another directory. */
+export function movedSegment(segment: Segment, directory: string): Segment {
+  return { ...segment, directory };
+}
+
 /** Whether every seq from base to next has a record, so that entry n is seq base + n. */
 export function isDense(segment: Segment): boolean {
   return segment.nextSeq - segment.baseSeq === segment.recordCount;

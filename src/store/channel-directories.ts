@@ -5,14 +5,24 @@
  */
 import { RedexError, redexError } from '../core/errors.js';
 import { finishRename, readNameOf, writeNextName } from '../channel/channel-names.js';
-import { createChannel } from '../channel/create-channel.js';
+import {
+  buildChannel,
+  completeChannel,
+  drawChannel,
+  readConfig,
+  type ChannelBytes,
+  type NewChannel,
+} from '../channel/channel-files.js';
 import { damagedFile } from '../channel/damaged-file.js';
 import { ioError } from '../channel/io-error.js';
 import type { StoredChannelOptions } from '../channel/options.js';
 import type { ChannelSettings } from '../channel/settings.js';
+import { encodeCreation } from '../format/creation.js';
 import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js';
 import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
 import type { DirectoryEntry } from '../fs/file-system.js';
+import type { NameChange } from '../journal/name-changes.js';
+import type { StoreJournal } from '../journal/store-journal.js';
 import { parentOf } from '../fs/whole-file.js';
 import { DirectorySync } from './directory-sync.js';
 import { drawName } from './drawn-name.js';
@@ -44,6 +54,21 @@ export class ChannelDirectories {
     this.#health = health;
     this.#channels = `${directory}/${CHANNELS_NAME}`;
     this.#reclaim = new Reclaim(settings);
+  }
+
+  pathOfEntry(entry: string): string {
+    return `${this.#channels}/${entry}`;
+  }
+
+  /** Makes the names of all channels durable. */
+  syncNames(): void {
+    this.#settings.fs.syncDirectorySync(this.#channels);
+  }
+
+  /** The same, of those that were deleted, too. Rejects with POISONED. */
+  async syncAllNames(): Promise<void> {
+    await this.#sync(`${this.#channels}/${TRASH_NAME}`);
+    await this.#sync(this.#channels);
   }
 
   pathOf(name: string): string {
@@ -144,20 +169,57 @@ export class ChannelDirectories {
     fs.syncDirectorySync(parentOf(path));
   }
 
-  /** Creates a channel whose directory is not there. Durable when this resolves. */
-  async create(name: string, stored: StoredChannelOptions, firstSeq: number): Promise<void> {
-    const staging = `${this.#channels}/${NEW_NAME}/${drawName(this.#settings.runtime)}`;
+  /**
+   * Creates a channel whose directory is not there. The journal says so, durably, before the
+   * directory gets its place; a checkpoint syncs it (RULES N1).
+   */
+  async create(
+    name: string,
+    stored: StoredChannelOptions,
+    firstSeq: number,
+    journal: StoreJournal,
+  ): Promise<void> {
     const directory = this.pathOf(name);
+    const drawn = drawChannel(this.#settings.runtime, name, stored, firstSeq);
+    const staging = this.stage(name, drawn);
     try {
-      await createChannel(this.#settings, { directory, staging, name, stored, firstSeq });
+      const creation = encodeCreation(drawn.config, drawn.manifest);
+      const entry = encodeChannelName(name);
+      const { channel, change } = await journal.create(drawn.channelId, entry, creation);
+      this.putInPlace(staging, directory);
+      channel.created(directory);
+      change.isMade = true;
     } catch (error) {
-      this.#reclaimLeftOver(staging);
+      this.reclaim(staging);
+      this.#health.requireUnpoisoned();
       throw ioError('create a channel', directory, error, 'absent');
     }
-    await this.#sync(this.#channels);
   }
 
-  #reclaimLeftOver(staging: string): void {
+  /** Builds a channel where no name leads to. Returns the path. Throws IO. */
+  stage(name: string, bytes: ChannelBytes): string {
+    const { fs, runtime } = this.#settings;
+    const staging = `${this.#channels}/${NEW_NAME}/${drawName(runtime)}`;
+    try {
+      buildChannel(fs, staging, bytes);
+      return staging;
+    } catch (error) {
+      this.reclaim(staging);
+      throw ioError('create a channel', this.pathOf(name), error, 'absent');
+    }
+  }
+
+  /** The journal says that the channel is there: if it cannot be, nobody may go on. */
+  putInPlace(staging: string, directory: string): void {
+    try {
+      this.#settings.fs.renameSync(staging, directory);
+    } catch (error) {
+      throw this.#health.poison(directory, error);
+    }
+  }
+
+  /** What was staged and is not wanted goes. */
+  reclaim(staging: string): void {
     try {
       if (this.#settings.fs.statSync(staging) !== undefined) this.#reclaim.add(staging);
     } catch {
@@ -166,9 +228,14 @@ export class ChannelDirectories {
   }
 
   /** Deletes a channel whose directory is there and that nobody uses. */
-  async delete(name: string): Promise<void> {
+  async delete(name: string, journal: StoreJournal): Promise<void> {
     const path = this.pathOf(name);
-    this.#requireOwn(name, path);
+    const channelId = this.#idOfOwn(name, path);
+    const change = await this.#sayDeleted(name, path, channelId, journal);
+    if (change !== undefined) {
+      this.bury(path, change);
+      return;
+    }
     const trash = `${this.#channels}/${TRASH_NAME}`;
     const grave = `${trash}/${drawName(this.#settings.runtime)}`;
     this.#rename('delete a channel', path, grave);
@@ -177,14 +244,40 @@ export class ChannelDirectories {
     this.#reclaim.add(grave);
   }
 
+  async #sayDeleted(
+    name: string,
+    path: string,
+    channelId: Uint8Array,
+    journal: StoreJournal,
+  ): Promise<NameChange | undefined> {
+    try {
+      return await journal.delete(channelId, encodeChannelName(name));
+    } catch (error) {
+      this.#health.requireUnpoisoned();
+      throw ioError('delete a channel', path, error, 'absent');
+    }
+  }
+
+  /** The journal says that the channel is gone, and from the next open on it is. */
+  bury(path: string, change: NameChange): void {
+    const grave = `${this.#channels}/${TRASH_NAME}/${drawName(this.#settings.runtime)}`;
+    try {
+      this.#settings.fs.renameSync(path, grave);
+    } catch (error) {
+      throw this.#health.poison(path, error);
+    }
+    change.isMade = true;
+    this.#reclaim.add(grave);
+  }
+
   /**
    * Renames a channel that nobody uses; there is none of the new name. The new config is written
    * beside the old one first, so that whoever finds the directory on its way can finish it.
    */
-  async rename(from: string, to: string): Promise<void> {
+  async rename(from: string, to: string, journal: StoreJournal): Promise<void> {
     const { fs } = this.#settings;
     const source = this.pathOf(from);
-    this.#requireOwn(from, source);
+    await this.#settle(source, this.#idOfOwn(from, source), journal);
     const renaming = `${this.#channels}/${RENAME_NAME}`;
     const passage = `${renaming}/${encodeChannelName(to)}`;
     try {
@@ -209,10 +302,29 @@ export class ChannelDirectories {
     await this.#sync(renaming);
   }
 
-  /** Throws CORRUPT unless the config in a directory gives it this name. */
-  #requireOwn(name: string, path: string): void {
+  /** What the journal has of a channel is in its files before these have another path. */
+  async #settle(path: string, channelId: Uint8Array, journal: StoreJournal): Promise<void> {
+    // What had the new name before is not to come back.
+    await journal.settleNames();
+    const waiting = journal.find(channelId);
+    if (waiting === undefined) return;
+    if (waiting.refusal !== undefined) {
+      // Of what is damaged nothing is read through the journal: the next open finds it by its id.
+      if (!waiting.isWaiting) return;
+      throw waiting.refusal;
+    }
     try {
-      if (readNameOf(this.#settings.fs, path) === name) return;
+      await waiting.settle();
+    } catch (error) {
+      throw ioError('rename a channel', path, error, 'absent');
+    }
+  }
+
+  /** The id in a directory's config. Throws CORRUPT unless that gives it this name. */
+  #idOfOwn(name: string, path: string): Uint8Array {
+    const { fs } = this.#settings;
+    try {
+      if (readNameOf(fs, path) === name) return readConfig(fs, path).channelId;
     } catch (error) {
       throw ioError('read', path, error, 'absent');
     }
@@ -225,6 +337,21 @@ export class ChannelDirectories {
     } catch (error) {
       throw ioError(operation, from, error, 'absent');
     }
+  }
+
+  /** Makes what the journal says was created, as far as it is missing. */
+  async finishCreation(entry: string, channel: NewChannel): Promise<void> {
+    await completeChannel(this.#settings.fs, this.pathOfEntry(entry), channel);
+  }
+
+  /** Finishes a deletion that the journal has acknowledged. */
+  finishDeletion(entry: string): void {
+    const { fs, runtime } = this.#settings;
+    const trash = `${this.#channels}/${TRASH_NAME}`;
+    const grave = `${trash}/${drawName(runtime)}`;
+    fs.renameSync(`${this.#channels}/${entry}`, grave);
+    fs.syncDirectorySync(trash);
+    this.#reclaim.add(grave);
   }
 
   async #sync(directory: string): Promise<void> {

@@ -13,9 +13,17 @@ import { openingError } from '../channel/io-error.js';
 import { followChannel, openChannel, refuseConflict } from '../channel/open-channel.js';
 import { storedWith, type ChannelOptions, type StoredChannelOptions } from '../channel/options.js';
 import type { ChannelSettings } from '../channel/settings.js';
+import type { StoreJournal } from '../journal/store-journal.js';
+import { Commit, type CommitHost } from './commit.js';
+import {
+  isDelete,
+  nameOf as operationName,
+  type CommitOperation,
+  type CommitResult,
+} from './commit-input.js';
 import type { ChannelDirectories } from './channel-directories.js';
 import { NamedLocks } from './named-locks.js';
-import { Slots } from './slots.js';
+import { Slots } from '../core/slots.js';
 import type { StoreHealth } from './store-health.js';
 
 /**
@@ -120,14 +128,16 @@ export class ChannelRegistry {
 
   async #openOrCreate(name: string, options: ChannelOptions): Promise<OpenEntry> {
     const { directories, defaults, readOnly } = this.#parts;
+    let isFresh = false;
     await this.#closed(name);
     if (!this.#has(name)) {
       if (readOnly || options.createIfMissing === false) throw notFound(name);
       const stored = storedWith(options, defaults);
       const { firstSeq = 0 } = options;
-      await this.#opening.run(() => directories.create(name, stored, firstSeq));
+      await directories.create(name, stored, firstSeq, this.#journal);
+      isFresh = true;
     }
-    const entry = await this.#opening.run(() => this.#openEntry(name, options));
+    const entry = await this.#opening.run(() => this.#openEntry(name, options, isFresh));
     this.#open.set(name, entry);
     // The store may have been poisoned while the channel was being opened.
     const { failedSync } = this.#parts.health;
@@ -135,9 +145,9 @@ export class ChannelRegistry {
     return entry;
   }
 
-  async #openEntry(name: string, options: ChannelOptions): Promise<OpenEntry> {
+  async #openEntry(name: string, options: ChannelOptions, isFresh: boolean): Promise<OpenEntry> {
     const { directories, settings, shared, readOnly } = this.#parts;
-    const place = { directory: directories.pathOf(name), name, isNameSynced: true };
+    const place = { directory: directories.pathOf(name), name, isNameSynced: !isFresh, isFresh };
     const onClosed = (): void => this.#forget(name, core);
     let core: ChannelCore;
     if (readOnly) {
@@ -147,6 +157,13 @@ export class ChannelRegistry {
     const parts = await openChannel(place, options, settings, shared, onClosed);
     core = parts;
     return { channel: new Channel(core, new AppendSide(parts)), core, parts, isTaken: false };
+  }
+
+  /** Of a store that may be written to. */
+  get #journal(): StoreJournal {
+    const { journal } = this.#parts.shared;
+    if (journal === undefined) throw new Error('the store was opened with readOnly');
+    return journal;
   }
 
   #forget(name: string, core: ChannelCore): void {
@@ -171,6 +188,49 @@ export class ChannelRegistry {
     }
   }
 
+  /** See Redex.commit. */
+  async commit(operations: readonly CommitOperation[]): Promise<CommitResult> {
+    const names = operations.map(operationName);
+    const leaving = operations.filter(isDelete).map(operationName);
+    return this.#leaveAll(leaving, () =>
+      this.#locks.run(names, async () => {
+        this.#parts.health.requireWritable();
+        return new Commit(this.#commitHost(), operations).run();
+      }),
+    );
+  }
+
+  #commitHost(): CommitHost {
+    const { directories, defaults, settings, shared, health } = this.#parts;
+    return {
+      journal: this.#journal,
+      directories,
+      defaults,
+      runtime: settings.runtime,
+      open: async (name) => {
+        const present = this.find(name);
+        if (present !== undefined) return present.parts;
+        await this.#closed(name);
+        if (!this.#has(name)) return undefined;
+        return (await this.#openOrCreate(name, { createIfMissing: false })).parts;
+      },
+      openStaged: async (name, directory) => {
+        const place = { directory, name, isNameSynced: false, isFresh: true, isStaged: true };
+        const parts = await openChannel(place, {}, settings, shared, () =>
+          this.#forget(name, parts),
+        );
+        return parts;
+      },
+      adopt: (name, parts) => {
+        const channel = new Channel(parts, new AppendSide(parts));
+        this.#open.set(name, { channel, core: parts, parts, isTaken: false });
+      },
+      requireWritable: () => health.requireWritable(),
+      poisoned: () => health.poisonedError(),
+      notFound,
+    };
+  }
+
   /** Runs `work` while nobody opens, creates, deletes or renames a channel of this name. */
   exclusively<T>(name: string, work: () => Promise<T>): Promise<T> {
     return this.#locks.run([name], work);
@@ -185,8 +245,14 @@ export class ChannelRegistry {
     return this.#leave([name], name, async () => {
       this.#parts.health.requireWritable();
       if (!this.#has(name)) return false;
-      await this.#closed(name);
-      await this.#parts.directories.delete(name);
+      const parts = this.find(name)?.parts;
+      if (parts !== undefined && parts.health.writeError() === undefined) {
+        // Without the syncs of a close, which nobody needs any more.
+        await new Commit(this.#commitHost(), [{ delete: name }]).run();
+      } else {
+        await this.#closed(name);
+        await this.#parts.directories.delete(name, this.#journal);
+      }
       return true;
     });
   }
@@ -203,19 +269,25 @@ export class ChannelRegistry {
         throw redexError('EXISTS', message, { kind: 'channel', resource: to });
       }
       await this.#closed(from);
-      await this.#parts.directories.rename(from, to);
+      await this.#parts.directories.rename(from, to, this.#journal);
     });
   }
 
   /** Runs what takes a name from its channel: from the call on nobody is given that channel. */
   async #leave<T>(names: readonly string[], name: string, work: () => Promise<T>): Promise<T> {
-    this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
+    return this.#leaveAll([name], () => this.#locks.run(names, work));
+  }
+
+  async #leaveAll<T>(names: readonly string[], work: () => Promise<T>): Promise<T> {
+    for (const name of names) this.#leaving.set(name, (this.#leaving.get(name) ?? 0) + 1);
     try {
-      return await this.#locks.run(names, work);
+      return await work();
     } finally {
-      const left = (this.#leaving.get(name) ?? 1) - 1;
-      if (left === 0) this.#leaving.delete(name);
-      else this.#leaving.set(name, left);
+      for (const name of names) {
+        const left = (this.#leaving.get(name) ?? 1) - 1;
+        if (left === 0) this.#leaving.delete(name);
+        else this.#leaving.set(name, left);
+      }
     }
   }
 

@@ -12,6 +12,7 @@ import {
   type ChannelInfo,
   type ChannelListOptions,
 } from './channel-list.js';
+import { checkCommit, type CommitOperation, type CommitResult } from './commit-input.js';
 import { checkDirectory, type RedexOptions } from './store-options.js';
 import { openStore, type StoreParts } from './store-parts.js';
 
@@ -48,7 +49,7 @@ export class Redex {
    * in the directory but LOCK has been touched.
    */
   static async open(directory: string, options: RedexOptions = {}): Promise<Redex> {
-    return new Redex(openStore(directory, options));
+    return new Redex(await openStore(directory, options));
   }
 
   /** The data directory: absolute, with all links resolved. */
@@ -106,6 +107,18 @@ export class Redex {
     checkName(to);
     this.#parts.health.requireWritable();
     await this.#parts.registry.rename(from, to);
+  }
+
+  /**
+   * Appends to several channels, creates and deletes channels, all together or not at all, whatever
+   * happens; synced when it resolves. No reader sees part of it. Rejects with SEQ_CONFLICT (which
+   * names the channel), NOT_FOUND, OPTIONS_CONFLICT, LIMIT, IO with nothing changed, and with
+   * POISONED, CLOSED, READ_ONLY; with TypeError for what cannot be meant.
+   */
+  async commit(operations: readonly CommitOperation[]): Promise<CommitResult> {
+    const checked = checkCommit(operations);
+    this.#parts.health.requireWritable();
+    return this.#parts.registry.commit(checked);
   }
 
   /** Resolves when everything appended to any channel before the call is synced. */
@@ -178,14 +191,18 @@ export class Redex {
   }
 
   async #close(): Promise<void> {
-    const { place, health, directories, registry } = this.#parts;
+    const { place, health, directories, registry, shared } = this.#parts;
     health.close();
     // The lock is not given back before they have seen that.
     await Promise.allSettled(this.#backups);
     try {
       await settleAll([registry.close(), directories.stop()]);
     } finally {
-      place.lock?.release();
+      try {
+        await shared.journal?.close();
+      } finally {
+        place.lock?.release();
+      }
     }
   }
 

@@ -73,6 +73,11 @@ export class StoreHealth {
     this.requireUnpoisoned();
   }
 
+  /** POISONED, of a store that is. */
+  poisonedError(): RedexError {
+    return this.#poisonedError(this.#poison ?? { path: this.#path, cause: undefined });
+  }
+
   #poisonedError(poison: Poison): RedexError {
     const { path, cause } = poison;
     const message = `a sync of ${path} failed: names may be lost; open the store again`;

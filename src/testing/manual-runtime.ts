@@ -160,7 +160,9 @@ export class ManualRuntime implements Runtime {
 
   /** Lets microtasks drain. Nothing else runs: no timer, no input or output. */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await Promise.resolve();
+    // Where nothing is held, whole chains of input and output are nothing but turns.
+    const turns = this.#ioOrder === 'immediate' ? 10 * SETTLE_TURNS : SETTLE_TURNS;
+    for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
   }
 
   #after(ms: number): number {

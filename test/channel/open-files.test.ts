@@ -3,7 +3,7 @@
  * Method: a holder that can be closed once it is synced, and says so amid the making of room.
  */
 import { expect, test } from 'vitest';
-import { OpenFiles, type FileHolder } from '../../src/channel/open-files.js';
+import { OpenFiles, type FileHolder } from '../../src/fs/open-files.js';
 
 test('whoever waits is not let on while room is made for somebody else', () => {
   const files = new OpenFiles(4);

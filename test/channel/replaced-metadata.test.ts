@@ -14,6 +14,7 @@ import { decodeManifest, encodeManifest } from '../../src/format/manifest.js';
 import type { Redex } from '../../src/store/redex.js';
 import { worst } from '../../src/testing/choices.js';
 import { payload, readFile } from '../support/channel-kit.js';
+import { IDLE_WITNESS_MS } from '../../src/channel/sync-schedule.js';
 import { valueOf } from '../support/format-arbitraries.js';
 import { replaceFile } from '../support/seed-damage.js';
 import { channelPath, fill, idsIn, listed, StoreLab } from '../support/store-kit.js';
@@ -41,6 +42,8 @@ async function opened(): Promise<Opened> {
   const channel = await redex.channel('a', { segmentBytes: 4096, retention });
   for (const id of IDS) await channel.append(payload(id, 400));
   await channel.sync();
+  // The checkpoint of its creation is behind it, so that nothing else looks at its metadata.
+  await store.lab.runtime.elapse(5 * IDLE_WITNESS_MS);
   await store.lab.drain();
   return { store, redex, channel };
 }

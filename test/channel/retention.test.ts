@@ -85,16 +85,19 @@ test('one timer for all channels, not put off by others that come, and none with
   const open = (name: string, maxAgeMs?: number): Promise<Channel> =>
     redex.channel(name, maxAgeMs === undefined ? {} : { retention: { maxAgeMs } });
   await open('plain');
+  // The journal's timer ends with the checkpoint of what was created.
+  await runtime.elapse(1500);
   expect(runtime.pending.length).toBe(0);
   const old = await open('old', 40_000);
   await old.append(payload(0));
   await old.sync();
-  const before = runtime.pending.length;
   for (let i = 0; i < 40; i += 1) {
     await open(`other ${i}`, 100_000 + i);
-    expect(runtime.pending.length).toBeLessThanOrEqual(Math.max(1, before));
     await runtime.elapse(1300);
   }
+  // Nothing is left of the timers of the creations.
+  await runtime.elapse(1500);
+  expect(runtime.pending.length).toBe(1);
   expect(old.firstSeq).toBe(1);
   for (let i = 0; i < 40; i += 1) await (await open(`other ${i}`)).close();
   expect(runtime.pending.length).toBe(1);

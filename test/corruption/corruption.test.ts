@@ -20,6 +20,7 @@ import {
   zeroedBlocksOf,
   type Damage,
 } from '../support/corruption-fs.js';
+import { isStale } from '../support/corruption-journal.js';
 import { makeImages, type Image } from '../support/corruption-store.js';
 
 const isAll = process.env['REDEX_CORRUPTION'] === 'all';
@@ -27,7 +28,7 @@ const shares = Number(process.env['REDEX_CORRUPTION_SHARES'] ?? 1);
 const share = Number(process.env['REDEX_CORRUPTION_SHARE'] ?? 0);
 const only = process.env['REDEX_CORRUPTION_IMAGE'] ?? '';
 const report = process.env['REDEX_CORRUPTION_REPORT'] ?? '';
-const TIMEOUT_MS = isAll ? 10 * 3_600_000 : 60_000;
+const TIMEOUT_MS = isAll ? 10 * 3_600_000 : 120_000;
 
 const IMAGES = ['closed', 'killed', 'power cut'].filter((name) => only === '' || name === only);
 const counts = new Map<string, number>();
@@ -68,9 +69,9 @@ async function checkAll(image: Image, damages: readonly Damage[]): Promise<Findi
   return findings;
 }
 
-/** Bits that nobody looks at: who holds the lock, in words. */
-function isHarmless(path: string): boolean {
-  return path.endsWith('/LOCK.info');
+/** Bits that nobody looks at: who holds the lock, in words, and what was redone long ago. */
+function isHarmless({ files }: Image, damage: Damage): boolean {
+  return damage.path.endsWith('/LOCK.info') || isStale(files, damage);
 }
 
 describe.each(IMAGES)('the %s image', (name) => {
@@ -80,12 +81,14 @@ describe.each(IMAGES)('the %s image', (name) => {
       const image = imageNamed(name);
       const stride = name === 'closed' ? 83 : 331;
       const damages = pathsOf(image).flatMap((path, i) => {
-        return isAll ? bitsOf(image.files, path) : bitsOf(image.files, path, stride, i % 8);
+        // Little of what is in a journal that was closed is looked at.
+        const step = name === 'closed' && path.endsWith('.journal') ? 8 * stride : stride;
+        return isAll ? bitsOf(image.files, path) : bitsOf(image.files, path, step, i % 8);
       });
       const findings = await checkAll(image, damages);
       const unseen = findings.filter(({ outcome }) => outcome === 'unseen');
-      const harmless = findings.filter(({ damage }) => isHarmless(damage.path));
-      expect(unseen.map(({ damage }) => damage)).toEqual(harmless.map(({ damage }) => damage));
+      const harmful = unseen.filter(({ damage }) => !isHarmless(image, damage));
+      expect(harmful.map(({ damage }) => damage)).toEqual([]);
     },
     TIMEOUT_MS,
   );

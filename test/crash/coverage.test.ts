@@ -30,6 +30,8 @@ const IO = 'an error of the file system while it reads (test/recovery, test/stor
 const READ_ONLY = 'a look without a lock, which rebuilds nothing, and does not run this in a store';
 const ALONE = 'a channel that no store has made';
 const TORN = 'a tear that these images do not have (test/recovery/torn-tail, test/seed-defects)';
+const FULL = 'a disk without space for what the journal has (test/store/full-disk-journal)';
+const LOST = 'a name that was lost before a later one, in few images (test/recovery/recovery-plan)';
 const OUTSIDE = 'what is told to a logger, a subscriber or a callback that throws';
 
 /** `file function beginning of the text`, and why a crash does not lead there. */
@@ -55,6 +57,10 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "channel/recovery.js report logger.error('damage below what was synced', { ...": OUTSIDE,
   'channel/recovery.js reportDamage function reportDamage(outcome, plan) { const { con': DAMAGE,
   'channel/recovery.js settleSuffix inheritedDirectories.push(parentOf(context.directo': ALONE,
+  'channel/recovery.js settleSuffix { // It is all in the journal, which has been sync': FULL,
+  'channel/recovery.js settleSuffix ? untouched': FULL,
+  'channel/recovery.js settleSuffix scan.abandonIndex?.();': FULL,
+  'channel/recovery-plan.js planRecovery { // The segments before it are missing, and were ': LOST,
   'segment/segment-scan.js #take return;': READ_ONLY,
   "segment/segment-scan.js run : { check: 'length', unfinishedWrite: true }": TORN,
   'segment/segment-scan.js scanSegment catch (error) { scanner.index?.abandon(); throw er': IO,
@@ -124,6 +130,6 @@ test('every branch of recovery is reached but for those that are listed', () => 
 });
 
 test('every reason that is given is one of those above', () => {
-  const reasons = [DAMAGE, IO, READ_ONLY, ALONE, TORN, OUTSIDE];
+  const reasons = [DAMAGE, IO, READ_ONLY, ALONE, TORN, FULL, OUTSIDE];
   for (const reason of Object.values(EXCEPTIONS)) expect(reasons).toContain(reason);
 });

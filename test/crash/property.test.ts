@@ -14,10 +14,10 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { crashTestIn } from '../../scripts/lib/crash-pool.mjs';
-import { noCounters, unreached } from '../../src/crash-test/counters.js';
+import { noCounters, unreached, type Counters } from '../../src/crash-test/counters.js';
 import { runWorkload, type RunOptions } from '../../src/crash-test/crash-run.js';
 import { writeScene, type CrashScene } from '../../src/crash-test/scene.js';
-import { drawWorkload, type Workload } from '../../src/crash-test/workload.js';
+import { COMMIT_SEEDS, drawWorkload, type Workload } from '../../src/crash-test/workload.js';
 import { nodeFs } from '../../src/fs/node-fs.js';
 import { choicesFrom } from '../../src/testing/choices.js';
 import { profileNamed } from '../../src/testing/profile-list.js';
@@ -65,7 +65,11 @@ const LEGAL = ['strict', 'ext4-ordered', 'xfs', 'process-kill'] as const;
 test.each(LEGAL)('drawn and shrunk: %s', async (name) => {
   const values = fc.array(fc.nat(65_535), { minLength: 400, maxLength: 400, size: 'max' });
   const profile = profileNamed(name);
-  const property = fc.asyncProperty(fc.nat(1_000_000), values, async (number, draws) => {
+  const numbers = fc.oneof(
+    fc.nat(1_000_000),
+    fc.nat(1_000_000).map((n) => COMMIT_SEEDS + n),
+  );
+  const property = fc.asyncProperty(numbers, values, async (number, draws) => {
     const workload = drawWorkload(number, choicesFrom(draws));
     await runWorkload(workload, { counters: noCounters(), profile, imagesALife: 12 });
   });
@@ -79,6 +83,18 @@ test.each(LEGAL)('drawn and shrunk: %s', async (name) => {
   throw found.errorInstance;
 });
 
+async function runFrom(first: number, profile: string, wanted: number): Promise<Counters> {
+  const run = { images: wanted, seed: first, profiles: [profile], shrink: true, keep: KEEP };
+  const { failure, hangs, crashed, counters } = await crashTestIn(ROOT, run);
+  const { error, seed: at, differences = [], kept } = failure ?? {};
+  const told = `seed ${at}\n${differences.join('\n')}\nwhat is left is in ${kept}`;
+  expect(error ?? hangs ?? crashed, told).toBeUndefined();
+  if (counters === undefined) throw new Error('no report');
+  console.log(`${profile} from seed ${first}: ${JSON.stringify(counters)}`);
+  expect(counters.images + counters.nested).toBeGreaterThanOrEqual(wanted);
+  return counters;
+}
+
 test.each([
   ['strict', 0.5],
   ['ext4-ordered', 0.2],
@@ -88,14 +104,10 @@ test.each([
   'as many images as there is time for: %s',
   { timeout: 120_000 + images * 20 },
   async (profile, share) => {
-    const run = { images: images * share, seed, profiles: [profile], shrink: true, keep: KEEP };
-    const { failure, hangs, crashed, counters } = await crashTestIn(ROOT, run);
-    const { error, seed: at, differences = [], kept } = failure ?? {};
-    const told = `seed ${at}\n${differences.join('\n')}\nwhat is left is in ${kept}`;
-    expect(error ?? hangs ?? crashed, told).toBeUndefined();
-    if (counters === undefined) throw new Error('no report');
-    console.log(`${profile} from seed ${seed}: ${JSON.stringify(counters)}`);
-    expect(counters.images + counters.nested).toBeGreaterThanOrEqual(images * share);
-    if (share >= 0.5) expect(unreached(counters), 'never reached').toEqual([]);
+    const half = (images * share) / 2;
+    const plain = await runFrom(seed, profile, half);
+    const withCommits = await runFrom(COMMIT_SEEDS + seed, profile, half);
+    const missed = unreached(plain).filter((name) => unreached(withCommits).includes(name));
+    if (share >= 0.5) expect(missed, 'never reached').toEqual([]);
   },
 );

@@ -61,6 +61,8 @@ const manifests = fc.record({
   generation: safeIntegers.map((n) => Math.max(1, n)),
   firstSeq: safeIntegers,
   redoSeq: safeIntegers,
+  redoSegment: safeIntegers,
+  redoPosition: safeIntegers,
   nextSeqFloor: safeIntegers,
   recoveryEpoch: safeIntegers,
 });

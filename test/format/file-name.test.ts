@@ -7,12 +7,16 @@ import {
   CLEAN_MARK_NAME,
   CONFIG_NAME,
   cutFileName,
+  CONTROL_NAME,
   generationName,
+  journalSegmentName,
   MANIFEST_NAME,
   MANIFEST_TEMPORARY_NAME,
+  NEW_CONTROL_NAME,
   newCheckpointFileName,
   parseCheckpointFileName,
   parseGenerationName,
+  parseJournalSegmentName,
   parseSegmentFileName,
   rebuiltFileName,
   segmentFileName,
@@ -116,6 +120,49 @@ describe('generations', () => {
     '',
   ])('%j is not one', (name) => {
     expect(parseGenerationName(name)).toBeUndefined();
+  });
+});
+
+describe('segments of the journal', () => {
+  test('names are parsed back', () => {
+    expect(journalSegmentName(1)).toBe('0000000001.journal');
+    fc.assert(
+      fc.property(fc.oneof(safeIntegers, fc.nat(2 ** 31 - 1)), (number) => {
+        const expected = number === 0 ? undefined : number;
+        expect(parseJournalSegmentName(journalSegmentName(number))).toBe(expected);
+      }),
+    );
+  });
+
+  test('only what is written back the same is recognised', () => {
+    fc.assert(
+      fc.property(digits(8, 18), (number) => {
+        const parsed = parseJournalSegmentName(`${number}.journal`);
+        if (parsed === undefined) return;
+        expect(journalSegmentName(parsed)).toBe(`${number}.journal`);
+        expect(Number.isSafeInteger(parsed)).toBe(true);
+      }),
+    );
+  });
+
+  test.each([
+    '0000000000.journal',
+    '000000001.journal',
+    '00000000001.journal',
+    '9007199254740992.journal',
+    '0000000001.journal.tmp',
+    '0000000001.journal\n',
+    ' 0000000001.journal',
+    '-000000001.journal',
+    '000000000x.journal',
+    '0000000001.JOURNAL',
+    '0000000001journal',
+    '00000000000000000001.dat',
+    CONTROL_NAME,
+    NEW_CONTROL_NAME,
+    '',
+  ])('%j is not one', (name) => {
+    expect(parseJournalSegmentName(name)).toBeUndefined();
   });
 });
 

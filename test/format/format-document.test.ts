@@ -6,9 +6,9 @@
  * tables, each constant is compared with the code's, each name of a channel is encoded, and each
  * list of fields is checked for gaps.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { nanosFromBigint, type Nanos } from '../../src/core/nanos.js';
+import { nanosFromBigint } from '../../src/core/nanos.js';
 import { UNSAFE, viewOf } from '../../src/format/bytes.js';
 import { decodeChannelEntry, encodeChannelName } from '../../src/format/channel-name.js';
 import { decodeCheckpointHeader, encodeCheckpoint } from '../../src/format/checkpoint.js';
@@ -39,69 +39,18 @@ import {
   walkDat,
   type ModelRecord,
 } from '../support/format-arbitraries.js';
-
-const SOURCES = new URL('../../src/format/', import.meta.url);
-const lines = readFileSync(new URL('FORMAT.md', SOURCES), 'utf8').split('\n');
-
-/** The fenced blocks that begin with ```<language> <name>, by that. */
-function fences(): Map<string, string[]> {
-  const found = new Map<string, string[]>();
-  let open: string[] | undefined;
-  for (const line of lines) {
-    const opening = /^```(\w+ [\w-]+)$/.exec(line)?.[1];
-    if (line === '```') open = undefined;
-    open?.push(line);
-    if (opening === undefined) continue;
-    if (found.has(opening)) throw new Error(`two examples are called ${opening}`);
-    open = [];
-    found.set(opening, open);
-  }
-  return found;
-}
-
-const examples = fences();
-
-interface ExampleRecord {
-  readonly seq: number;
-  readonly type: number;
-  readonly timestamp: string;
-  readonly payload: string;
-  readonly lastOfBatch: boolean;
-}
-
-/** An input of the document: 64-bit values as strings, ids as hex digits. */
-interface Input {
-  readonly records?: readonly ExampleRecord[];
-  readonly payloadRule?: { readonly records: number; readonly bytes: number };
-  readonly [field: string]: unknown;
-}
-
-function inputOf(name: string): Input {
-  return JSON.parse((examples.get(`json ${name}`) ?? ['null']).join('\n')) as Input;
-}
-
-/** The bytes of a dump: an offset, up to 16 bytes, and a remark behind two spaces. */
-function bytesOf(name: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const line of examples.get(`hex ${name}`) ?? []) {
-    const [, offset = '', hex = ''] =
-      /^([0-9a-f]{4}) {2}((?:[0-9a-f]{2} ?){1,16})/.exec(line) ?? [];
-    if (Number.parseInt(offset, 16) !== bytes.length) throw new Error(`the offset of: ${line}`);
-    bytes.push(...Buffer.from(hex.replaceAll(' ', ''), 'hex'));
-  }
-  return new Uint8Array(bytes);
-}
-
-const number = (input: Input, field: string): number => {
-  const value = input[field];
-  if (!Number.isSafeInteger(value)) throw new Error(`${field} is no number`);
-  return value as number;
-};
-const u64 = (input: Input, field: string): Nanos => nanosFromBigint(BigInt(input[field] as string));
-const id = (input: Input): Uint8Array =>
-  new Uint8Array(Buffer.from(input['channelId'] as string, 'hex'));
-const numbers = <K extends string>(input: Input, ...fields: K[]): Record<K, number> =>
-  Object.fromEntries(fields.map((field) => [field, number(input, field)])) as Record<K, number>;
+import {
+  bytesOf,
+  examples,
+  id,
+  inputOf,
+  lines,
+  number,
+  numbers,
+  SOURCES,
+  u64,
+  type Input,
+} from '../support/format-document.js';
 
 /** The records of an input; those of a rule have consecutive seqs and the frame's time. */
 function recordsOf(input: Input): ModelRecord[] {
@@ -155,6 +104,7 @@ const headerOf = (input: Input): Parameters<typeof encodeFileHeader>[1] => ({
 const manifestOf = (input: Input): Parameters<typeof encodeManifest>[0] => ({
   channelId: id(input),
   ...numbers(input, 'generation', 'firstSeq', 'redoSeq', 'nextSeqFloor', 'recoveryEpoch'),
+  ...numbers(input, 'redoSegment', 'redoPosition'),
 });
 const markOf = (input: Input): Parameters<typeof encodeCleanMark>[0] => ({
   channelId: id(input),
@@ -204,6 +154,8 @@ const FRAMES = ['frame-inline', 'frame-columns', 'frame-blocks', 'frame-witness'
 const UNITS = [...FRAMES, 'seal'];
 const MARKS = ['clean-mark', 'checkpoint'];
 const WHOLE = ['dat-header', 'config', 'manifest', ...MARKS, 'idx-entry', 'ts-entry'];
+/** See journal-document.test.ts. */
+const JOURNAL = ['journal-segment', 'journal-group', 'journal-create', 'journal-control'];
 
 /** Where the first block of the example starts in its frame, and the bytes of it that are shown. */
 const BLOCK_START = 104;
@@ -213,7 +165,7 @@ describe('the examples', () => {
   test('are these', () => {
     const names = [...examples.keys()].filter((key) => key.startsWith('hex '));
     expect(names.toSorted()).toEqual(
-      [...UNITS, ...WHOLE, 'block-start'].map((name) => `hex ${name}`).toSorted(),
+      [...UNITS, ...WHOLE, 'block-start', ...JOURNAL].map((name) => `hex ${name}`).toSorted(),
     );
   });
 

@@ -17,6 +17,8 @@ const manifests: fc.Arbitrary<Manifest> = fc.record({
   generation: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   firstSeq: safeIntegers,
   redoSeq: safeIntegers,
+  redoSegment: safeIntegers,
+  redoPosition: safeIntegers,
   nextSeqFloor: safeIntegers,
   recoveryEpoch: safeIntegers,
 });
@@ -26,6 +28,8 @@ const plain: Manifest = {
   generation: 1,
   firstSeq: 0,
   redoSeq: 0,
+  redoSegment: 0,
+  redoPosition: 0,
   nextSeqFloor: 0,
   recoveryEpoch: 0,
 };
@@ -38,12 +42,12 @@ describe('a manifest', () => {
         const bytes = encodeManifest(manifest);
         expect(bytes.byteLength).toBe(MANIFEST_BYTES);
         expect(valueOf(decodeManifest(bytes))).toEqual(manifest);
-        expect([...bytes.subarray(64, 120)]).toEqual(Array.from({ length: 56 }, () => 0));
+        expect([...bytes.subarray(80, 120)]).toEqual(Array.from({ length: 40 }, () => 0));
       }),
     );
   });
 
-  test.each([24, 32, 40, 48, 56])('an unsafe integer at %i is refused', (at) => {
+  test.each([24, 32, 40, 48, 56, 64, 72])('an unsafe integer at %i is refused', (at) => {
     const bytes = encodeManifest(plain);
     viewOf(bytes).setBigUint64(at, 2n ** 53n, true);
     writeEnvelope(bytes, MANIFEST_MAGIC);

@@ -11,7 +11,7 @@ import { crashTestIn, inParallel, type WorkerReport } from '../../scripts/lib/cr
 import { crashTest, type CrashReport } from '../../src/crash-test/crash-test.js';
 import { failsTest, plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
 
-const COUNTS = { S: 7, W: 5, C: 9, G: 6, N: 5 };
+const COUNTS = { S: 7, W: 5, C: 9, G: 6, N: 5, J: 9 };
 const RULES = Object.entries(COUNTS).flatMap(([letter, count]) =>
   Array.from({ length: count }, (_, i) => `${letter}${i + 1}`),
 );

@@ -14,6 +14,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   realpathSync,
   rmSync,
   truncateSync,
@@ -69,9 +70,15 @@ function pathsIn(directory: string): string[] {
     .toSorted();
 }
 
-/** A store with channels of several segments, open. */
-async function makeStore(directory: string): Promise<Redex> {
-  const redex = await Redex.open(directory, { sync: 'never', segmentBytes: 4096 });
+/** A store with channels of several segments, open. `isSettled`: no checkpoint will change it. */
+async function makeStore(directory: string, isSettled: boolean): Promise<Redex> {
+  const open = (): Promise<Redex> => Redex.open(directory, { sync: 'never', segmentBytes: 4096 });
+  let redex = await open();
+  if (isSettled) {
+    for (const name of Object.keys(CHANNELS)) await redex.channel(name);
+    await redex.close();
+    redex = await open();
+  }
   for (const [name, count] of Object.entries(CHANNELS)) {
     const channel = await redex.channel(name);
     for (let i = 0; i < count; i++) await channel.append(`${name} ${i} `.repeat(20));
@@ -82,8 +89,8 @@ async function makeStore(directory: string): Promise<Redex> {
 async function makeStores(): Promise<void> {
   const closed = join(scratch, 'closed');
   const elsewhere = join(scratch, 'open');
-  await (await makeStore(closed)).close();
-  live = await makeStore(elsewhere);
+  await (await makeStore(closed, false)).close();
+  live = await makeStore(elsewhere, true);
   stores.set('closed', closed);
   stores.set('open elsewhere', elsewhere);
   const copy = (state: string, from: string, change: (directory: string) => void): void => {
@@ -111,11 +118,19 @@ async function makeStores(): Promise<void> {
   copy('without a lock', elsewhere, (directory) => {
     for (const name of ['LOCK', 'LOCK.info']) rmSync(join(directory, name), { force: true });
   });
-  copy('not writable', elsewhere, (directory) => {
+  const young = join(scratch, 'young');
+  const writer = await makeStore(young, false);
+  // Its channels are in its journal, which nobody has redone.
+  copy('killed early', young, () => undefined);
+  copy('killed early, before a channel had its place', young, (directory) => {
+    renameSync(join(directory, 'channels/%c3%a4'), join(directory, 'channels/.new/1'));
+  });
+  copy('not writable', young, (directory) => {
     for (const path of [...pathsIn(directory), directory]) {
       chmodSync(path, lstatSync(path).isDirectory() ? 0o555 : 0o444);
     }
   });
+  await writer.close();
 }
 
 function flip(path: string, position: number): void {
@@ -183,6 +198,8 @@ test('a program that looks finds what there is, and changes nothing', async () =
     'bad config': damaged,
     'bad store': 'CORRUPT',
     'without a lock': whole,
+    'killed early': whole,
+    'killed early, before a channel had its place': { ...CHANNELS, ä: 0 },
     'not writable': whole,
   });
   // The writer has noticed nothing.

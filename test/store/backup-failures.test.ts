@@ -11,7 +11,15 @@ import type { RecoveryReport } from '../../src/channel/recovery-report.js';
 import { Redex } from '../../src/store/redex.js';
 import { benign, choicesFromSeed, worst } from '../../src/testing/choices.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
-import { COPY, expectCopy, IDS, openCopy, scanned, sourceStore } from '../support/backup-kit.js';
+import {
+  COPY,
+  expectCopy,
+  IDS,
+  LONG,
+  openCopy,
+  scanned,
+  sourceStore,
+} from '../support/backup-kit.js';
 import { outcomeOf, payload, rejection } from '../support/channel-kit.js';
 import { DATA, fill, idsIn, idsOfName, StoreLab } from '../support/store-kit.js';
 
@@ -61,20 +69,42 @@ describe('a failure', () => {
     expect(failed).toBeGreaterThan(60);
   });
 
-  test('of the source is told: IO for one that cannot be read, POISONED for a sync', async () => {
+  test('of the source is told: IO for what cannot be read', async () => {
     const store = new StoreLab();
     const redex = await sourceStore(store);
-    const channel = await redex.channel('small', { sync: 'always' });
     await (await redex.channel('rolled')).close();
     store.lab.fail('openSync', /rolled\/manifest$/, 'EACCES');
     expect((await rejection(redex.backup('/one'), 'IO')).systemCode).toBe('EACCES');
-    store.lab.fail('datasync', /^\/data.*\.dat$/, 'EIO');
-    await rejection(channel.append(payload(4)), 'POISONED');
+    expect(store.lab.disk.statSync('/one/redex.json')).toBeUndefined();
+    await redex.close();
+  });
+
+  // A direct channel syncs its dat with the append, one with a journal when the backup asks for it.
+  test.each([
+    ['a dat, before the backup', LONG, /^\/data.*\.dat$/, 'POISONED'],
+    ['the journal, before the backup', 'small', /\.journal$/, 'POISONED'],
+    ['a dat, for the backup', 'small', /^\/data.*small.*\.dat$/, undefined],
+  ])('of a sync of %s is POISONED', async (_what, name, path, code) => {
+    const store = new StoreLab();
+    const redex = await sourceStore(store);
+    const channel = await redex.channel(name);
+    const fault = store.lab.fail('datasync', path, 'EIO');
+    const append = outcomeOf(channel.append(payload(4), { durability: 'synced' }));
+    await store.lab.drain();
+    expect(append.error).toEqual(
+      code === undefined ? undefined : expect.objectContaining({ code }),
+    );
     await rejection(redex.backup('/two'), 'POISONED');
-    for (const target of ['/one', '/two']) {
-      expect(store.lab.disk.statSync(`${target}/redex.json`)).toBeUndefined();
-    }
+    expect(fault.fired).toBe(1);
+    expect(store.lab.disk.statSync('/two/redex.json')).toBeUndefined();
+    await rejection(channel.append(payload(5)), 'POISONED');
     await rejection(redex.close(), 'POISONED');
+    // What was acknowledged is there, however it was synced.
+    const next = await store.kill().open();
+    const ids = IDS[name] ?? [];
+    expect((await idsOfName(next, name)).slice(0, ids.length)).toEqual(ids);
+    if (code === undefined) expect(await idsOfName(next, name)).toEqual([...ids, 4]);
+    await next.close();
   });
 
   test('of a sync while records are copied that it concerns ends the backup', async () => {
@@ -100,7 +130,7 @@ describe('a failure', () => {
     await rejection(looking.backup(COPY), 'READ_ONLY');
     await looking.close();
     await rejection(looking.backup(COPY), 'CLOSED');
-    store.lab.fail('syncDirectory', /channels$/, 'EIO');
+    store.lab.fail('datasync', /\.journal$/, 'EIO');
     await rejection(redex.channel('new'), 'POISONED');
     await rejection(redex.backup(COPY), 'POISONED');
     await rejection(redex.close(), 'POISONED');

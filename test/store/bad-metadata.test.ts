@@ -3,13 +3,16 @@
  * channel or store, of a newer version, or that names a generation which is not there, is the same
  * typed error on every way in; it says what comes next, and nothing is changed or swept.
  * Method: each damage to a file of a store that has something to sweep; every way in, one after the
- * other on the same disk; all names and bytes are compared.
+ * other on the same disk; all names and bytes are compared. With records in
+ * the journal, and with records in the dat files.
  */
 import { describe, expect, test } from 'vitest';
+import type { SyncPolicy } from '../../src/channel/options.js';
 import { RedexError, type ErrorCode } from '../../src/core/errors.js';
 import { FORMAT_VERSION } from '../../src/format/envelope.js';
 import { decodeManifest, encodeManifest } from '../../src/format/manifest.js';
 import type { Redex } from '../../src/store/redex.js';
+import { worst } from '../../src/testing/choices.js';
 import { readFile } from '../support/channel-kit.js';
 import { valueOf } from '../support/format-arbitraries.js';
 import { replaceFile } from '../support/seed-damage.js';
@@ -20,10 +23,19 @@ const CONFIG = `${channelPath('a')}/config`;
 const STORE = `${DATA}/redex.json`;
 const LEFT = [`${channelPath('a')}/v0000000007`, `${channelPath('a')}/v0000000001`];
 
-/** A store that was killed, with channels `a` and `b`; a leftover generation in `a`. */
-async function madeStore(): Promise<StoreLab> {
+/** With the first all records of a store that was killed are in its journal, and in no dat. */
+const POLICIES: readonly SyncPolicy[] = ['always', 'never'];
+
+/**
+ * A store that was killed, with channels `a` and `b`; a leftover generation in `a`. An earlier
+ * process has created the channels: the journal has nothing of their creation any more.
+ */
+async function madeStore(sync: SyncPolicy = 'always'): Promise<StoreLab> {
   const store = new StoreLab();
-  const redex = await store.open();
+  const first = await store.open({ sync });
+  for (const name of ['a', 'b']) await first.channel(name);
+  await first.close();
+  const redex = await store.open({ sync });
   await fill(await redex.channel('a'), 1, 2);
   await fill(await redex.channel('b'), 3);
   store.lab.disk.mkdirSync(LEFT[0] ?? '');
@@ -137,8 +149,8 @@ describe.each([
   ['manifest', MANIFEST, REPAIR_MANIFEST],
   ['config', CONFIG, REPAIR_CONFIG],
 ])('a %s', (name, path, repair) => {
-  test('that is damaged is told on every way in, and changes nothing', async () => {
-    const store = await madeStore();
+  test.each(POLICIES)('that is damaged is told on every way in, %s', async (sync) => {
+    const store = await madeStore(sync);
     const good = readFile(store.lab.disk, path);
     const foreign = readFile(store.lab.disk, `${channelPath('b')}/${name}`);
     const all: Damage[] = [
@@ -158,8 +170,8 @@ describe.each([
   });
 });
 
-test('a manifest that names a missing generation is told, and nothing is swept', async () => {
-  const store = await madeStore();
+test.each(POLICIES)('a manifest that names a missing generation is told, %s', async (sync) => {
+  const store = await madeStore(sync);
   const manifest = valueOf(decodeManifest(readFile(store.lab.disk, MANIFEST)));
   for (const generation of [2, 6, 999]) {
     replaceFile(store.lab.disk, MANIFEST, encodeManifest({ ...manifest, generation }));
@@ -168,6 +180,61 @@ test('a manifest that names a missing generation is told, and nothing is swept',
     const wanted: Wanted = { code: 'CORRUPT', path, repair };
     await expectRefused(store, wanted, `generation ${generation}`);
   }
+});
+
+/** A power cut may do this to what no checkpoint has synced; the journal has it (RULES J4). */
+describe.each([
+  ['manifest', MANIFEST],
+  ['config', CONFIG],
+])('the %s of a channel that was just created', (name, path) => {
+  async function freshStore(): Promise<StoreLab> {
+    const store = new StoreLab();
+    const redex = await store.open();
+    await fill(await redex.channel('a'), 1, 2);
+    await fill(await redex.channel('b'), 3);
+    return store.kill();
+  }
+
+  test('is made again when it is damaged', async () => {
+    const image = await freshStore();
+    const good = readFile(image.lab.disk, path);
+    const foreign = readFile(image.lab.disk, `${channelPath('b')}/${name}`);
+    // The config of another one says that the directory is not this channel's.
+    const isOther = (what: string): boolean => what === 'foreign' && name === 'config';
+    const all = damagesOf(good, foreign).filter(([what]) => !isOther(what));
+    for (const [what, , bytes] of all) {
+      const store = image.kill();
+      damage(store, path, bytes);
+      const redex = await store.open();
+      expect(readFile(store.lab.disk, path), what).toEqual(good);
+      expect(await idsOfName(redex, 'a'), what).toEqual([1, 2]);
+      await redex.close();
+      // It is synced, or the journal still has it.
+      expect(await idsOfName(await new StoreLab(store.lab.cut(worst)).open(), 'a')).toEqual([1, 2]);
+    }
+  });
+
+  test('is told when it is newer, or names another channel, and the others work', async () => {
+    const image = await freshStore();
+    const good = readFile(image.lab.disk, path);
+    const foreign = readFile(image.lab.disk, `${channelPath('b')}/${name}`);
+    const all: [code: ErrorCode, bytes: Uint8Array][] = [['FORMAT_VERSION', newer(good)]];
+    if (name === 'config') all.push(['CORRUPT', foreign]);
+    for (const [code, bytes] of all) {
+      const store = image.kill();
+      damage(store, path, bytes);
+      for (let opens = 0; opens < 2; opens++) {
+        const redex = await store.open();
+        expect(await reasonOf(redex.channel('a')), code).toMatchObject({ code });
+        expect(await idsOfName(redex, 'b'), code).toEqual([3]);
+        expect(readFile(store.lab.disk, path), code).toEqual(bytes);
+        await redex.close();
+      }
+      // Nothing of it is lost.
+      replaceFile(store.lab.disk, path, good);
+      expect(await idsOfName(await store.open(), 'a'), code).toEqual([1, 2]);
+    }
+  });
 });
 
 describe('a channel whose metadata is damaged', () => {

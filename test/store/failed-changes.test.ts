@@ -7,6 +7,7 @@
  * a kill and after power cuts.
  */
 import { describe, expect, test } from 'vitest';
+import type { SyncPolicy } from '../../src/channel/options.js';
 import type { Fold } from '../../src/channel/fold.js';
 import { payloadId } from '../support/channel-kit.js';
 import {
@@ -77,14 +78,15 @@ const MANY = new Set([
   'a compaction that links',
 ]);
 
-function loopOf(name: string): LoopOptions {
-  if (isLong) return { codes: 4, cuts: 4, stride: 1 };
-  return { codes: 1, cuts: 1, stride: MANY.has(name) ? 3 : 1 };
+function loopOf(name: string, sync: SyncPolicy): LoopOptions {
+  if (isLong) return { codes: 4, cuts: 4, stride: 1, sync };
+  return { codes: 1, cuts: 1, stride: MANY.has(name) ? 3 : 1, sync };
 }
 
-describe('a fault at each operation in turn', () => {
+// With the second, a record of the channel is in the journal, and not in its dat file.
+describe.each<SyncPolicy>(['never', 'always'])('a fault at each operation in turn, %s', (sync) => {
   test.each(Object.entries(CHANGES))('%s', { timeout: 600_000 }, async (name, change) => {
-    const { runs, refused, poisoned, images } = await failInTurn(change, loopOf(name));
+    const { runs, refused, poisoned, images } = await failInTurn(change, loopOf(name, sync));
     const counts = `${runs} runs, ${refused} refused, ${poisoned} poisoned, ${images} images`;
     expect(refused, counts).toBeGreaterThan(2);
     // Whatever syncs can be poisoned; a verification syncs nothing.

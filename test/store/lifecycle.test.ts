@@ -6,7 +6,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
-import type { Redex } from '../../src/store/redex.js';
+import { Redex } from '../../src/store/redex.js';
 import {
   LARGE,
   outcomeOf,
@@ -88,19 +88,30 @@ describe('deleting', () => {
     expect(store.lab.disk.readDirectorySync(`${CHANNELS}/.trash`)).toEqual([]);
   });
 
-  test('a poisoned channel works, and ends its poison', async () => {
-    const store = new StoreLab();
-    const redex = await store.open();
-    const channel = await redex.channel('a');
-    await fill(channel, 1);
-    store.lab.fail('datasync', /\.dat$/, 'EIO');
-    await rejection(channel.append('x'), 'POISONED');
-    expect(await redex.deleteChannel('a')).toBe(true);
-    const again = await redex.channel('a');
-    await fill(again, 2);
-    expect(await idsIn(again)).toEqual([2]);
-    await redex.close();
-  });
+  // One is poisoned by the sync of its append, the other by that of a checkpoint.
+  test.each(['never', 'always'] as const)(
+    'a poisoned channel (%s) ends its poison',
+    async (sync) => {
+      const store = new StoreLab();
+      const redex = await store.open({ sync });
+      const channel = await redex.channel('a');
+      await fill(channel, 1);
+      store.lab.fail('datasync', /\.dat$/, 'EIO');
+      const synced = outcomeOf(channel.append('x', { durability: 'synced' }));
+      await store.lab.runtime.elapse(5000);
+      if (sync === 'always') expect(synced.state).toBe('resolved');
+      else requireCode(synced.error, 'POISONED');
+      await rejection(channel.append('x'), 'POISONED');
+      expect(await redex.deleteChannel('a')).toBe(true);
+      const again = await redex.channel('a');
+      await fill(again, 2);
+      expect(await idsIn(again)).toEqual([2]);
+      await redex.close();
+      const next = await store.open();
+      expect(await idsOfName(next, 'a')).toEqual([2]);
+      await next.close();
+    },
+  );
 
   test('a channel that is not there is false, and changes nothing', async () => {
     const store = new StoreLab();
@@ -113,14 +124,19 @@ describe('deleting', () => {
 
   test('that cannot rename leaves the channel as it was', async () => {
     const store = new StoreLab();
-    const redex = await store.open();
-    await fill(await redex.channel('a'), 1);
+    const before = await store.open({ sync: 'never' });
+    await fill(await before.channel('a'), 1);
+    await before.backup('/copy');
+    await before.close();
+    // It has never had a journal, and so none need say that the channel is gone.
+    const { watch: fs, runtime } = store.lab;
+    const redex = await Redex.open('/copy', { fs, runtime });
     store.lab.fail('renameSync', /\.trash/, 'EACCES');
     const error = await rejection(redex.deleteChannel('a'), 'IO');
     expect([error.systemCode, error.outcome, error.path]).toEqual([
       'EACCES',
       'absent',
-      channelPath('a'),
+      '/copy/channels/a',
     ]);
     expect(await idsOfName(redex, 'a')).toEqual([1]);
     await redex.close();

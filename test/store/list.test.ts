@@ -19,6 +19,7 @@ import {
   CHANNELS,
   DATA,
   fill,
+  idsOfName,
   inOrder,
   listed,
   StoreLab,
@@ -156,21 +157,46 @@ describe('numbers', () => {
     await redex.close();
   });
 
-  test('of a channel with damage below what was synced are those that readers see', async () => {
+  test.each(['always', 'never'] as const)(
+    'of a channel with damage (%s) are as readers see',
+    async (sync) => {
+      const store = new StoreLab();
+      const before = await store.open({ sync });
+      const channel = await before.channel('a');
+      for (const id of [1, 2, 3, 4]) {
+        await fill(channel, id);
+        await channel.sync();
+      }
+      // Until a checkpoint has brought them to the dat file, the journal would mend the damage.
+      await store.lab.runtime.elapse(5000);
+      const killed = store.kill();
+      const dat = `${channelPath('a')}/v0000000001/00000000000000000000.dat`;
+      flipBit(killed.lab.disk, dat, 8 * 200);
+      const redex = await killed.open();
+      const [closed] = await listed(redex);
+      const { damage } = await (await redex.channel('a')).stats();
+      expect(damage?.check).toBe('checksum');
+      const [open] = await listed(redex);
+      expect(closed).toEqual({ ...open, isOpen: false });
+      expect(closed?.error).toBeUndefined();
+    },
+  );
+
+  test('of a channel with damage to what the journal has are those of the mended one', async () => {
     const store = new StoreLab();
     const before = await store.open();
     const channel = await before.channel('a');
     for (const id of [1, 2, 3, 4]) await fill(channel, id);
+    // A backup brings it to the dat file, and leaves it in the journal.
+    await before.backup('/copy');
     const killed = store.kill();
     const dat = `${channelPath('a')}/v0000000001/00000000000000000000.dat`;
     flipBit(killed.lab.disk, dat, 8 * 200);
     const redex = await killed.open();
-    const [closed] = await listed(redex);
-    const { damage } = await (await redex.channel('a')).stats();
-    expect(damage?.check).toBe('checksum');
-    const [open] = await listed(redex);
-    expect(closed).toEqual({ ...open, isOpen: false });
-    expect(closed?.error).toBeUndefined();
+    expect(await listed(redex)).toMatchObject([{ name: 'a', count: 4 }]);
+    expect((await (await redex.channel('a')).stats()).damage).toBeUndefined();
+    expect(await idsOfName(redex, 'a')).toEqual([1, 2, 3, 4]);
+    await redex.close();
   });
 });
 

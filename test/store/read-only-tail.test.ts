@@ -7,6 +7,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import type { LogRecord } from '../../src/core/record.js';
+import type { SyncPolicy } from '../../src/channel/options.js';
 import type { Redex } from '../../src/store/redex.js';
 import { outcomeOf, payload, rejection } from '../support/channel-kit.js';
 import { idsIn, pathOf, ReadOnlyLab } from '../support/read-only-lab.js';
@@ -20,8 +21,10 @@ beforeEach(() => {
 afterEach(() => lab.expectOnlyReads());
 
 /** A channel with one record that is written, and the same channel as the reader has it. */
-async function pair(): Promise<{ written: Channel; redex: Redex; channel: Channel }> {
-  const writer = await lab.write();
+async function pair(
+  sync: SyncPolicy = 'never',
+): Promise<{ written: Channel; redex: Redex; channel: Channel }> {
+  const writer = await lab.write({ sync });
   const written = await writer.channel('a');
   await written.append(payload(0));
   const redex = await lab.look();
@@ -32,17 +35,20 @@ function seqOf(step: IteratorResult<LogRecord> | undefined): number | undefined 
   return step === undefined || step.done === true ? undefined : step.value.seq;
 }
 
-test('tails get what is there, and then what comes', async () => {
-  const { written, channel } = await pair();
-  const tail = channel.tail();
-  expect(seqOf(await tail.next())).toBe(0);
-  const next = outcomeOf(tail.next());
-  await lab.runtime.elapse(1000);
-  expect(next.state).toBe('pending');
-  await written.append(payload(1));
-  await lab.runtime.elapse(200);
-  expect(seqOf(next.value)).toBe(1);
-});
+test.each<SyncPolicy>(['never', 'always'])(
+  'tails get what there is and comes, %s',
+  async (sync) => {
+    const { written, channel } = await pair(sync);
+    const tail = channel.tail();
+    expect(seqOf(await tail.next())).toBe(0);
+    const next = outcomeOf(tail.next());
+    await lab.runtime.elapse(1000);
+    expect(next.state).toBe('pending');
+    await written.append(payload(1));
+    await lab.runtime.elapse(200);
+    expect(seqOf(next.value)).toBe(1);
+  },
+);
 
 test("from 'end' they give what comes after the call", async () => {
   const { written, channel } = await pair();
@@ -147,17 +153,23 @@ test('they look less and less often while nothing comes, at least every 200 ms',
   expect(step.state).toBe('pending');
 });
 
-test('idle ones look five times a second, however many they are', async () => {
-  const { channel } = await pair();
-  const steps = Array.from({ length: 20 }, () => outcomeOf(channel.tail({ from: 'end' }).next()));
-  await lab.runtime.elapse(2000);
-  const { calls } = lab.reads;
-  const before = calls.total;
-  const manifests = calls.at(`${pathOf('a')}/manifest`);
-  await lab.runtime.elapse(10_000);
-  expect(steps.every(({ state }) => state === 'pending')).toBe(true);
-  // Of the four operations of a look three are for the manifest.
-  expect(calls.at(`${pathOf('a')}/manifest`) - manifests).toBe(3 * 50);
-  expect(calls.total - before).toBe(4 * 50);
-  expect(lab.runtime.pending.length).toBe(1);
-});
+test.each<SyncPolicy>(['never', 'always'])(
+  'idle ones look five times a second, however many they are, %s',
+  async (sync) => {
+    const { channel } = await pair(sync);
+    await lab.idle();
+    const steps = Array.from({ length: 20 }, () => outcomeOf(channel.tail({ from: 'end' }).next()));
+    await lab.runtime.elapse(2000);
+    const { calls } = lab.reads;
+    const before = calls.total;
+    const manifests = calls.at(`${pathOf('a')}/manifest`);
+    await lab.runtime.elapse(10_000);
+    expect(steps.every(({ state }) => state === 'pending')).toBe(true);
+    // Of the four operations of a look at the channel three are for the manifest.
+    expect(calls.at(`${pathOf('a')}/manifest`) - manifests).toBe(3 * 50);
+    // Of the journal the control block is read twice, and between that its directory, and where the
+    // next group would stand.
+    expect(calls.total - before).toBe((4 + 10) * 50);
+    expect(lab.runtime.pending.length).toBe(1);
+  },
+);

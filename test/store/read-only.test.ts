@@ -243,6 +243,21 @@ describe('a channel', () => {
   });
 });
 
+describe('a channel that the journal has made', () => {
+  test('has only its new name once it is renamed, and none once that is deleted', async () => {
+    await using writer = await lab.write();
+    const made = await writer.channel('a');
+    await made.append(payload(1));
+    const redex = await lab.look();
+    await writer.renameChannel('a', 'b');
+    expect(await listOf(redex)).toEqual([['b', 1]]);
+    await rejection(redex.channel('a'), 'NOT_FOUND');
+    await writer.deleteChannel('b');
+    expect(await listOf(redex)).toEqual([]);
+    expect(await redex.hasChannel('a')).toBe(false);
+  });
+});
+
 /** A name, and one that only the config has as a whole. */
 const NAMES = ['a', 'a'.repeat(500)];
 

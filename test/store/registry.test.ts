@@ -197,6 +197,32 @@ describe('configure', () => {
     },
   );
 
+  test('that cannot write what waits in the journal changes nothing', async () => {
+    const { lab, open } = labOf();
+    const redex = await open();
+    const channel = await redex.channel('a');
+    await fill(channel, 1);
+    const fault = lab.fail('openSync', /\.dat$/, 'EMFILE');
+    const error = await rejection(channel.configure({ sync: 'never' }), 'IO');
+    expect([error.systemCode, error.outcome, fault.fired]).toEqual(['EMFILE', 'absent', 1]);
+    expect(channel.options.sync).toBe('always');
+    await fill(channel, 2);
+    expect(channel.durableSeq).toBe(2);
+    // Of two at once neither takes back what the other has changed.
+    await Promise.all([
+      channel.configure({ sync: 'never' }),
+      channel.configure({ segmentBytes: 5000 }),
+    ]);
+    await fill(channel, 3);
+    expect(channel.durableSeq).toBe(2);
+    await redex.close();
+    const next = await open();
+    const { options } = await next.channel('a');
+    expect(options).toMatchObject({ sync: 'never', segmentBytes: 5000 });
+    expect(await idsIn(await next.channel('a'))).toEqual([1, 2, 3]);
+    await next.close();
+  });
+
   test('whose name may not last poisons the channel, and no other', async () => {
     const { lab, open } = labOf();
     const redex = await open();
@@ -259,7 +285,10 @@ describe('a store', () => {
     await (await redex.channel('a')).append('x');
     await (await redex.channel('b')).close();
     const stats = await redex.stats();
-    expect(stats).toMatchObject({ channels: 2, openChannels: 1, openFiles: 4, maxOpenFiles: 40 });
+    expect(stats).toMatchObject({ channels: 2, openChannels: 1, openFiles: 0, maxOpenFiles: 40 });
+    // Through the journal nothing of the channel itself is open; else dat twice, idx and ts.
+    await (await redex.channel('c', { sync: 'never' })).append('x');
+    expect((await redex.stats()).openFiles).toBe(4);
     expect(stats).toMatchObject({ directory: DATA, readOnly: false, created: 1_700_000_000_000 });
     expect(stats.storeId).toMatch(/^[0-9a-f]{32}$/);
     await redex.close();

@@ -37,6 +37,8 @@ interface WriteInFlight {
 class WatchedFile {
   readonly inFlight: Set<WriteInFlight> = new Set();
   syncedUpTo = 0;
+  /** Its channel is deleted: nobody is promised its bytes any more. */
+  isDeleted = false;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -122,6 +124,12 @@ export class WatchFs implements FileSystem {
 
   renameSync(from: string, to: string): void {
     this.inner.renameSync(from, to);
+    if (!to.includes('/.trash/')) return;
+    for (const [path, file] of this.#files) {
+      if (!path.startsWith(`${from}/`)) continue;
+      file.isDeleted = true;
+      this.#files.delete(path);
+    }
   }
 
   linkSync(from: string, to: string): void {
@@ -154,6 +162,8 @@ class WatchedHandle implements FileHandle {
   #lastWriteEnd = 0;
   #writes = 0;
   #syncs = 0;
+  /** A sync has failed: there is poison, and nothing to keep the descriptor for. */
+  #isLost = false;
 
   constructor(watch: WatchFs, inner: FileHandle, id: number, file: WatchedFile) {
     this.path = inner.path;
@@ -244,8 +254,10 @@ class WatchedHandle implements FileHandle {
     const call = this.#watch.begin('close', this.path, this.#id, false, 0, NOTHING);
     if (this.#writes > 0) this.#report('closed while a write was in flight');
     if (this.#syncs > 0) this.#report('closed while a sync was in flight');
-    const unsynced = this.#lastWriteEnd > this.#file.syncedUpTo;
-    if (unsynced && !isDerived(this.path)) this.#report('closed with unsynced bytes');
+    const unsynced = !this.#isLost && this.#lastWriteEnd > this.#file.syncedUpTo;
+    // What is being made the journal has, too; a checkpoint writes it again and syncs it.
+    const isOurs = !isDerived(this.path) && !this.path.includes('.new/');
+    if (unsynced && isOurs && !this.#file.isDeleted) this.#report('closed with unsynced bytes');
     settleNow(call, () => this.#inner.closeSync());
   }
 
@@ -282,6 +294,7 @@ class WatchedHandle implements FileHandle {
   #endSync(began: number, ok: boolean): void {
     this.#syncs -= 1;
     if (ok) this.#file.syncedUpTo = Math.max(this.#file.syncedUpTo, began);
+    else this.#isLost = true;
   }
 
   #report(what: string): void {

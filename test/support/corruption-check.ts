@@ -11,6 +11,7 @@ import { parentOf } from '../../src/fs/whole-file.js';
 import { Redex } from '../../src/store/redex.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { costOf, touched, type Cost } from './corruption-cost.js';
+import { isInJournal, isJournaled } from './corruption-journal.js';
 import {
   bytesOf,
   CorruptFs,
@@ -151,7 +152,10 @@ class DamageCheck {
       const seq = await channel.append('next', { durability: 'synced' });
       if (seq !== end) this.wrong.push(`${side}: the next record got ${seq}, not ${end}`);
     } catch (error) {
-      const mayBe = RedexError.is(error, 'CORRUPT') && report?.damage !== undefined;
+      // What cannot be redone into a damaged file leaves the channel to its readers (RULES J4).
+      const isHeld = isJournaled(this.#image.files, name);
+      const isKnown = report?.damage !== undefined || isHeld;
+      const mayBe = RedexError.is(error, 'CORRUPT') && isKnown;
       if (!mayBe) this.wrong.push(`${side}: an append rejects with ${String(error)}`);
       else this.#named(side, error, cost);
     }
@@ -167,8 +171,13 @@ class DamageCheck {
   #refusal(error: unknown, { mayRefuse }: Cost): void {
     const isKnown = RedexError.is(error, 'CORRUPT') || RedexError.is(error, 'FORMAT_VERSION');
     if (!isKnown || !mayRefuse) this.wrong.push(`refused: ${String(error)}`);
-    else if (!this.#paths.includes(error.path)) this.wrong.push(`refused because of ${error.path}`);
+    else if (!this.#isTold(error.path)) this.wrong.push(`refused because of ${error.path}`);
     this.#seen.add('refused');
+  }
+
+  /** The control block tells which segment of the journal is missing. */
+  #isTold(path: string): boolean {
+    return this.#paths.some((hit) => hit === path || (isInJournal(hit) && isInJournal(path)));
   }
 
   #verified({ problems }: VerifyReport): void {

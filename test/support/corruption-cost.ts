@@ -25,6 +25,7 @@ import {
 } from '../../src/format/unit.js';
 import { visitRecordKeys } from '../../src/format/unit-records.js';
 import { kindOfFile, type Damage, type Files } from './corruption-fs.js';
+import { journalSuffix } from './corruption-journal.js';
 import type { Image, Name } from './corruption-store.js';
 import { channelPath } from './store-kit.js';
 
@@ -98,6 +99,8 @@ export function costOf(image: Image, name: Name, damage: Damage): Cost {
   let suffixFrom = Infinity;
   let mayRefuse = false;
   const directory = `${channelPath(name)}/`;
+  const journaled = journalSuffix(files, name, damage);
+  if (journaled !== undefined) mayRefuse = true;
   for (const path of touched(damage)) {
     const kind = kindOfFile(path);
     if (['config', 'manifest', 'redex.json'].includes(kind)) mayRefuse = true;
@@ -120,7 +123,7 @@ export function costOf(image: Image, name: Name, damage: Damage): Cost {
   return {
     mayRefuse,
     lost: new Set([...lost].filter((seq) => seq >= firstSeq)),
-    suffixFrom,
+    suffixFrom: Math.min(suffixFrom, journaled?.suffixFrom ?? Infinity),
     proven: provenBeside(image, name, damage),
     positions,
   };

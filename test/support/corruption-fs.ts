@@ -100,9 +100,16 @@ function sizeOf(files: Files, path: string): number {
   return files.get(path)?.byteLength ?? 0;
 }
 
+/** What is allocated for a journal is zeros behind what was ever written. */
+function usedSizeOf(files: Files, path: string): number {
+  const bytes = files.get(path) ?? new Uint8Array(0);
+  if (!path.endsWith('.journal')) return bytes.byteLength;
+  return Math.min(bytes.byteLength, bytes.findLastIndex((byte) => byte !== 0) + 64);
+}
+
 export function bitsOf(files: Files, path: string, stride = 1, first = 0): Damage[] {
   const damages: Damage[] = [];
-  for (let bit = first; bit < 8 * sizeOf(files, path); bit += stride) {
+  for (let bit = first; bit < 8 * usedSizeOf(files, path); bit += stride) {
     const from = bit >> 3;
     damages.push({ kind: 'bit', path, from, to: from + 1, bit });
   }
@@ -112,7 +119,7 @@ export function bitsOf(files: Files, path: string, stride = 1, first = 0): Damag
 export function truncationsOf(files: Files, path: string, stride = 1): Damage[] {
   const to = sizeOf(files, path);
   const damages: Damage[] = [];
-  for (let from = 0; from < to; from += stride) {
+  for (let from = 0; from < usedSizeOf(files, path); from += stride) {
     damages.push({ kind: 'truncation', path, from, to });
   }
   return damages;

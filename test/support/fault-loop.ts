@@ -7,6 +7,7 @@
  */
 import { expect } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
+import type { SyncPolicy } from '../../src/channel/options.js';
 import { RedexError } from '../../src/core/errors.js';
 import type { Redex } from '../../src/store/redex.js';
 import { choicesFromSeed, worst } from '../../src/testing/choices.js';
@@ -59,9 +60,9 @@ interface Fault {
 type Ending = 'done' | 'refused' | 'poisoned';
 
 /** A machine whose last process has closed its store. */
-async function closedStore(): Promise<StoreLab> {
+async function closedStore(sync: SyncPolicy): Promise<StoreLab> {
   const store = new StoreLab();
-  const redex = await store.open({ sync: 'never' });
+  const redex = await store.open({ sync });
   const options = { segmentBytes: 4096, retention: { maxAgeMs: HOUR } };
   const channel = await redex.channel('a', options);
   for (let id = 0; id < 14; id += 1) await channel.append(payload(id, 700));
@@ -128,12 +129,14 @@ export interface LoopOptions {
   readonly cuts: number;
   /** 1: each operation; 3: every third. */
   readonly stride: number;
+  /** Of the channels that are changed. */
+  readonly sync: SyncPolicy;
 }
 
 /** Lets operations of `change` fail in turn, until one run has no more of them. */
 export async function failInTurn(change: Change, options: LoopOptions): Promise<LoopStats> {
   const { codes, cuts, stride } = options;
-  const image = await closedStore();
+  const image = await closedStore(options.sync);
   const views = await viewsOf(image, change);
   const stats: LoopStats = { runs: 0, refused: 0, poisoned: 0, images: 0 };
   for (const group of GROUPS) {
@@ -272,7 +275,7 @@ async function expectReopened(
     expect(disk.readDirectorySync(`${CHANNELS}/${work}`), where).toEqual([]);
   }
   const top = disk.readDirectorySync(DATA).map(({ name }) => name);
-  const known = new Set(['LOCK', 'LOCK.info', 'channels', 'redex.json']);
+  const known = new Set(['LOCK', 'LOCK.info', 'channels', 'journal', 'redex.json']);
   expect(
     top.filter((name) => !known.has(name)),
     where,

@@ -6,7 +6,7 @@ import { openChannel } from '../../src/channel/open-channel.js';
 import { AppendSide } from '../../src/channel/append-side.js';
 import { Channel } from '../../src/channel/channel.js';
 import { SharedResources } from '../../src/channel/channel-context.js';
-import { createChannel } from '../../src/channel/create-channel.js';
+import { buildChannel, drawChannel, syncChannel } from '../../src/channel/channel-files.js';
 import {
   checkChannelOptions,
   DEFAULT_STORED,
@@ -58,13 +58,11 @@ async function ensureChannel(
     const staging = `${directory}.new`;
     if (fs.statSync(staging) !== undefined) removeTree(fs, staging);
     const name = options.name ?? directory.slice(parent.length + 1);
-    await createChannel(settings, {
-      directory,
-      staging,
-      name,
-      stored: storedWith(options, DEFAULT_STORED),
-      firstSeq: options.firstSeq ?? 0,
-    });
+    const stored = storedWith(options, DEFAULT_STORED);
+    const drawn = drawChannel(settings.runtime, name, stored, options.firstSeq ?? 0);
+    buildChannel(fs, staging, drawn);
+    await syncChannel(fs, staging);
+    fs.renameSync(staging, directory);
     fs.syncDirectorySync(parent === '' ? '/' : parent);
   }
 }

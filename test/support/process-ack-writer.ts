@@ -1,20 +1,32 @@
 /**
  * A program whose system calls are traced: appends, and writes `ack SEQ` to standard output when
- * an append to the channel `log` is acknowledged. Usage: node process-ack-writer.js DIRECTORY SHAPE
+ * an append to the channel `log` is acknowledged. `direct` appends go to dat, others through the
+ * journal. Usage: node process-ack-writer.js DIRECTORY SHAPE [direct]
  */
 import { writeSync } from 'node:fs';
 import process from 'node:process';
 import { Redex, type Channel, type ChannelOptions, type RedexOptions } from '../../src/index.js';
 
 const STDOUT = 1;
+const SYNCED = { durability: 'synced' } as const;
 
 function acknowledge(seq: number): void {
-  writeSync(STDOUT, `ack ${seq}\n`);
+  for (;;) {
+    try {
+      writeSync(STDOUT, `ack ${seq}\n`);
+      return;
+    } catch (error) {
+      // Whoever reads has not kept up.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
 }
 
 function inFlight(channel: Channel, count: number, bytes: number): Promise<unknown> {
   const payload = new Uint8Array(bytes).fill(97);
-  const appends = Array.from({ length: count }, () => channel.append(payload).then(acknowledge));
+  const appends = Array.from({ length: count }, () =>
+    channel.append(payload, SYNCED).then(acknowledge),
+  );
   return Promise.all(appends);
 }
 
@@ -49,7 +61,7 @@ const SHAPES: Readonly<Record<ShapeName, Shape>> = {
     options: { segmentBytes: 4096 },
     async run(channel) {
       const first = inFlight(channel, 10, 100);
-      for (let i = 0; i < 20; i++) acknowledge(channel.appendSync('x'.repeat(500)));
+      for (let i = 0; i < 20; i++) acknowledge(channel.appendSync('x'.repeat(500), SYNCED));
       await first;
     },
   },
@@ -66,7 +78,7 @@ const SHAPES: Readonly<Record<ShapeName, Shape>> = {
   /** Wrong on purpose: tells that an append is acknowledged when it is not. */
   early: {
     async run(channel) {
-      const append = channel.append('too early');
+      const append = channel.append('too early', SYNCED);
       acknowledge(0);
       await append;
     },
@@ -80,11 +92,12 @@ const SHAPES: Readonly<Record<ShapeName, Shape>> = {
   },
 };
 
-async function main([directory = '', name = '']: readonly string[]): Promise<void> {
+async function main([directory = '', name = '', way = '']: readonly string[]): Promise<void> {
   if (!Object.hasOwn(SHAPES, name)) throw new Error(`no shape ${name}`);
   const shape = SHAPES[name as ShapeName];
   const redex = await Redex.open(directory, shape.store);
-  const channel = await redex.channel('log', shape.options);
+  const direct: ChannelOptions = way === 'direct' ? { sync: 'never' } : {};
+  const channel = await redex.channel('log', { ...direct, ...shape.options });
   await shape.run(channel);
   // Without close(): what it syncs must not help.
   process.exit(0);

@@ -21,7 +21,12 @@ export interface Fault {
   readonly nth: number;
   /** All later ones fail, too. */
   readonly isLasting: boolean;
+  /** Only for files of this kind. */
+  readonly of?: FileKind | undefined;
 }
+
+/** Files by the end of their names. */
+export type FileKind = '.dat' | '.journal';
 
 export interface FaultOutcome {
   readonly isInjected: boolean;
@@ -50,8 +55,8 @@ export class FaultLab {
   }
 
   /** How often each thread makes the call when nothing fails; paths of the store for openat. */
-  async countOf(call: string): Promise<number> {
-    const { trace, end } = await this.#run(call, await this.#paths(call));
+  async countOf(call: string, of?: FileKind): Promise<number> {
+    const { trace, end } = await this.#run(call, await this.#paths(call, of));
     if (end !== 0) throw new Error(`the program ends with ${end}`);
     const counts = new Map<string, number>();
     for (const line of trace.split('\n')) {
@@ -61,9 +66,9 @@ export class FaultLab {
     return Math.max(0, ...counts.values());
   }
 
-  async run({ call, effect, nth, isLasting }: Fault): Promise<FaultOutcome> {
+  async run({ call, effect, nth, isLasting, of }: Fault): Promise<FaultOutcome> {
     const inject = `inject=${call}:${effect}:when=${nth}${isLasting ? '+' : ''}`;
-    const paths = await this.#paths(call);
+    const paths = await this.#paths(call, of);
     const { messages, end, trace } = await this.#run(call, [...paths, '-e', inject]);
     const judge = new Judge(messages);
     if (end !== 0) judge.problems.push(`the program ends with ${end}`);
@@ -76,16 +81,17 @@ export class FaultLab {
   #opened: readonly string[] | undefined;
 
   /** openat is watched on the store alone: modules are opened, too. */
-  async #paths(call: string): Promise<readonly string[]> {
-    if (call !== 'openat') return [];
+  async #paths(call: string, of: FileKind | undefined): Promise<readonly string[]> {
+    if (call !== 'openat' && of === undefined) return [];
     if (this.#opened === undefined) {
       const { trace } = await this.#run('openat', []);
       const paths = [...trace.matchAll(/openat\([^"]*"([^"]*)"/g)].map(([, path]) => path ?? '');
       const own = new Set(paths.filter((path) => path.startsWith(this.#directory)));
       // strace finds a path only where it is there already, or by its text: every name is given.
-      this.#opened = [...own].flatMap((path) => ['-P', path]);
+      this.#opened = [...own];
     }
-    return this.#opened;
+    const watched = this.#opened.filter((path) => path.endsWith(of ?? ''));
+    return watched.flatMap((path) => ['-P', path]);
   }
 
   async #run(call: string, more: readonly string[]): Promise<Traced> {

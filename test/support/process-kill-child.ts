@@ -19,7 +19,7 @@ export type Moment =
   /** Milliseconds after it has done enough. */
   | { readonly kind: 'load'; readonly isDue: () => boolean; readonly ms: number };
 
-export interface Life {
+export interface Life<M = KillMessage> {
   readonly program: string;
   readonly directory: string;
   readonly seed: number;
@@ -28,7 +28,7 @@ export interface Life {
   /** A command that runs the program, such as a tracer with its options. */
   readonly wrapper?: readonly string[];
   /** Takes what it says; what it throws is what the life rejects with. */
-  readonly take: (message: KillMessage) => void;
+  readonly take: (message: M) => void;
   /** What ends it; SIGKILL when absent. */
   readonly end?: () => Promise<void>;
 }
@@ -44,13 +44,13 @@ export interface LifeEnd {
   readonly recoveries: number;
 }
 
-export function live(life: Life): Promise<LifeEnd> {
+export function live<M extends readonly unknown[] = KillMessage>(life: Life<M>): Promise<LifeEnd> {
   return new Running(life).ended;
 }
 
-class Running {
+class Running<M extends readonly unknown[]> {
   readonly ended: Promise<LifeEnd>;
-  readonly #life: Life;
+  readonly #life: Life<M>;
   readonly #child: ChildProcess;
   #pid: number | undefined;
   #moment: LifeEnd['moment'] = 'before';
@@ -62,7 +62,7 @@ class Running {
   #ending: Promise<void> = Promise.resolve();
   #error: Error | undefined;
 
-  constructor(life: Life) {
+  constructor(life: Life<M>) {
     this.#life = life;
     const { wrapper = [], program, directory, seed } = life;
     const told: KillLoadArguments = [directory, String(seed), String(life.life)];
@@ -101,9 +101,9 @@ class Running {
     try {
       // The end of the process may have cut the last line off.
       if (!line.endsWith(']')) return;
-      const message = JSON.parse(line) as KillMessage;
-      this.#note(message);
-      this.#life.take(message);
+      const message: unknown = JSON.parse(line);
+      this.#note(message as KillMessage);
+      this.#life.take(message as M);
       const { moment } = this.#life;
       if (moment.kind === 'load' && moment.isDue()) this.#endIn(moment.ms);
     } catch (error) {

@@ -67,8 +67,10 @@ interface TracedWrite {
 export interface TracedFrame {
   readonly baseSeq: number;
   readonly nextSeq: number;
-  /** Where the frame ends. */
+  /** Where the frame ends; in a journal the group that it is in. */
   readonly end: number;
+  /** Of a group: where it begins. One write has made it, over zeros that were synced before. */
+  readonly start?: number;
 }
 
 export interface TracedSegment {
@@ -77,25 +79,39 @@ export interface TracedSegment {
   readonly frames: readonly TracedFrame[];
 }
 
+/** A name that the process has made, and without which the segments cannot be found. */
+export interface TracedName {
+  readonly path: string;
+  /** The group of a journal that says it, for as long as its own directory is not synced. */
+  readonly said?: TracedGroup | undefined;
+}
+
+export interface TracedGroup {
+  readonly path: string;
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface TraceVerdict {
   readonly acknowledged: readonly number[];
   readonly violations: readonly string[];
 }
 
 /**
- * Judges every acknowledgement. `names`: files and directories that were made by the process, and
- * without which the segments cannot be found. `segments` in the order of their base seqs.
+ * Judges every acknowledgement. `names`: files and directories. `segments` in the order of their
+ * base seqs.
  */
 export function judgeTrace(
   calls: readonly TracedCall[],
-  names: readonly string[],
+  names: readonly TracedName[],
   segments: readonly TracedSegment[],
 ): TraceVerdict {
   const trace = new Trace(calls);
   const acknowledged: number[] = [];
   const violations: string[] = [];
   for (const call of calls) {
-    const seq = call.name === 'write' ? /"ack (\d+)\\n"/.exec(call.args)?.[1] : undefined;
+    const isSaid = call.name === 'write' && call.result > 0;
+    const seq = isSaid ? /"ack (\d+)\\n"/.exec(call.args)?.[1] : undefined;
     if (seq === undefined) continue;
     acknowledged.push(Number(seq));
     for (const problem of problemsOf(trace, names, segments, Number(seq), call.begin)) {
@@ -107,7 +123,7 @@ export function judgeTrace(
 
 function problemsOf(
   trace: Trace,
-  names: readonly string[],
+  names: readonly TracedName[],
   segments: readonly TracedSegment[],
   seq: number,
   moment: number,
@@ -117,11 +133,17 @@ function problemsOf(
   if (own < 0) return ['its record is in no segment'];
   const problems: string[] = [];
   const reached = segments.slice(0, own + 1);
-  for (const path of [...names, ...reached.map((segment) => segment.path)]) {
-    if (!trace.nameIsSynced(path, moment)) problems.push(`name of ${path} not synced`);
+  const files: TracedName[] = reached.map((segment) => ({ path: segment.path }));
+  for (const { path, said } of [...names, ...files]) {
+    if (!trace.nameIsSynced(path, said, moment)) problems.push(`name of ${path} not synced`);
   }
   for (const [index, { path, byteLength, frames }] of reached.entries()) {
-    const end = index < own ? byteLength : (frames.find(holds)?.end ?? byteLength);
+    const last = index < own ? frames.length - 1 : frames.findIndex(holds);
+    for (const { start, end } of frames.slice(0, last + 1)) {
+      if (start === undefined || trace.isGroupSynced(path, start, end, moment)) continue;
+      problems.push(`${path} not written and synced from ${start} to ${end}`);
+    }
+    const end = index < own ? byteLength : (frames[last]?.end ?? byteLength);
     if (!trace.isWritten(path, end, moment)) problems.push(`${path} not written up to ${end}`);
     if (!trace.isSynced(path, end, moment)) problems.push(`${path} not synced up to ${end}`);
   }
@@ -178,14 +200,24 @@ class Trace {
     return this.#isSyncedAfter(path, lastEnd, moment);
   }
 
+  /** One write of exactly these bytes ended before a sync that ended before `moment` began. */
+  isGroupSynced(path: string, start: number, end: number, moment: number): boolean {
+    const writes = this.#writes.get(path) ?? [];
+    const own = writes.filter(({ from, to }) => from === start && to === end);
+    return own.some(({ call }) => this.#isSyncedAfter(path, call.end, moment));
+  }
+
   #isSyncedAfter(path: string, after: number, moment: number): boolean {
     const syncs = this.#syncs.get(path) ?? [];
     return syncs.some(({ begin, end }) => begin > after && end < moment);
   }
 
-  nameIsSynced(path: string, moment: number): boolean {
+  /** What a group says counts only when the group was synced before the name was made. */
+  nameIsSynced(path: string, said: TracedGroup | undefined, moment: number): boolean {
     const made = this.#made.get(path);
-    return made !== undefined && this.#isSyncedAfter(parentOf(path), made.end, moment);
+    if (made === undefined || made.end > moment) return false;
+    if (this.#isSyncedAfter(parentOf(path), made.end, moment)) return true;
+    return said !== undefined && this.isGroupSynced(said.path, said.start, said.end, made.begin);
   }
 }
 

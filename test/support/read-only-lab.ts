@@ -31,6 +31,11 @@ export class ReadOnlyLab {
     return Redex.open(DATA, { sync: 'never', ...options, fs: this.disk, runtime: this.#writers });
   }
 
+  /** Time goes by for the writers alone: what they do when they are idle is done. */
+  async idle(): Promise<void> {
+    await this.#writers.elapse(5000);
+  }
+
   look(options: RedexOptions = {}): Promise<Redex> {
     const { reads: fs, runtime } = this;
     return Redex.open(DATA, { ...options, fs, runtime, readOnly: true });

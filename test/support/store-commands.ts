@@ -6,6 +6,7 @@ import type { Channel } from '../../src/channel/channel.js';
 import { RedexError } from '../../src/core/errors.js';
 import type { Redex } from '../../src/store/redex.js';
 import type { CrashFs } from '../../src/testing/crash-fs.js';
+import type { OperationRecord } from '../../src/testing/operations.js';
 import type { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { payloadOf } from '../../src/crash-test/record-ledger.js';
 import { Violation } from './crash-model.js';
@@ -124,9 +125,10 @@ export class StoreCommands {
     const operation = this.#model.names.begin('create', name, name, asked.index);
     const { firstSeq } = asked;
     await this.#answer(operation, async () => {
+      const begun = this.#operations.length;
       const channel = await this.#store().channel(name, { ...stored, firstSeq });
       if (channel.firstSeq !== firstSeq) return this.#found(channel);
-      this.#requireSynced({ to: `${CHANNELS}/${encodeChannelName(name)}` }, [CHANNELS]);
+      this.#requireJournaled(begun, ({ to }) => to === `${CHANNELS}/${encodeChannelName(name)}`);
       return { kind: 'done' };
     });
   }
@@ -138,10 +140,11 @@ export class StoreCommands {
   async #delete(name: string): Promise<void> {
     const operation = this.#model.names.begin('delete', name);
     await this.#answer(operation, async () => {
+      const begun = this.#operations.length;
       const isDone = await this.#store().deleteChannel(name);
       if (isDone) {
         const from = `${CHANNELS}/${encodeChannelName(name)}`;
-        this.#requireSynced({ from }, [`${CHANNELS}/.trash`, CHANNELS]);
+        this.#requireJournaled(begun, ({ path }) => path === from);
       }
       return { kind: isDone ? 'done' : 'missing' };
     });
@@ -155,8 +158,8 @@ export class StoreCommands {
         const target = `${CHANNELS}/${encodeChannelName(to)}`;
         const passage = `${CHANNELS}/.rename/${encodeChannelName(to)}`;
         const directories = [`${CHANNELS}/.rename`, CHANNELS];
-        this.#requireSynced({ to: passage }, directories, target);
-        this.#requireSynced({ to: target }, directories);
+        this.#requireSynced(passage, directories, target);
+        this.#requireSynced(target, directories);
       }
       return { kind: 'done' };
     });
@@ -166,16 +169,9 @@ export class StoreCommands {
    * N1: the directories that hold a name were synced after the last such rename, and before the one
    * to `then`. An image would not show it: what renames a directory is one change to the disk.
    */
-  #requireSynced(
-    { from, to }: { readonly from?: string; readonly to?: string },
-    directories: readonly string[],
-    then?: string,
-  ): void {
-    const log = this.#disk?.operations ?? [];
-    const renamed = log.findLastIndex(
-      ({ operation, path, to: target }) =>
-        operation === 'renameSync' && (from === undefined ? target === to : path === from),
-    );
+  #requireSynced(to: string, directories: readonly string[], then?: string): void {
+    const log = this.#operations;
+    const renamed = log.findLastIndex((done) => done.operation === 'renameSync' && done.to === to);
     const next = log.findIndex(
       (done, index) => index > renamed && then !== undefined && done.to === then,
     );
@@ -189,6 +185,27 @@ export class StoreCommands {
       const told = between.map((done) => `${done.operation} ${done.path} ${done.error ?? ''}`);
       throw new Violation(`N1: no sync of ${directory} after the rename: ${told.join()}`);
     }
+  }
+
+  /**
+   * N1, J3: since the command began the journal was written and synced, with nothing written to it
+   * between the sync and the rename: a redo makes the name again.
+   */
+  #requireJournaled(begun: number, isIt: (done: OperationRecord) => boolean): void {
+    const log = this.#operations.slice(begun);
+    const renamed = log.findLastIndex((done) => done.operation === 'renameSync' && isIt(done));
+    const before = log
+      .slice(0, renamed)
+      .filter(({ path }) => path.endsWith('.journal'))
+      .map(({ operation, error }) => (error === undefined ? operation : 'failed'));
+    const written = before.findLastIndex((operation) => operation.startsWith('write'));
+    const isSynced = before.slice(written).some((operation) => operation.startsWith('datasync'));
+    if (renamed < 0 || (written >= 0 && isSynced)) return;
+    throw new Violation(`N1: no sync of the journal before the rename: ${before.join()}`);
+  }
+
+  get #operations(): readonly OperationRecord[] {
+    return this.#disk?.operations ?? [];
   }
 
   async #answer(

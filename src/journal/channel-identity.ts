@@ -1,0 +1,43 @@
+/**
+ * Whose directory it is, when a crash may have left any part of it: the first file that can be read
+ * says so. What nothing identifies has never been synced.
+ */
+import { decodeConfig, MAX_CONFIG_BYTES } from '../format/config.js';
+import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
+import { CONFIG_NAME, MANIFEST_NAME, parseGenerationName } from '../format/file-name.js';
+import { decodeManifest, MANIFEST_BYTES } from '../format/manifest.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { readWholeFile } from '../fs/whole-file.js';
+
+/** The id of the channel in a directory; undefined when nothing in it says so. */
+export function channelIdIn(fs: FileSystem, directory: string): Uint8Array | undefined {
+  if (fs.statSync(directory)?.kind !== 'directory') return undefined;
+  const config = readWholeFile(fs, `${directory}/${CONFIG_NAME}`, MAX_CONFIG_BYTES);
+  const decodedConfig = config === undefined ? undefined : decodeConfig(config);
+  if (decodedConfig?.ok === true) return decodedConfig.value.channelId;
+  const manifest = readWholeFile(fs, `${directory}/${MANIFEST_NAME}`, MANIFEST_BYTES);
+  const decodedManifest = manifest === undefined ? undefined : decodeManifest(manifest);
+  if (decodedManifest?.ok === true) return decodedManifest.value.channelId;
+  for (const { name, kind } of fs.readDirectorySync(directory)) {
+    if (kind !== 'directory' || parseGenerationName(name) === undefined) continue;
+    const id = idInGeneration(fs, `${directory}/${name}`);
+    if (id !== undefined) return id;
+  }
+  return undefined;
+}
+
+function idInGeneration(fs: FileSystem, generation: string): Uint8Array | undefined {
+  for (const { name } of fs.readDirectorySync(generation)) {
+    if (!name.endsWith('.dat')) continue;
+    const file = fs.openSync(`${generation}/${name}`, 'read');
+    try {
+      const bytes = new Uint8Array(FILE_HEADER_BYTES);
+      const length = file.readSync(bytes, 0, FILE_HEADER_BYTES, 0);
+      const header = decodeFileHeader(DAT_MAGIC, bytes.subarray(0, length));
+      if (header.ok) return header.value.channelId;
+    } finally {
+      file.closeSync();
+    }
+  }
+  return undefined;
+}
