@@ -53,7 +53,9 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
       'testing',
     ],
   },
-  cli: { any: ['root', 'format', 'segment'] },
+  // Exports and imports: what it does to a store it does as its users do.
+  transfer: { any: ['core', 'format', 'fs', 'channel'], typeOnly: ['store'] },
+  cli: { any: ['root', 'format', 'segment', 'transfer'] },
 };
 
 /** The only packages that src may import, and where. A closed list. */
