@@ -3,6 +3,10 @@
  * whatever ends the import, nothing half has the name that it is for.
  */
 import { assert } from '../core/assert.js';
+import { RedexError } from '../core/errors.js';
+import { ioError } from '../channel/io-error.js';
+import { encodeChannelName } from '../format/channel-name.js';
+import { systemCodeOf } from '../fs/system-error.js';
 import type { Channel } from '../channel/channel.js';
 import type { Redex } from '../store/redex.js';
 import { isStageName, STAGE_PREFIX, type ChannelHead } from './transfer-items.js';
@@ -132,6 +136,17 @@ export class ImportStage {
     await this.#redex.renameChannel(this.name, this.target);
     this.#isPublished = true;
     stagesOf(this.#redex).names.delete(this.name);
+  }
+
+  /**
+   * What an import is to fail with: a stage that was poisoned is gone, and nobody has to open
+   * anything again; the full disk, say, that did it is what has to be told.
+   */
+  failure(error: unknown): unknown {
+    if (!RedexError.is(error, 'POISONED')) return error;
+    const isOwn = error.path.includes(`/${encodeChannelName(this.name)}`);
+    if (!isOwn || systemCodeOf(error.cause) === undefined) return error;
+    return ioError('import', error.path, error.cause, 'absent');
   }
 
   /** Nothing is left of it, unless it was published. What cannot be deleted goes another time. */

@@ -92,6 +92,8 @@ class Import {
       const channels: ImportedChannel[] = [];
       for (const staged of this.#staged) channels.push(await this.#publish(staged));
       return { channels, records: this.#records, payloadBytes: this.#payloadBytes };
+    } catch (error) {
+      throw this.#stages.reduce((cause: unknown, stage) => stage.failure(cause), error);
     } finally {
       for (const stage of this.#stages) await stage.remove();
     }

@@ -19,9 +19,7 @@ export async function writeTransferFile(
   path: string,
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<number> {
-  if (fs.statSync(path) !== undefined) {
-    throw redexError('EXISTS', `${path} is there already`, { kind: 'file', resource: path });
-  }
+  requireMissing(fs, path);
   const unfinished = `${path}.part`;
   try {
     removeUnfinished(fs, unfinished);
@@ -40,6 +38,17 @@ export async function writeTransferFile(
     if (systemCodeOf(error) === undefined) throw error;
     throw ioError('export', path, error, 'unknown');
   }
+}
+
+function requireMissing(fs: FileSystem, path: string): void {
+  let isThere: boolean;
+  try {
+    isThere = fs.statSync(path) !== undefined;
+  } catch (error) {
+    throw ioError('export', path, error, 'absent');
+  }
+  if (!isThere) return;
+  throw redexError('EXISTS', `${path} is there already`, { kind: 'file', resource: path });
 }
 
 async function writePieces(file: FileHandle, bytes: AsyncIterable<Uint8Array>): Promise<number> {
