@@ -13,13 +13,13 @@ import { headFrom } from './channel-head.js';
 
 export const ARCHIVE_VERSION = 1;
 export const ARCHIVE_MAGIC: number = magicNumber('RXAR');
-export const CHUNK_MAGIC: number = magicNumber('RXAC');
+const CHUNK_MAGIC: number = magicNumber('RXAC');
 export const ARCHIVE_HEADER_BYTES = 24;
 /** In front of the body of a chunk, and behind it. */
 export const CHUNK_HEAD_BYTES = 16;
 export const CHUNK_TAIL_BYTES = 8;
 /** A record of the largest size, and others beside it. */
-export const MAX_BODY_BYTES: number = 288 * 1024 * 1024;
+const MAX_BODY_BYTES: number = 288 * 1024 * 1024;
 
 export const CHANNEL_CHUNK = 1;
 export const RECORDS_CHUNK = 2;

@@ -36,11 +36,11 @@ export class ByteReader {
   async pull(): Promise<boolean> {
     while (!this.#ended) {
       this.#signal?.throwIfAborted();
-      const { value, done } = await this.#pieces.next();
-      if (done === true) this.#ended = true;
-      else if (value.byteLength > 0) {
-        this.#held.push(value);
-        this.#heldBytes += value.byteLength;
+      const piece: IteratorResult<Uint8Array, unknown> = await this.#pieces.next();
+      if (piece.done === true) this.#ended = true;
+      else if (piece.value.byteLength > 0) {
+        this.#held.push(piece.value);
+        this.#heldBytes += piece.value.byteLength;
         return true;
       }
     }

@@ -8,7 +8,7 @@ import type { Redex } from '../store/redex.js';
 import { isStageName, type TransferItem } from './transfer-items.js';
 
 /** A channel to export, whole or from a seq on. */
-export interface ChannelChoice {
+interface ChannelChoice {
   readonly name: string;
   /** Default: the first that the channel holds. */
   readonly from?: number | undefined;

@@ -99,11 +99,11 @@ export class StoreExport implements AsyncIterable<Uint8Array> {
   }
 }
 
-const FORMATS: readonly unknown[] = ['archive', 'ndjson'];
+const FORMATS: ReadonlySet<unknown> = new Set(['archive', 'ndjson']);
 
 /** Nothing is read before the first bytes are asked for. Throws TypeError for an unknown format. */
 export function exportStore(redex: Redex, options: ExportOptions): StoreExport {
-  if (!FORMATS.includes(options.format)) {
+  if (!FORMATS.has(options.format)) {
     throw new TypeError("the format of an export is 'archive' or 'ndjson'");
   }
   return new StoreExport(redex, options);

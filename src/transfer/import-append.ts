@@ -66,10 +66,9 @@ async function requireSame(
     for (;;) {
       const [a, b] = await Promise.all([mine.next(), theirs.next()]);
       if (a.done === true && b.done === true) return;
-      const isSame = a.done !== true && b.done !== true && isEqual(a.value, b.value);
-      if (isSame) continue;
-      const seq = Math.min(a.value?.seq ?? to, b.value?.seq ?? to);
-      throw conflict(seq, target.nextSeq, target.name);
+      const [x, y] = [a, b].map((each) => (each.done === true ? undefined : each.value));
+      if (x !== undefined && y !== undefined && isEqual(x, y)) continue;
+      throw conflict(Math.min(x?.seq ?? to, y?.seq ?? to), target.nextSeq, target.name);
     }
   } finally {
     await mine.return?.();

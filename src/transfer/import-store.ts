@@ -21,7 +21,7 @@ export interface ImportOptions {
   readonly onProgress?: TransferProgress | undefined;
 }
 
-export interface ImportedChannel {
+interface ImportedChannel {
   /** Its name in what was imported, and here. */
   readonly source: string;
   readonly name: string;
@@ -44,9 +44,9 @@ export interface ImportReport {
 
 /**
  * Imports an archive or lines of JSON, compressed or not. Rejects with CORRUPT, FORMAT_VERSION,
- * EXISTS, SEQ_CONFLICT, LIMIT, IO, POISONED, READ_ONLY, CLOSED, or the signal's reason. Channels are
- * there with all that was imported or not at all; with `append` those that were there before have
- * a beginning of it, and the same import can be run again.
+ * EXISTS, SEQ_CONFLICT, LIMIT, IO, POISONED, READ_ONLY, CLOSED, or the signal's reason. A channel
+ * is there with all that was imported or not at all; with `append` one that was there before may
+ * have a beginning of it, and the same import can be run again.
  */
 export function importStore(
   redex: Redex,

@@ -11,7 +11,7 @@ import { checksumOf } from '../format/checksum.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { MAX_SEQ } from '../channel/options.js';
 
-export const V1_ENTRY_BYTES = 20;
+const V1_ENTRY_BYTES = 20;
 const INLINE_BYTES = 8;
 const INLINE_FLAG = 0x80000000;
 const CHECKSUM_BITS = 0x0fffffff;

@@ -9,7 +9,7 @@ import { UNSAFE } from '../format/bytes.js';
  * The longest selection of 0 .. `count` - 1, in order, in which each may follow the one before. Of
  * any two, at least one may follow the other.
  */
-export function longestRun(
+function longestRun(
   count: number,
   mayFollow: (before: number, after: number) => boolean,
 ): Uint32Array {

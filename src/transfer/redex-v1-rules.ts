@@ -4,7 +4,7 @@
  */
 import type { V1Entries } from './redex-v1-entries.js';
 
-export type V1Rule =
+type V1Rule =
   /** Files that are not all there: another generation is opened, or an empty one begun. */
   | 'generation'
   /** Entries at the end are cut from the first whose payload dat does not have. */
@@ -16,7 +16,7 @@ export type V1Rule =
   /** With fewer times than entries all times are forgotten, and replaced by that of the open. */
   | 'times';
 
-export interface V1RuleEffect {
+interface V1RuleEffect {
   readonly rule: V1Rule;
   /** Records that are lost by it, or, of `times`, whose time is. */
   readonly records: number;

@@ -35,7 +35,7 @@ export interface RedexV1Options {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface V1Loss {
+interface V1Loss {
   /** Number of the entry in the index. */
   readonly index: number;
   /** As it stands in the index. */
@@ -47,7 +47,7 @@ export interface V1Loss {
   readonly reason: 'missing' | 'checksum' | 'sequence';
 }
 
-export interface RedexV1Report {
+interface RedexV1Report {
   readonly directory: string;
   readonly generation: number | undefined;
   readonly manifest: V1Layout['manifest'];

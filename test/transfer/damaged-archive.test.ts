@@ -50,9 +50,8 @@ class Importer {
       (reason: unknown) => reason,
     );
     if (failure === undefined) return undefined;
-    if (!RedexError.is(failure)) throw failure;
     expect(await contentOf(store)).toEqual([]);
-    return failure;
+    return requireRedexError(failure);
   }
 
   async close(): Promise<unknown[]> {
@@ -65,6 +64,11 @@ class Importer {
   }
 }
 
+function requireRedexError(failure: unknown): RedexError {
+  expect(failure).toBeInstanceOf(RedexError);
+  return failure as RedexError;
+}
+
 /** All items as text, or what they end with. Much cheaper than an import. */
 async function itemsIn(bytes: Uint8Array): Promise<string | RedexError> {
   const found: unknown[] = [];
@@ -74,8 +78,7 @@ async function itemsIn(bytes: Uint8Array): Promise<string | RedexError> {
       else for (const each of item.records) found.push({ ...each, time: `${each.timestampNs}` });
     }
   } catch (error) {
-    if (RedexError.is(error)) return error;
-    throw error;
+    return requireRedexError(error);
   }
   return JSON.stringify(found, (_key, value: unknown) => (typeof value === 'bigint' ? 0 : value));
 }

@@ -3,6 +3,7 @@
  * shares nothing with the reader.
  */
 import xxhash from 'xxhash-addon';
+import type { RedexV1Log } from '../../src/transfer/redex-v1.js';
 import type { FileSystem } from '../../src/fs/file-system.js';
 
 export interface V1Record {
@@ -109,3 +110,23 @@ export function v1Records(count: number, from = 0): V1Record[] {
     };
   });
 }
+
+/** Seq, payload as text, and time of each. */
+export type V1Found = readonly [seq: number, text: string, timeNs: bigint];
+
+export async function recordsOf(log: RedexV1Log): Promise<V1Found[]> {
+  const found: V1Found[] = [];
+  for await (const batch of log.batches()) {
+    for (const { seq, payload: bytes, timestampNs } of batch) {
+      found.push([seq, Buffer.from(bytes).toString(), timestampNs]);
+    }
+  }
+  return found;
+}
+
+export const asRead = (records: readonly V1Record[]): V1Found[] =>
+  records.map(({ seq, payload: bytes, timeNs }) => [
+    Number(seq),
+    Buffer.from(bytes).toString(),
+    timeNs,
+  ]);

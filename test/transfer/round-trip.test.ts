@@ -79,10 +79,13 @@ const arbitraryChannel = fc
     sync: fc.constantFrom('always' as const, 'never' as const, { everyN: 3 }),
     steps: fc.array(
       fc.record({
-        skip: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(2 ** 33)),
+        ahead: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(2 ** 33)),
         wait: fc.oneof(fc.constant(0n), fc.bigInt(0n, 2n ** 56n)),
         type: fc.nat(0xffff),
-        payload: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.string().map(Buffer.from)),
+        payload: fc.oneof(
+          fc.uint8Array({ maxLength: 40 }),
+          fc.string().map((text) => Buffer.from(text)),
+        ),
         isDropped: fc.boolean(),
       }),
       { maxLength: 12 },
@@ -92,8 +95,8 @@ const arbitraryChannel = fc
     let seq = firstSeq - 1;
     let timestampNs = 1n;
     const dropped: number[] = [];
-    const records = steps.map(({ skip, wait, type, payload, isDropped }) => {
-      seq += skip + 1;
+    const records = steps.map(({ ahead, wait, type, payload, isDropped }) => {
+      seq += ahead + 1;
       timestampNs += wait;
       if (isDropped) dropped.push(seq);
       return { seq, type, timestampNs, payload: new Uint8Array(payload) };

@@ -6,7 +6,7 @@ import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { Redex } from '../../src/store/redex.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 
-export interface GivenRecord {
+interface GivenRecord {
   readonly seq: number;
   readonly type: number;
   readonly timestampNs: bigint;
@@ -80,7 +80,7 @@ export const SAMPLE: readonly GivenChannel[] = [
     records: [
       { seq: 7, type: 1, timestampNs: 1_700_000_000_123_456_789n, payload: utf8('héllo\r\n') },
       { seq: 8, type: 0xffff, timestampNs: 1_700_000_000_123_456_789n, payload: utf8('') },
-      { seq: 900, type: 0, timestampNs: 18_446_744_073_709_551_614n, payload: bytes(255, 0, 254) },
+      { seq: 900, type: 0, timestampNs: 18_446_744_073_709_551_614n, payload: of(255, 0, 254) },
     ],
     dropped: [],
   },
@@ -90,7 +90,7 @@ export const SAMPLE: readonly GivenChannel[] = [
     options: { sync: 'always', retention: { maxRecords: 1000, waitFor: ['sums'] } },
     firstSeq: 0,
     records: [
-      { seq: 0, type: 3, timestampNs: 0n, payload: bytes(0xef, 0xbb, 0xbf, 0x41) },
+      { seq: 0, type: 3, timestampNs: 0n, payload: of(0xef, 0xbb, 0xbf, 0x41) },
       { seq: 1, type: 3, timestampNs: 9n, payload: utf8('goes') },
       { seq: 77, type: 3, timestampNs: 2n ** 60n, payload: utf8('goes, too') },
     ],
@@ -109,6 +109,6 @@ export function utf8(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text));
 }
 
-export function bytes(...values: readonly number[]): Uint8Array {
+function of(...values: readonly number[]): Uint8Array {
   return Uint8Array.from(values);
 }
