@@ -3,6 +3,7 @@
  * comes. Uses what every reader may use, so that it works beside a live writer.
  */
 import { RedexError, redexError, type SeqRange } from '../core/errors.js';
+import type { LogRecord } from '../core/record.js';
 import type { Channel, ChannelStats } from '../channel/channel.js';
 import type { Redex } from '../store/redex.js';
 import { isStageName, type TransferItem } from './transfer-items.js';
@@ -95,45 +96,99 @@ async function* channelItems(
   options: SourceOptions,
   onSkipped: OnSkipped,
 ): AsyncGenerator<TransferItem, undefined> {
-  const before = await channel.stats();
-  const firstSeq = from ?? before.firstSeq;
-  const { name, nextSeq } = before;
-  if (firstSeq < before.firstSeq || firstSeq > nextSeq) throw outside(before, firstSeq);
-  const head = { name, options: channel.options, firstSeq, nextSeq };
-  yield { kind: 'channel', head };
+  const { stats, reading } = await begin(channel, from, options.signal);
+  const { name, nextSeq } = stats;
   const damaged: SeqRange[] = [];
-  const onDamage = (range: SeqRange, error: RedexError): void => {
-    skipOrThrow(name, range, error, options, onSkipped);
-    damaged.push(range);
-  };
-  yield* recordItems(channel, firstSeq, nextSeq, options, onDamage);
-  refuseChange(before, await channel.stats());
+  try {
+    const head = { name, options: channel.options, firstSeq: reading.nextSeq, nextSeq };
+    yield { kind: 'channel', head };
+    for (;;) {
+      const { records } = reading;
+      if (reading.error === undefined && records === undefined) break;
+      if (records === undefined) {
+        const { range, error } = reading.skipDamage();
+        skipOrThrow(name, range, error, options, onSkipped);
+        damaged.push(range);
+      } else {
+        yield { kind: 'records', records };
+      }
+      await reading.step();
+    }
+  } finally {
+    await reading.close();
+  }
+  refuseChange(stats, await channel.stats());
   yield { kind: 'channelEnd', damaged };
 }
 
-async function* recordItems(
+/** From here on a trim in this process takes nothing away that is to be exported. */
+async function begin(
   channel: Channel,
-  firstSeq: number,
-  to: number,
-  { signal }: SourceOptions,
-  onDamage: (range: SeqRange, error: RedexError) => void,
-): AsyncGenerator<TransferItem, undefined> {
-  let from = firstSeq;
-  while (from < to) {
+  from: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly stats: ChannelStats; readonly reading: Reading }> {
+  for (;;) {
+    const stats = await channel.stats();
+    const firstSeq = from ?? stats.firstSeq;
+    if (firstSeq < stats.firstSeq || firstSeq > stats.nextSeq) throw outside(stats, firstSeq);
+    const reading = new Reading(channel, firstSeq, stats.nextSeq, signal);
+    await reading.step();
+    const isTrimmed = RedexError.is(reading.error, 'OUT_OF_RANGE');
+    // A trim came in between: the channel begins elsewhere now.
+    if (!isTrimmed || from !== undefined) return { stats, reading };
+  }
+}
+
+/** A read that is begun again behind what is damaged. */
+class Reading {
+  readonly #channel: Channel;
+  readonly #to: number;
+  readonly #signal: AbortSignal | undefined;
+  #batches: AsyncIterator<LogRecord[]> | undefined;
+  /** Everything below it was read, or is damaged. */
+  nextSeq: number;
+  /** What the last step has read, or failed with; neither at the end. */
+  records: LogRecord[] | undefined;
+  error: unknown;
+
+  constructor(channel: Channel, from: number, to: number, signal: AbortSignal | undefined) {
+    this.#channel = channel;
+    this.#to = to;
+    this.#signal = signal;
+    this.nextSeq = from;
+  }
+
+  async step(): Promise<void> {
+    this.nextSeq = (this.records?.at(-1)?.seq ?? this.nextSeq - 1) + 1;
+    this.records = undefined;
+    this.error = undefined;
+    if (this.nextSeq >= this.#to) return;
+    const range = { from: this.nextSeq, to: this.#to, signal: this.#signal };
+    this.#batches ??= this.#channel.readBatches(range);
     try {
-      for await (const records of channel.readBatches({ from, to, signal })) {
-        from = (records.at(-1)?.seq ?? from) + 1;
-        yield { kind: 'records', records };
-      }
-      return;
+      const batch: IteratorResult<LogRecord[], unknown> = await this.#batches.next();
+      if (batch.done !== true) this.records = batch.value;
     } catch (error) {
-      if (!RedexError.is(error, 'CORRUPT')) throw error;
-      // Where nothing says how far the damage goes, nothing behind it can be read.
-      const { firstSeq: start, nextSeq } = error.seqRange ?? { firstSeq: from, nextSeq: to };
-      const behind = Math.min(Math.max(nextSeq, from + 1), to);
-      onDamage({ firstSeq: Math.min(Math.max(start, from), behind - 1), nextSeq: behind }, error);
-      from = behind;
+      this.error = error;
     }
+  }
+
+  /** The next step begins behind the damage. Throws what the last one failed with otherwise. */
+  skipDamage(): { readonly range: SeqRange; readonly error: RedexError } {
+    const { error, nextSeq: from } = this;
+    const to = this.#to;
+    if (!RedexError.is(error, 'CORRUPT')) throw error;
+    // Where nothing says how far the damage goes, nothing behind it can be read.
+    const { firstSeq: start, nextSeq: end } = error.seqRange ?? { firstSeq: from, nextSeq: to };
+    const behind = Math.min(Math.max(end, from + 1), to);
+    this.#batches = undefined;
+    this.nextSeq = behind;
+    const firstSeq = Math.min(Math.max(start, from), behind - 1);
+    return { range: { firstSeq, nextSeq: behind }, error };
+  }
+
+  async close(): Promise<void> {
+    await this.#batches?.return?.();
   }
 }
 

@@ -3,6 +3,7 @@
  * beside a writer too; damage ends it, or is left out and told. An import goes where it is told to.
  */
 import { describe, expect, test } from 'vitest';
+import type { ReadOptions } from '../../src/channel/read-options.js';
 import { generationName, segmentFileName } from '../../src/format/file-name.js';
 import type { Redex } from '../../src/store/redex.js';
 import { exportStore, type ExportOptions } from '../../src/transfer/export-store.js';
@@ -78,6 +79,35 @@ describe('beside a writer', () => {
     await rejection(exporting, 'OUT_OF_RANGE');
     await reader.close();
     await writer.close();
+  });
+
+  test.each([1, 2, 4])('of the same process a trim takes nothing away (step %i)', async (nth) => {
+    const source = await openStore();
+    const channel = await source.channel('a', { segmentBytes: 200_000, sync: 'never' });
+    for (const id of range(0, 12)) await channel.append(payload(id, 90_000));
+    const bytes = await exportBeside(source, ARCHIVE, async (step) => {
+      if (step === nth) await channel.trim({ beforeSeq: 9 });
+    });
+    // With the first piece no channel has had its turn.
+    expect(await importedIds(bytes, 'a')).toEqual(range(nth === 1 ? 9 : 0, 12));
+    await source.close();
+  });
+
+  test.each([{ recoveryEpoch: 1 }, { nextSeq: 3 }])('a log cut meanwhile: %o', async (change) => {
+    const source = await openStore();
+    const channel = await source.channel('a');
+    await fill(channel, 1, 2, 3, 4);
+    let looks = 0;
+    const looking = {
+      name: 'a',
+      options: channel.options,
+      readBatches: (options: ReadOptions) => channel.readBatches(options),
+      stats: async () => ({ ...(await channel.stats()), ...(looks++ === 0 ? {} : change) }),
+    };
+    const redex = { channel: () => Promise.resolve(looking) } as unknown as Redex;
+    const run = exportStore(redex, { ...ARCHIVE, channels: ['a'] });
+    expect(await rejection(bytesFrom(run), 'OUT_OF_RANGE')).toMatchObject({ seq: 4 });
+    await source.close();
   });
 
   test('channels that come and go are there or not', async () => {
