@@ -110,6 +110,7 @@ export class ImportStage {
     const { nextSeq, options } = this.head;
     if (this.#channel.nextSeq < nextSeq) await this.#skipTo(nextSeq, signal);
     assert(this.#channel.nextSeq === nextSeq, 'an import ends at another seq');
+    // The rename would sync it, too; what fails now fails before it has the name.
     await this.#channel.sync();
     const { sync, retention = null } = options;
     await this.#channel.configure({ sync, retention });
