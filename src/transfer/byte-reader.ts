@@ -15,6 +15,8 @@ export class ByteReader {
   #scanned = 0;
   #position = 0;
   #ended = false;
+  /** The source was asked for a piece and has not answered. */
+  #isWaiting = false;
 
   constructor(source: AsyncIterable<Uint8Array>, path: string, signal?: AbortSignal) {
     this.path = path;
@@ -36,7 +38,7 @@ export class ByteReader {
   async pull(): Promise<boolean> {
     while (!this.#ended) {
       this.#signal?.throwIfAborted();
-      const piece: IteratorResult<Uint8Array, unknown> = await this.#pieces.next();
+      const piece = await this.#step();
       if (piece.done === true) this.#ended = true;
       else if (piece.value.byteLength > 0) {
         this.#held.push(piece.value);
@@ -45,6 +47,27 @@ export class ByteReader {
       }
     }
     return false;
+  }
+
+  /** An abort does not wait for bytes that may never come. */
+  #step(): Promise<IteratorResult<Uint8Array, unknown>> {
+    const step: Promise<IteratorResult<Uint8Array, unknown>> = this.#pieces.next();
+    const signal = this.#signal;
+    if (signal === undefined) return step;
+    this.#isWaiting = true;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(signal.reason as Error);
+      signal.addEventListener('abort', onAbort, { once: true });
+      const settled = (): void => {
+        this.#isWaiting = false;
+        signal.removeEventListener('abort', onAbort);
+      };
+      // First of all: who gets the piece may ask for the next one at once.
+      step.then(settled, settled);
+      step.then(resolve, reject);
+      // The source itself may have done it, before there was anybody to hear of it.
+      if (signal.aborted) onAbort();
+    });
   }
 
   /** Up to `length` bytes from here on, which stay; fewer only at the end. */
@@ -93,7 +116,10 @@ export class ByteReader {
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await this.#pieces.return?.();
+    const closing = this.#pieces.return?.();
+    // A source that was left while it waits may end much later, or not at all.
+    if (this.#isWaiting) closing?.catch(() => undefined);
+    else await closing;
   }
 
   #consume(length: number): Uint8Array {

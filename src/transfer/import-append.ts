@@ -22,9 +22,10 @@ export async function appendStage(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const { firstSeq, nextSeq } = stage.head;
+  const source = await stage.open();
   const end = target.nextSeq;
   if (end < firstSeq || end > nextSeq) throw conflict(firstSeq, end, target.name);
-  await requireSame(stage, target, Math.min(end, nextSeq), signal);
+  await requireSame(source, target, firstSeq, end, signal);
   let appended = 0;
   let batch: LogRecord[] = [];
   let batchBytes = 0;
@@ -37,7 +38,7 @@ export async function appendStage(
     batch = [];
     batchBytes = 0;
   };
-  for await (const records of stage.channel.readBatches({ from: end, copy: true, signal })) {
+  for await (const records of source.readBatches({ from: end, copy: true, signal })) {
     for (const record of records) {
       const isFull = batch.length >= BATCH_RECORDS || batchBytes + record.byteLength > BATCH_BYTES;
       const isFar = record.seq - (batch[0]?.seq ?? record.seq) >= 0x7fffffff;
@@ -53,14 +54,15 @@ export async function appendStage(
 
 /** What both have is the same, as far as the channel still has it. */
 async function requireSame(
-  stage: ImportStage,
+  source: Channel,
   target: Channel,
+  firstSeq: number,
   to: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const from = Math.max(stage.head.firstSeq, target.firstSeq);
+  const from = Math.max(firstSeq, target.firstSeq);
   if (from >= to) return;
-  const mine = stage.channel.read({ from, to, signal });
+  const mine = source.read({ from, to, signal });
   const theirs = target.read({ from, to, signal });
   try {
     for (;;) {

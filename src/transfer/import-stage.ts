@@ -114,6 +114,8 @@ export class ImportStage {
     await this.#channel.sync();
     const { sync, retention = null } = options;
     await this.#channel.configure({ sync, retention });
+    // An import may have thousands of them.
+    await this.#channel.close();
   }
 
   /**
@@ -127,9 +129,9 @@ export class ImportStage {
     await this.#channel.compact({ keep: (record) => record.seq !== seq, signal });
   }
 
-  /** The records, for a channel that is there already. */
-  get channel(): Channel {
-    return this.#channel;
+  /** To read the records, for a channel that is there already. */
+  open(): Promise<Channel> {
+    return this.#redex.channel(this.name, { createIfMissing: false });
   }
 
   /** Gives it its name: from here on it is the channel. */

@@ -8,7 +8,8 @@ import type { Redex } from '../store/redex.js';
 import { appendStage } from './import-append.js';
 import { itemsOf } from './import-source.js';
 import { ImportStage, removeLeftovers } from './import-stage.js';
-import type { TransferItem, TransferProgress } from './transfer-items.js';
+import { checkName } from '../channel/options.js';
+import { isStageName, type TransferItem, type TransferProgress } from './transfer-items.js';
 
 export interface ImportOptions {
   /** What is done about a channel that is there already. Default: `error`, which is EXISTS. */
@@ -86,6 +87,8 @@ class Import {
 
   async run(items: AsyncIterable<TransferItem>): Promise<ImportReport> {
     this.#options.signal?.throwIfAborted();
+    const { readOnly, directory: path } = await this.#redex.stats();
+    if (readOnly) throw redexError('READ_ONLY', `${path} was opened with readOnly`, { path });
     await removeLeftovers(this.#redex);
     try {
       await this.#stage(items);
@@ -128,6 +131,8 @@ class Import {
       throw new RangeError(`two channels would be imported to ${target}`);
     }
     this.#targets.add(target);
+    checkName(target);
+    if (isStageName(target)) throw new RangeError(`${target} is a name for imports alone`);
     if (this.#options.ifExists !== 'append' && (await this.#redex.hasChannel(target))) {
       throw taken(target);
     }

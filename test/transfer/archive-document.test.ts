@@ -1,7 +1,7 @@
 /**
  * Goal: docs/archive.md is what is written and read.
- * Method: its example is built from the JSON there, exported, and compared byte by byte with the dump
- * and the lines; the dump is imported again.
+ * Method: the dump and the lines of its example are imported, compared with the JSON there, and
+ * exported again, byte by byte.
  */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';

@@ -203,6 +203,10 @@ describe('an import', () => {
     const same = importStore(source, piecesOf(bytes), { nameOf: () => 'one' });
     await expect(same).rejects.toThrow(RangeError);
     expect(await source.hasChannel('one')).toBe(false);
+    for (const name of ['.redex-import/3', '', 'a\0b']) {
+      const wrong = importStore(source, piecesOf(bytes), { nameOf: () => name });
+      await expect(wrong).rejects.toThrow(RangeError);
+    }
     await source.close();
   });
 
@@ -264,6 +268,19 @@ describe('an import', () => {
       expect(await idsOfName(target, 'large')).toEqual(range(0, 40_000));
       await target.close();
     }
+    await source.close();
+  });
+
+  test('to a store that is only looked at is READ_ONLY', async () => {
+    const source = await openStore();
+    await fill(await source.channel('a'), 1);
+    const bytes = await bytesFrom(exportStore(source, ARCHIVE));
+    const lab = new ReadOnlyLab();
+    await lab.make('b', 1);
+    const target = await lab.look();
+    await rejection(importStore(target, piecesOf(bytes)), 'READ_ONLY');
+    lab.expectOnlyReads();
+    await target.close();
     await source.close();
   });
 

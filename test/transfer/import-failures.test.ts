@@ -158,6 +158,26 @@ test('an abort at any step leaves nothing', async () => {
   await redex.close();
 });
 
+test.each([[new Uint8Array()], [Uint8Array.of(0x1f, 0x8b, 8)]])(
+  'an abort does not wait for bytes that never come',
+  async (start) => {
+    const redex = await storeWithOld();
+    const controller = new AbortController();
+    async function* stalled(): AsyncGenerator<Uint8Array, undefined> {
+      yield start;
+      controller.abort(new Error('enough'));
+      await new Promise(() => undefined);
+    }
+    const importing = importStore(redex, stalled(), { signal: controller.signal });
+    await expect(importing).rejects.toThrow('enough');
+    const late = new AbortController();
+    const waiting = importStore(redex, stalled(), { signal: late.signal });
+    late.abort(new Error('now'));
+    await expect(waiting).rejects.toThrow('now');
+    await redex.close();
+  },
+);
+
 test('what the callbacks throw ends an import, and leaves nothing', async () => {
   const given = await whole();
   const redex = await storeWithOld();
