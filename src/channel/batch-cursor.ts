@@ -119,6 +119,7 @@ export class BatchCursor {
   async #step(limit: number, to: number): Promise<LogRecord[] | undefined> {
     const batch: LogRecord[] = [];
     while (this.#next < to) {
+      if (this.#hasPassed(this.#walk)) this.#walk = undefined;
       const walk = this.#walk ?? (await this.#enter());
       walk.ended ??= await this.#fill(walk, batch, limit, to);
       // What was found before damage is delivered before the damage is told.
@@ -126,6 +127,15 @@ export class BatchCursor {
       if (walk.ended !== undefined && !extend(walk)) this.#leave(walk, walk.ended, to);
     }
     return undefined;
+  }
+
+  /**
+   * Nothing but the seal of the segment is left: its files may be gone, because whoever reads has
+   * said that it does not need them any more.
+   */
+  #hasPassed(walk: Walk | undefined): boolean {
+    if (walk === undefined || this.#open !== undefined) return false;
+    return this.#next >= walk.segment.nextSeq && this.#segments.at(-1) !== walk.segment;
   }
 
   #borrow(segment: Segment): OpenSegment {

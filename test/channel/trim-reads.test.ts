@@ -47,6 +47,21 @@ test('reads that are under way go on over what was let go; its files stay until 
   expect(basesOf(lab.disk)).toEqual([15]);
 });
 
+test('a batch that ends with its segment, whose files go then, has a next one', async () => {
+  const lab = new Lab();
+  const channel = await lab.open({ segmentBytes: 200_000, sync: 'never' });
+  for (const seq of range(0, 12)) await lab.done(channel.append(payload(seq, 150_000)));
+  const read = channel.readBatches({ copy: true });
+  const seqs = seqsOf((await nextOf(read)) ?? []);
+  await lab.done(channel.trim({ beforeSeq: 9 }));
+  await lab.drain();
+  expect(basesOf(lab.disk)[0]).toBe(seqs.length);
+  for (let batch = await nextOf(read); batch !== undefined; batch = await nextOf(read)) {
+    seqs.push(...seqsOf(batch));
+  }
+  expect(seqs).toEqual(range(0, 12));
+});
+
 test('G6: files go as the last read passes them', async () => {
   const lab = new Lab();
   const channel = await lab.open({ segmentMs: SEGMENT_MS, sync: 'never' });
