@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { Redex } from '../../src/store/redex.js';
 import { worst } from '../../src/testing/choices.js';
 import { payload } from '../support/channel-kit.js';
-import { channelPath, fill, idsOfName, StoreLab } from '../support/store-kit.js';
+import { channelPath, fill, idsOfName, listed, StoreLab } from '../support/store-kit.js';
 
 const COPY = '/copy';
 const OPTIONS = { sync: 'always', segmentBytes: 4096, journalBytes: 256 * 1024 } as const;
@@ -74,4 +74,26 @@ test('S4: a deletion that a killed process has not synced leaves the name free',
   const { watch: fs, runtime } = lab.cut(worst);
   const next = await Redex.open(COPY, { fs, runtime, ...OPTIONS });
   expect(await idsOfName(next, 'a')).toEqual([2]);
+});
+
+test('N1: a deletion in a store that never had a journal is durable when it resolves', async () => {
+  const store = new StoreLab();
+  const first = await store.open(OPTIONS);
+  for (const name of ['a', 'b']) await fill(await first.channel(name), 1);
+  await first.backup(COPY);
+  await first.close();
+  const redex = await Redex.open(COPY, { fs: store.lab.watch, runtime: store.lab.runtime });
+  const begun = store.lab.disk.operations.length;
+  expect(await redex.deleteChannel('a')).toBe(true);
+  // To the disk of a test a rename is one change; on another one both directories have to be synced.
+  const done = store.lab.disk.operations.slice(begun);
+  const renamed = done.findIndex(({ operation }) => operation === 'renameSync');
+  const synced = done
+    .slice(renamed)
+    .flatMap(({ operation, path }) => (operation.startsWith('syncDirectory') ? [path] : []));
+  expect(synced).toEqual([`${COPY}/channels/.trash`, `${COPY}/channels`]);
+  const { watch: fs, runtime } = store.lab.cut(worst);
+  const next = await Redex.open(COPY, { fs, runtime, ...OPTIONS });
+  expect([await next.hasChannel('a'), await next.hasChannel('b')]).toEqual([false, true]);
+  expect((await listed(next)).map(({ name }) => name)).toEqual(['b']);
 });
