@@ -1,0 +1,25 @@
+/** All commands, in the order in which help lists them. */
+import type { CliCommand } from './command.js';
+import { append } from './commands/append.js';
+import { backup } from './commands/backup.js';
+import { cat } from './commands/cat.js';
+import { compact } from './commands/compact.js';
+import { configure } from './commands/configure.js';
+import { create } from './commands/create.js';
+import { deleteCommand } from './commands/delete.js';
+import { inspect } from './commands/inspect.js';
+import { tail } from './commands/tail.js';
+import { verify } from './commands/verify.js';
+
+export const COMMANDS: readonly CliCommand[] = [
+  append,
+  cat,
+  tail,
+  create,
+  configure,
+  deleteCommand,
+  inspect,
+  verify,
+  compact,
+  backup,
+];

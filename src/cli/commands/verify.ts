@@ -1,0 +1,187 @@
+/** `redex verify`: reads and checks every byte of one channel or of all of them. */
+import { RedexError } from '../../core/errors.js';
+import type { Channel, Redex, VerifyProblem, VerifyReport, VerifySeverity } from '../../index.js';
+import type { CliCommand } from '../command.js';
+import { messageOf } from '../failure.js';
+import type { Session } from '../session.js';
+import { existingChannel, reading } from '../store.js';
+import { counted, formatBytes, formatCount, formatDuration, perSecond } from '../units.js';
+
+/** A problem without the fields that only some have. */
+type Found = Partial<VerifyProblem> & Pick<VerifyProblem, 'message'>;
+
+interface ChannelVerdict extends Omit<VerifyReport, 'problems'> {
+  readonly channel: string;
+  readonly problems: readonly Found[];
+  /** Code of the error that kept it from being opened. */
+  readonly error: string | null;
+}
+
+async function verified(session: Session, channel: Channel): Promise<ChannelVerdict> {
+  const { signal } = session;
+  const progress = session.progress(channel.name);
+  try {
+    const report = await channel.verify({
+      signal,
+      onProgress: ({ bytesDone, bytesTotal }) => progress.update(bytesDone, bytesTotal),
+    });
+    return { channel: channel.name, ...report, error: null };
+  } finally {
+    progress.stop();
+    await channel.close();
+  }
+}
+
+/** A channel that cannot even be opened. */
+function refused(channel: string, error: RedexError): ChannelVerdict {
+  const place = RedexError.is(error, 'CORRUPT')
+    ? { path: error.path, position: error.position, check: error.check }
+    : {};
+  const repair = 'redex repair';
+  return {
+    channel,
+    ok: false,
+    problems: [{ severity: 'damage', ...place, message: messageOf(error), repair }],
+    moreProblems: 0,
+    recordCount: 0,
+    byteCount: 0,
+    segmentCount: 0,
+    durationMs: 0,
+    error: error.code,
+  };
+}
+
+async function verdictsOf(
+  session: Session,
+  redex: Redex,
+  name: string | undefined,
+): Promise<ChannelVerdict[]> {
+  if (name !== undefined) {
+    try {
+      return [await verified(session, await existingChannel(redex, name))];
+    } catch (error) {
+      if (RedexError.is(error, 'CORRUPT')) return [refused(name, error)];
+      throw error;
+    }
+  }
+  const verdicts: ChannelVerdict[] = [];
+  for await (const info of redex.channels()) {
+    session.signal.throwIfAborted();
+    if (info.error !== undefined) {
+      verdicts.push(refused(info.name, info.error));
+      continue;
+    }
+    try {
+      const channel = await redex.channel(info.name, { createIfMissing: false });
+      verdicts.push(await verified(session, channel));
+    } catch (error) {
+      // Deleted since it was listed.
+      if (RedexError.is(error, 'NOT_FOUND')) continue;
+      if (!RedexError.is(error, 'CORRUPT')) throw error;
+      verdicts.push(refused(info.name, error));
+    }
+  }
+  return verdicts;
+}
+
+const SEVERITIES: readonly VerifySeverity[] = ['damage', 'derived', 'note'];
+
+const countOf = ({ problems }: ChannelVerdict, severity: VerifySeverity): number =>
+  problems.filter((problem) => problem.severity === severity).length;
+
+function verdictLines(session: Session, verdicts: readonly ChannelVerdict[]): string[] {
+  const { good, bad, warning } = session.theme;
+  const rows = verdicts.map((verdict) => {
+    const { channel, ok, recordCount, byteCount, segmentCount, durationMs } = verdict;
+    const isClean = SEVERITIES.every((severity) => countOf(verdict, severity) === 0);
+    const word = ok ? (isClean ? good('ok') : warning('ok')) : bad('damaged');
+    return [
+      channel,
+      word,
+      ...SEVERITIES.map((severity) => formatCount(countOf(verdict, severity))),
+      formatCount(recordCount),
+      formatBytes(byteCount),
+      formatCount(segmentCount),
+      formatDuration(durationMs),
+    ];
+  });
+  const table = session.table(
+    [
+      { title: 'channel', isFlexible: true },
+      { title: 'verdict' },
+      { title: 'damage', align: 'right' },
+      { title: 'derived', align: 'right' },
+      { title: 'notes', align: 'right' },
+      { title: 'records', align: 'right' },
+      { title: 'read', align: 'right' },
+      { title: 'segments', align: 'right' },
+      { title: 'time', align: 'right' },
+    ],
+    rows,
+  );
+  const details = verdicts.flatMap((verdict) => detailLines(session, verdict));
+  return [...table, ...details, '', totalLine(verdicts)];
+}
+
+function detailLines(session: Session, verdict: ChannelVerdict): string[] {
+  if (verdict.problems.length === 0) return [];
+  const { heading, bad, warning, dim } = session.theme;
+  const lines = verdict.problems.flatMap(
+    ({ severity, kind, position, check, recordsBehind = 0, message, repair }) => {
+      const colour = severity === 'damage' ? bad : severity === 'derived' ? warning : dim;
+      const facts = [
+        ...(position === undefined ? [] : [`byte ${formatCount(position)}`]),
+        ...(check === undefined ? [] : [`check: ${check}`]),
+        ...(recordsBehind === 0 ? [] : [`${formatCount(recordsBehind)} records behind it verify`]),
+      ].join(', ');
+      return [
+        `  ${colour(severity ?? 'damage')} ${kind ?? ''}`.trimEnd(),
+        `    ${message}`,
+        ...(facts === '' ? [] : [`    ${dim(facts)}`]),
+        `    repair: ${repair ?? 'none'}`,
+      ];
+    },
+  );
+  const more = verdict.moreProblems === 0 ? [] : [`  and ${verdict.moreProblems} more`];
+  return ['', heading(verdict.channel), ...lines, ...more];
+}
+
+function totalLine(verdicts: readonly ChannelVerdict[]): string {
+  const sum = (of: (verdict: ChannelVerdict) => number): number =>
+    verdicts.reduce((total, verdict) => total + of(verdict), 0);
+  const bytes = sum(({ byteCount }) => byteCount);
+  const ms = sum(({ durationMs }) => durationMs);
+  const damaged = verdicts.filter(({ ok }) => !ok).length;
+  const rate = `${formatBytes(Math.round(perSecond(bytes, ms)))}/s`;
+  const result = damaged === 0 ? 'nothing is damaged' : `${formatCount(damaged)} damaged`;
+  return `${counted(verdicts.length, 'channel')}, ${result}; ${formatBytes(bytes)} read, ${rate}`;
+}
+
+export const verify: CliCommand = {
+  name: 'verify',
+  summary: 'read and check every byte of a channel, or of all',
+  description:
+    'Reads and checks every byte, and tells all that is wrong with its place, the seqs that it ' +
+    'costs and what a repair would do. Changes nothing, takes no lock, and works beside a ' +
+    'process that writes. Exits with 1 when something is damaged.',
+  examples: [
+    ['redex verify ./data', 'All channels.'],
+    ['redex verify ./data orders --json', 'One channel, for a program.'],
+  ],
+  define(command, runs) {
+    command
+      .argument('<data-dir>', 'directory of the store')
+      .argument('[channel]', 'name of a channel; all when not given')
+      .action(
+        runs((session, directory: string, name: string | undefined) =>
+          reading(directory, async (redex) => {
+            const channels = await verdictsOf(session, redex, name);
+            const ok = channels.every((verdict) => verdict.ok);
+            if (!ok) session.problem();
+            const document = { directory: redex.directory, ok, channels };
+            await session.show(document, () => verdictLines(session, channels));
+          }),
+        ),
+      );
+  },
+};

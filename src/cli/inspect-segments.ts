@@ -1,0 +1,224 @@
+/**
+ * The segments of a generation as their files are, damaged or not, whoever writes to them: headers
+ * and seals are read, and only the last one is scanned. What cannot be read is marked, not thrown.
+ */
+import type { FailedCheck } from '../core/errors.js';
+import { bigintFromNanos } from '../core/nanos.js';
+import { viewOf } from '../format/bytes.js';
+import { FILE_HEADER_BYTES } from '../format/file-header.js';
+import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
+import { IDX_ENTRY_BYTES, TS_ENTRY_BYTES } from '../format/index-entry.js';
+import { decodeUnitHeader, FRAME_HEADER_BYTES, type UnitHeader } from '../format/unit.js';
+import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import { systemCodeOf } from '../fs/system-error.js';
+import { EntryPages } from '../segment/entry-pages.js';
+import { readSeal } from '../segment/seal.js';
+import { readDatHeader, scanSegment, segmentFromHeader } from '../segment/segment-scan.js';
+import type { Segment } from '../segment/segment.js';
+
+/** What of the log a segment's files are, as far as they tell. */
+type SegmentState = 'sealed' | 'active' | 'damaged' | 'missing';
+
+/** A derived file against its segment's records: a `short` one is being written, or rebuilt. */
+type DerivedState = 'ok' | 'short' | 'missing';
+
+export interface SegmentView {
+  readonly baseSeq: number;
+  /** One past the last record; undefined when nobody can tell. */
+  readonly nextSeq: number | undefined;
+  readonly state: SegmentState;
+  /** What is wrong, when it is damaged. */
+  readonly problem: string | undefined;
+  readonly recordCount: number | undefined;
+  /** Of the dat file. */
+  readonly byteLength: number;
+  /** Unix nanoseconds of the first and the last record. */
+  readonly firstTime: bigint | undefined;
+  readonly lastTime: bigint | undefined;
+  readonly idx: DerivedState;
+  readonly ts: DerivedState;
+  /** As the engine knows a segment; undefined for one that it could not read. */
+  readonly segment: Segment | undefined;
+}
+
+/** Those of a directory, in their order. Throws what the file system says of the directory. */
+export async function inspectSegments(
+  fs: FileSystem,
+  directory: string,
+  channelId: Uint8Array | undefined,
+): Promise<SegmentView[]> {
+  const bases = new Set<number>();
+  for (const { name } of fs.readDirectorySync(directory)) {
+    const parsed = parseSegmentFileName(name);
+    if (parsed !== undefined) bases.add(parsed.baseSeq);
+  }
+  const sorted = [...bases].toSorted((a, b) => a - b);
+  const views: SegmentView[] = [];
+  for (const [i, baseSeq] of sorted.entries()) {
+    const view = await inspectSegment(fs, directory, baseSeq, sorted[i + 1], channelId);
+    if (view !== undefined) views.push(view);
+  }
+  return views;
+}
+
+/** Undefined for one that has gone since it was listed. */
+async function inspectSegment(
+  fs: FileSystem,
+  directory: string,
+  baseSeq: number,
+  nextBaseSeq: number | undefined,
+  channelId: Uint8Array | undefined,
+): Promise<SegmentView | undefined> {
+  const path = `${directory}/${segmentFileName(baseSeq, 'dat')}`;
+  let file: FileHandle;
+  try {
+    file = fs.openSync(path, 'read');
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === 'ENOENT' && derivedAre(fs, directory, baseSeq, 'missing')) return undefined;
+    const [state, problem] =
+      code === 'ENOENT' ? (['missing', undefined] as const) : (['damaged', code] as const);
+    return unreadable(fs, directory, baseSeq, nextBaseSeq, state, problem, 0);
+  }
+  try {
+    const read = readDatHeader(file);
+    const size = file.sizeSync();
+    const check = read.ok ? identityFailure(read.header, baseSeq, channelId) : read.failure.check;
+    if (!read.ok || check !== undefined) {
+      const problem = `header: ${check}`;
+      return unreadable(fs, directory, baseSeq, nextBaseSeq, 'damaged', problem, size);
+    }
+    const segment = segmentFromHeader(directory, read.header);
+    const seal = readSeal(file, read.header.nonce, size);
+    if (seal !== undefined) applySeal(segment, seal, size);
+    if (seal === undefined && nextBaseSeq === undefined) {
+      const owner = {
+        fs,
+        channelId: read.header.channelId,
+        pages: new EntryPages(),
+        readOnly: true,
+      };
+      const scan = await scanSegment(file, directory, read.header, owner);
+      const isTorn = scan.failure !== undefined && !scan.failure.unfinishedWrite;
+      const place = `frame at byte ${scan.segment.datLength}`;
+      const problem = isTorn ? `${place}: ${scan.failure.check}` : undefined;
+      // How much stands behind the damage is not known.
+      return viewOfSegment(fs, file, scan.segment, size, problem, !isTorn);
+    }
+    const isShort = seal === undefined || (nextBaseSeq ?? seal.baseSeq) !== seal.baseSeq;
+    const problem = seal === undefined ? 'no seal' : isShort ? 'records are missing' : undefined;
+    return viewOfSegment(fs, file, segment, size, problem, seal !== undefined);
+  } finally {
+    file.closeSync();
+  }
+}
+
+function identityFailure(
+  header: { readonly channelId: Uint8Array; readonly baseSeq: number },
+  baseSeq: number,
+  channelId: Uint8Array | undefined,
+): FailedCheck | undefined {
+  const isOwn = channelId === undefined || Buffer.compare(header.channelId, channelId) === 0;
+  return isOwn && header.baseSeq === baseSeq ? undefined : 'identity';
+}
+
+/** What a seal says of its segment. */
+function applySeal(segment: Segment, seal: UnitHeader, size: number): void {
+  segment.sealed = true;
+  segment.nextSeq = seal.baseSeq;
+  segment.recordCount = seal.recordCount;
+  segment.datLength = size;
+  segment.lastTimestamp = { hi: seal.timestampHi, lo: seal.timestampLo };
+}
+
+function viewOfSegment(
+  fs: FileSystem,
+  file: FileHandle,
+  segment: Segment,
+  size: number,
+  problem: string | undefined,
+  isCounted = true,
+): SegmentView {
+  const { directory, baseSeq, nextSeq, recordCount, sealed, lastTimestamp } = segment;
+  const known = isCounted ? recordCount : undefined;
+  const lastTime = bigintFromNanos(lastTimestamp.hi, lastTimestamp.lo);
+  return {
+    baseSeq,
+    nextSeq: isCounted ? nextSeq : undefined,
+    state: problem === undefined ? (sealed ? 'sealed' : 'active') : 'damaged',
+    problem,
+    recordCount: known,
+    byteLength: size,
+    firstTime: recordCount === 0 && isCounted ? undefined : firstTimeOf(file, size),
+    lastTime: known === undefined || known === 0 ? undefined : lastTime,
+    idx: derivedState(
+      fs,
+      `${directory}/${segmentFileName(baseSeq, 'idx')}`,
+      known,
+      IDX_ENTRY_BYTES,
+    ),
+    ts: derivedState(fs, `${directory}/${segmentFileName(baseSeq, 'ts')}`, known, TS_ENTRY_BYTES),
+    segment: problem === undefined ? segment : undefined,
+  };
+}
+
+function unreadable(
+  fs: FileSystem,
+  directory: string,
+  baseSeq: number,
+  nextSeq: number | undefined,
+  state: SegmentState,
+  problem: string | undefined,
+  byteLength: number,
+): SegmentView {
+  const derived = (kind: 'idx' | 'ts'): DerivedState =>
+    derivedState(fs, `${directory}/${segmentFileName(baseSeq, kind)}`, undefined, 1);
+  return {
+    baseSeq,
+    nextSeq,
+    state,
+    problem,
+    recordCount: undefined,
+    byteLength,
+    firstTime: undefined,
+    lastTime: undefined,
+    idx: derived('idx'),
+    ts: derived('ts'),
+    segment: undefined,
+  };
+}
+
+/** A frame has the time of its first record in its header. */
+function firstTimeOf(file: FileHandle, size: number): bigint | undefined {
+  const bytes = new Uint8Array(FRAME_HEADER_BYTES);
+  const length = file.readSync(bytes, 0, FRAME_HEADER_BYTES, FILE_HEADER_BYTES);
+  if (length < FRAME_HEADER_BYTES) return undefined;
+  const unit = decodeUnitHeader(viewOf(bytes), 0, FILE_HEADER_BYTES, size - FILE_HEADER_BYTES);
+  return typeof unit === 'string' ? undefined : bigintFromNanos(unit.timestampHi, unit.timestampLo);
+}
+
+function derivedState(
+  fs: FileSystem,
+  path: string,
+  recordCount: number | undefined,
+  entryBytes: number,
+): DerivedState {
+  const size = fs.statSync(path)?.size;
+  // A segment without records has none.
+  if (size === undefined) return recordCount === 0 ? 'ok' : 'missing';
+  if (recordCount === undefined) return 'ok';
+  return size >= FILE_HEADER_BYTES + recordCount * entryBytes ? 'ok' : 'short';
+}
+
+function derivedAre(
+  fs: FileSystem,
+  directory: string,
+  baseSeq: number,
+  state: DerivedState,
+): boolean {
+  const kinds = ['idx', 'ts'] as const;
+  return kinds.every(
+    (kind) =>
+      derivedState(fs, `${directory}/${segmentFileName(baseSeq, kind)}`, undefined, 1) === state,
+  );
+}

@@ -1,0 +1,75 @@
+/** What a data directory is made of, for `redex inspect`, as far as it can be read. */
+import { RedexError } from '../core/errors.js';
+import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
+import type { FileSystem } from '../fs/file-system.js';
+import type { ChannelInfo } from '../index.js';
+import { messageOf } from './failure.js';
+import { journalOf, lockHolderOf, storeManifestOf } from './inspect-files.js';
+import type { JournalLook, LockHolder } from './inspect-files.js';
+import { notAStore, reading } from './store.js';
+
+export interface StoreView {
+  readonly directory: string;
+  readonly storeId: string | undefined;
+  /** Unix milliseconds. */
+  readonly created: number | undefined;
+  readonly holder: LockHolder | undefined;
+  readonly journal: JournalLook;
+  /** Sorted by name. */
+  readonly channels: readonly ChannelInfo[];
+  /** Directories that creations, renames and deletions have left. */
+  readonly leftovers: number;
+  /** What could not be read. */
+  readonly problems: readonly string[];
+}
+
+/** Throws Problem for what is no store at all. */
+export async function inspectStore(
+  fs: FileSystem,
+  directory: string,
+  prefix: string,
+): Promise<StoreView> {
+  requireStore(fs, directory);
+  const problems: string[] = [];
+  const manifest = storeManifestOf(fs, directory);
+  if (manifest.problem !== undefined) problems.push(`redex.json: ${manifest.problem}`);
+  const journal = journalOf(fs, directory);
+  if (journal.problem !== undefined) problems.push(`journal: ${journal.problem}`);
+  const channels: ChannelInfo[] = [];
+  try {
+    await reading(directory, async (redex) => {
+      for await (const info of redex.channels({ prefix })) channels.push(info);
+    });
+  } catch (error) {
+    if (!RedexError.is(error)) throw error;
+    problems.push(`it cannot be opened: ${messageOf(error)}`);
+  }
+  for (const { name, error } of channels) {
+    if (error !== undefined) problems.push(`channel '${name}': ${messageOf(error)}`);
+  }
+  return {
+    directory: fs.realpathSync(directory),
+    storeId: manifest.value?.storeId,
+    created: manifest.value?.created,
+    holder: lockHolderOf(fs, directory),
+    journal,
+    channels,
+    leftovers: leftoversOf(fs, directory),
+    problems,
+  };
+}
+
+/** A directory with `channels` in it was a store, whatever has become of it. */
+export function requireStore(fs: FileSystem, directory: string): void {
+  const isStore = fs.statSync(`${directory}/${CHANNELS_NAME}`)?.kind === 'directory';
+  if (!isStore && storeManifestOf(fs, directory).problem === 'missing') throw notAStore(directory);
+}
+
+function leftoversOf(fs: FileSystem, directory: string): number {
+  let count = 0;
+  for (const name of [NEW_NAME, RENAME_NAME, TRASH_NAME]) {
+    const path = `${directory}/${CHANNELS_NAME}/${name}`;
+    if (fs.statSync(path) !== undefined) count += fs.readDirectorySync(path).length;
+  }
+  return count;
+}

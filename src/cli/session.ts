@@ -1,0 +1,101 @@
+/**
+ * What a command works with while it runs: where data and errors go, how wide and how coloured they
+ * may be, what ends it, and the exit code that it leaves.
+ */
+import type { Readable } from 'node:stream';
+import type { Runtime } from '../core/runtime.js';
+import { EXIT_PROBLEM } from './failure.js';
+import type { Output } from './output.js';
+import { byteProgress, type Progress } from './progress.js';
+import { fieldLines, tableLines, type Column } from './table.js';
+import { themeFor, type Theme } from './theme.js';
+
+/** What a process gives a command; tests give something else. */
+export interface CliIo {
+  readonly stdin: Readable;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by the signals that end a process, with Interrupted. */
+  readonly signal: AbortSignal;
+  readonly runtime: Runtime;
+}
+
+const DEFAULT_WIDTH = 80;
+const LEAST_WIDTH = 40;
+
+/** Columns of what is written to a terminal, or what COLUMNS says. */
+export function widthOf({ stream }: Output, { COLUMNS }: CliIo['env']): number {
+  const told = Number(COLUMNS);
+  const width = Number.isInteger(told) && told > 0 ? told : (stream.columns ?? DEFAULT_WIDTH);
+  return Math.max(LEAST_WIDTH, width);
+}
+
+export class Session {
+  readonly io: CliIo;
+  /** The answer is wanted as JSON. */
+  readonly json: boolean;
+  readonly width: number;
+  readonly theme: Theme;
+  /** Ends everything that waits: signals, and output that nobody reads. */
+  readonly signal: AbortSignal;
+  exitCode = 0;
+
+  constructor(io: CliIo, json: boolean) {
+    this.io = io;
+    this.json = json;
+    this.width = widthOf(io.stdout, io.env);
+    this.theme = themeFor(io.stdout.isTerminal, io.env);
+    this.signal = AbortSignal.any([io.signal, io.stdout.signal]);
+  }
+
+  get out(): Output {
+    return this.io.stdout;
+  }
+
+  get nowMs(): number {
+    return this.io.runtime.now();
+  }
+
+  /** Milliseconds since a moment that `io.runtime.monotonic` gave. */
+  since(started: number): number {
+    return this.io.runtime.monotonic() - started;
+  }
+
+  /** The command has done its work, and found something wrong. */
+  problem(): void {
+    this.exitCode = EXIT_PROBLEM;
+  }
+
+  /** One JSON document, or lines for people. */
+  async show(document: unknown, lines: () => readonly string[]): Promise<void> {
+    const text = this.json ? jsonText(document) : lines().join('\n');
+    await this.out.write(`${text}\n`);
+  }
+
+  table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
+    return tableLines(columns, rows, this.width, this.theme.heading);
+  }
+
+  fields(fields: readonly (readonly [label: string, value: string])[]): string[] {
+    return fieldLines(fields, this.theme.label);
+  }
+
+  /** Something worth knowing that is not the answer. */
+  async note(text: string): Promise<void> {
+    await this.io.stderr.line(`redex: ${text}`);
+  }
+
+  /** Of bytes. Whoever gets it stops it. */
+  progress(what: string): Progress {
+    const { stderr, runtime, env } = this.io;
+    return byteProgress(stderr, runtime, what, widthOf(stderr, env));
+  }
+}
+
+/** Nanoseconds are beyond the integers of JSON, so they are strings. */
+function jsonText(document: unknown): string {
+  const plain = (_: string, value: unknown): unknown =>
+    typeof value === 'bigint' ? value.toString() : value;
+  return JSON.stringify(document, plain, 2);
+}

@@ -1,0 +1,188 @@
+/** A channel as `redex inspect` shows it, to people and to programs. */
+import { optionFields, optionsDocument } from './channel-options.js';
+import type { ChannelView, GenerationView } from './inspect-channel.js';
+import type { SegmentView } from './inspect-segments.js';
+import { bar } from './progress.js';
+import type { Session } from './session.js';
+import type { Column } from './table.js';
+import { formatMs, formatNanos } from './times.js';
+import { counted, formatBytes, formatCount } from './units.js';
+import { problemLines } from './view-store.js';
+
+const BAR_WIDTH = 8;
+
+export function channelDocument(view: ChannelView): Record<string, unknown> {
+  const { name, directory, channelId, cleanNextSeq, stats, options, inJournal, problems } = view;
+  return {
+    name,
+    directory,
+    channelId: channelId ?? null,
+    cleanNextSeq: cleanNextSeq ?? null,
+    stats: stats === undefined ? null : statsDocument(stats),
+    options: options === undefined ? null : optionsDocument(options),
+    inJournal,
+    generations: view.generations.map(({ generation, isLive, segments }) => ({
+      generation,
+      live: isLive,
+      segments: segments.map(segmentDocument),
+    })),
+    checkpoints: view.checkpoints.map(
+      ({ file, byteLength, fold, kind, seq, version, problem }) => ({
+        file,
+        byteLength,
+        fold: fold ?? null,
+        kind: kind ?? null,
+        seq: seq ?? null,
+        version: version ?? null,
+        problem: problem ?? null,
+      }),
+    ),
+    problems,
+  };
+}
+
+function statsDocument(stats: NonNullable<ChannelView['stats']>): Record<string, unknown> {
+  const { firstSeq, nextSeq, durableSeq, count, sizeBytes, recoveryEpoch } = stats;
+  const { generation, segments, created, retentionWait } = stats;
+  return {
+    firstSeq,
+    nextSeq,
+    durableSeq,
+    count,
+    sizeBytes,
+    recoveryEpoch,
+    generation,
+    segments,
+    created,
+    retentionWait: retentionWait ?? null,
+  };
+}
+
+function segmentDocument(segment: SegmentView): Record<string, unknown> {
+  const { baseSeq, nextSeq, state, problem, recordCount, byteLength, idx, ts } = segment;
+  return {
+    baseSeq,
+    nextSeq: nextSeq ?? null,
+    state,
+    problem: problem ?? null,
+    recordCount: recordCount ?? null,
+    byteLength,
+    firstTimestampNs: segment.firstTime ?? null,
+    lastTimestampNs: segment.lastTime ?? null,
+    idx,
+    ts,
+  };
+}
+
+export function channelLines(session: Session, view: ChannelView): string[] {
+  const { stats, options, inJournal, generations, checkpoints, problems } = view;
+  const { bad } = session.theme;
+  const facts: (readonly [string, string])[] = [
+    ['channel', view.name],
+    ['id', view.channelId ?? bad('unknown')],
+  ];
+  if (stats === undefined) facts.push(['state', bad('cannot be opened')]);
+  else {
+    facts.push(
+      ['created', formatMs(stats.created)],
+      ['records', formatCount(stats.count)],
+      ['seqs', stats.count === 0 ? `none, next ${stats.nextSeq}` : seqsText(stats)],
+      ['synced', syncedText(stats)],
+      ['size', `${formatBytes(stats.sizeBytes)} in ${counted(stats.segments, 'segment')}`],
+      ['epoch', `${stats.recoveryEpoch} (recoveries that cut something)`],
+    );
+    if (inJournal > 0) facts.push(['journal', `${counted(inJournal, 'record')} in no segment yet`]);
+  }
+  const lines = session.fields([...facts, ...(options === undefined ? [] : optionFields(options))]);
+  const wait = stats?.retentionWait;
+  if (wait !== undefined) {
+    lines.push(`retention waits, and keeps ${formatBytes(wait.heldBytes)} for it:`);
+    for (const { name, seq } of wait.folds) lines.push(`  ${name} at ${seq ?? 'no checkpoint'}`);
+  }
+  for (const generation of generations) lines.push('', ...generationLines(session, generation));
+  if (checkpoints.length > 0) lines.push('', ...checkpointLines(session, view));
+  return [...lines, ...problemLines(session, problems)];
+}
+
+const seqsText = ({ firstSeq, nextSeq }: { firstSeq: number; nextSeq: number }): string =>
+  `${firstSeq} to ${nextSeq - 1}`;
+
+function syncedText({ durableSeq, nextSeq }: { durableSeq: number; nextSeq: number }): string {
+  if (durableSeq >= nextSeq) return 'all of it';
+  return `below ${durableSeq}, as far as its files prove; ${formatCount(nextSeq - durableSeq)} more`;
+}
+
+function generationLines(session: Session, view: GenerationView): string[] {
+  const { generation, isLive, segments } = view;
+  const { heading, dim, bad, good } = session.theme;
+  const title = `generation ${generation}${isLive ? '' : dim(' (left over)')}`;
+  if (segments.length === 0) return [heading(title), dim('no segments')];
+  const most = Math.max(...segments.map(({ byteLength }) => byteLength));
+  const isTerminal = session.out.isTerminal;
+  const rows = segments.map((segment) => [
+    String(segment.baseSeq),
+    stateText(segment, bad, good),
+    segment.recordCount === undefined ? '?' : formatCount(segment.recordCount),
+    formatBytes(segment.byteLength),
+    isTerminal ? dim(bar(most === 0 ? 0 : segment.byteLength / most, BAR_WIDTH)) : '',
+    timeText(segment.firstTime),
+    timeText(segment.lastTime),
+    `${segment.idx}/${segment.ts}`,
+  ]);
+  const columns: readonly Column[] = [
+    { title: 'base seq', align: 'right' },
+    { title: 'state' },
+    { title: 'records', align: 'right' },
+    { title: 'size', align: 'right' },
+    { title: '' },
+    { title: 'first' },
+    { title: 'last' },
+    { title: 'idx/ts' },
+  ];
+  // The bars are for terminals.
+  const shown = (_: unknown, i: number): boolean => isTerminal || columns[i]?.title !== '';
+  const table = session.table(
+    columns.filter(shown),
+    rows.map((row) => row.filter(shown)),
+  );
+  return [heading(title), ...table];
+}
+
+function stateText(
+  { state }: SegmentView,
+  bad: (text: string) => string,
+  good: (text: string) => string,
+): string {
+  if (state === 'active') return good(state);
+  return state === 'sealed' ? state : bad(state);
+}
+
+/** To the second: the rest is in the JSON. */
+function timeText(time: bigint | undefined): string {
+  return time === undefined
+    ? '-'
+    : formatNanos(time)
+        .replace(/(\.\d+)?Z$/, '')
+        .replace('T', ' ');
+}
+
+function checkpointLines(session: Session, { checkpoints }: ChannelView): string[] {
+  const { bad } = session.theme;
+  const rows = checkpoints.map(({ file, fold, kind, seq, version, byteLength, problem }) => [
+    fold ?? file,
+    problem === undefined ? (kind ?? '') : bad(problem),
+    version === undefined ? '?' : String(version),
+    seq === undefined ? '?' : String(seq),
+    formatBytes(byteLength),
+  ]);
+  return session.table(
+    [
+      { title: 'checkpoint', isFlexible: true },
+      { title: 'of a' },
+      { title: 'version', align: 'right' },
+      { title: 'seq', align: 'right' },
+      { title: 'size', align: 'right' },
+    ],
+    rows,
+  );
+}
