@@ -13,7 +13,7 @@ export interface ChannelFlags {
   readonly sync?: SyncPolicy;
   readonly segmentBytes?: number;
   readonly segmentMs?: number;
-  readonly retention?: RetentionPolicy | null;
+  readonly retention?: RetentionPolicy | 'none';
 }
 
 const SYNC_HELP = "Write always, never, or arms such as 'every=1000,bytes=1MiB,interval=200ms'.";
@@ -43,7 +43,7 @@ export function configureOptions(flags: ChannelFlags): ConfigureOptions {
     ...(sync === undefined ? {} : { sync }),
     ...(segmentBytes === undefined ? {} : { segmentBytes }),
     ...(segmentMs === undefined ? {} : { segmentMs }),
-    ...(retention === undefined ? {} : { retention }),
+    ...(retention === undefined ? {} : { retention: retention === 'none' ? null : retention }),
   };
 }
 
@@ -73,8 +73,9 @@ function parseSync(text: string): SyncPolicy {
   return arms;
 }
 
-function parseRetention(text: string): RetentionPolicy | null {
-  if (text === 'none') return null;
+/** Commander takes null for an option without a value. */
+function parseRetention(text: string): RetentionPolicy | 'none' {
+  if (text === 'none') return text;
   const limits: { maxAgeMs?: number; maxBytes?: number; maxRecords?: number } = {};
   const waitFor: string[] = [];
   for (const [key, value] of pairsOf(text, RETENTION_HELP)) {

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { RedexError, type RedexErrorOf } from '../core/errors.js';
+import { systemCodeOf } from '../fs/system-error.js';
 
 export const EXIT_PROBLEM = 1;
 export const EXIT_USAGE = 2;
@@ -33,6 +34,8 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError) return { exitCode: EXIT_USAGE, message: error.message };
   if (error instanceof Problem) return { exitCode: EXIT_PROBLEM, message: error.message };
   if (RedexError.is(error)) return { exitCode: EXIT_PROBLEM, message: messageOf(error) };
+  const io = systemMessage(error);
+  if (io !== undefined) return { exitCode: EXIT_PROBLEM, message: io };
   // Arguments that the engine refuses: a name that no channel can have, sizes out of range.
   if (error instanceof RangeError || error instanceof TypeError) {
     return { exitCode: EXIT_USAGE, message: error.message };
@@ -99,7 +102,22 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EIO: 'the disk reports an error; look at the system log, and copy what is left',
 };
 
-function ioMessage({ operation, path, systemCode }: RedexErrorOf<'IO'>): string {
+/** Of an error that Node has thrown for a file; undefined for any other. */
+function systemMessage(error: unknown): string | undefined {
+  const systemCode = systemCodeOf(error);
+  if (systemCode === undefined || !(error instanceof Error)) return undefined;
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall === undefined || path === undefined) return undefined;
+  return ioMessage({ operation: syscall, path, systemCode });
+}
+
+interface FailedOperation {
+  readonly operation: string;
+  readonly path: string;
+  readonly systemCode: string;
+}
+
+function ioMessage({ operation, path, systemCode }: FailedOperation): string {
   const remedy = REMEDIES[systemCode];
   const what = `cannot ${operation} ${path} (${systemCode})`;
   return remedy === undefined ? what : `${what}: ${remedy}`;

@@ -55,10 +55,6 @@ export async function inspectChannel(
   const manifest = manifestOf(fs, path);
   if (manifest.problem !== undefined) problems.push(`manifest: ${manifest.problem}`);
   const mark = cleanMarkOf(fs, path);
-  // A channel that was never closed has none.
-  if (mark.problem !== undefined && mark.problem !== 'missing') {
-    problems.push(`clean: ${mark.problem}`);
-  }
   const id = config.value?.channelId;
   const live = manifest.value?.generation;
   const generations = await generationsOf(fs, path, live, id);

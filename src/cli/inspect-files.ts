@@ -72,6 +72,7 @@ export const configOf = (fs: FileSystem, directory: string): Looked<Config> =>
 export const manifestOf = (fs: FileSystem, directory: string): Looked<Manifest> =>
   look(fs, `${directory}/${MANIFEST_NAME}`, MANIFEST_BYTES, decodeManifest);
 
+/** A channel that is being written to has none: that it does not decode says nothing. */
 export function cleanMarkOf(fs: FileSystem, directory: string): Looked<CleanMark> {
   return look(fs, `${directory}/${CLEAN_MARK_NAME}`, CLEAN_FILE_BYTES, (bytes) => {
     const { mark, newerVersion } = decodeCleanFile(bytes);

@@ -5,7 +5,7 @@
 import type { FailedCheck } from '../core/errors.js';
 import { bigintFromNanos } from '../core/nanos.js';
 import { viewOf } from '../format/bytes.js';
-import { FILE_HEADER_BYTES } from '../format/file-header.js';
+import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.js';
 import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
 import { IDX_ENTRY_BYTES, TS_ENTRY_BYTES } from '../format/index-entry.js';
 import { decodeUnitHeader, FRAME_HEADER_BYTES, type UnitHeader } from '../format/unit.js';
@@ -40,6 +40,9 @@ export interface SegmentView {
   /** As the engine knows a segment; undefined for one that it could not read. */
   readonly segment: Segment | undefined;
 }
+
+/** At an active segment that looks damaged, each time in another place. */
+const MAX_LOOKS = 4;
 
 /** Those of a directory, in their order. Throws what the file system says of the directory. */
 export async function inspectSegments(
@@ -81,35 +84,61 @@ async function inspectSegment(
     return unreadable(fs, directory, baseSeq, nextBaseSeq, state, problem, 0);
   }
   try {
-    const read = readDatHeader(file);
-    const size = file.sizeSync();
-    const check = read.ok ? identityFailure(read.header, baseSeq, channelId) : read.failure.check;
-    if (!read.ok || check !== undefined) {
-      const problem = `header: ${check}`;
-      return unreadable(fs, directory, baseSeq, nextBaseSeq, 'damaged', problem, size);
-    }
-    const segment = segmentFromHeader(directory, read.header);
-    const seal = readSeal(file, read.header.nonce, size);
-    if (seal !== undefined) applySeal(segment, seal, size);
-    if (seal === undefined && nextBaseSeq === undefined) {
-      const owner = {
-        fs,
-        channelId: read.header.channelId,
-        pages: new EntryPages(),
-        readOnly: true,
-      };
-      const scan = await scanSegment(file, directory, read.header, owner);
-      const isTorn = scan.failure !== undefined && !scan.failure.unfinishedWrite;
-      const place = `frame at byte ${scan.segment.datLength}`;
-      const problem = isTorn ? `${place}: ${scan.failure.check}` : undefined;
-      // How much stands behind the damage is not known.
-      return viewOfSegment(fs, file, scan.segment, size, problem, !isTorn);
-    }
-    const isShort = seal === undefined || (nextBaseSeq ?? seal.baseSeq) !== seal.baseSeq;
-    const problem = seal === undefined ? 'no seal' : isShort ? 'records are missing' : undefined;
-    return viewOfSegment(fs, file, segment, size, problem, seal !== undefined);
+    return await lookInto(fs, file, { directory, baseSeq, nextBaseSeq, channelId });
   } finally {
     file.closeSync();
+  }
+}
+
+interface Place {
+  readonly directory: string;
+  readonly baseSeq: number;
+  readonly nextBaseSeq: number | undefined;
+  readonly channelId: Uint8Array | undefined;
+}
+
+async function lookInto(fs: FileSystem, file: FileHandle, place: Place): Promise<SegmentView> {
+  const { directory, baseSeq, nextBaseSeq, channelId } = place;
+  const isLast = nextBaseSeq === undefined;
+  const read = readDatHeader(file);
+  const size = file.sizeSync();
+  // Its beginning is in the journal still.
+  if (isLast && size < FILE_HEADER_BYTES) {
+    const view = unreadable(fs, directory, baseSeq, baseSeq, 'active', undefined, size);
+    return { ...view, recordCount: 0, idx: 'ok', ts: 'ok' };
+  }
+  const check = read.ok ? identityFailure(read.header, baseSeq, channelId) : read.failure.check;
+  if (!read.ok || check !== undefined) {
+    const problem = `header: ${check}`;
+    return unreadable(fs, directory, baseSeq, nextBaseSeq, 'damaged', problem, size);
+  }
+  const seal = readSeal(file, read.header.nonce, size);
+  if (seal === undefined && isLast) return await lookAtActive(fs, file, directory, read.header);
+  const segment = segmentFromHeader(directory, read.header);
+  if (seal !== undefined) applySeal(segment, seal, size);
+  const isShort = seal !== undefined && (nextBaseSeq ?? seal.baseSeq) !== seal.baseSeq;
+  const problem = seal === undefined ? 'no seal' : isShort ? 'records are missing' : undefined;
+  return viewOfSegment(fs, file, segment, size, problem, seal !== undefined);
+}
+
+/** Scanned twice before it is called damaged: somebody may be writing to it. */
+async function lookAtActive(
+  fs: FileSystem,
+  file: FileHandle,
+  directory: string,
+  header: FileHeader,
+): Promise<SegmentView> {
+  let before: string | undefined;
+  for (let look = 1; ; look++) {
+    const owner = { fs, channelId: header.channelId, pages: new EntryPages(), readOnly: true };
+    const { segment, failure, fileLength } = await scanSegment(file, directory, header, owner);
+    const isTorn = failure !== undefined && !failure.unfinishedWrite;
+    const problem = isTorn ? `frame at byte ${segment.datLength}: ${failure.check}` : undefined;
+    if (problem === before || problem === undefined || look === MAX_LOOKS) {
+      // How much stands behind the damage is not known.
+      return viewOfSegment(fs, file, segment, fileLength, problem, problem === undefined);
+    }
+    before = problem;
   }
 }
 
@@ -137,7 +166,7 @@ function viewOfSegment(
   segment: Segment,
   size: number,
   problem: string | undefined,
-  isCounted = true,
+  isCounted: boolean,
 ): SegmentView {
   const { directory, baseSeq, nextSeq, recordCount, sealed, lastTimestamp } = segment;
   const known = isCounted ? recordCount : undefined;

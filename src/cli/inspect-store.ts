@@ -2,6 +2,7 @@
 import { RedexError } from '../core/errors.js';
 import { CHANNELS_NAME, NEW_NAME, RENAME_NAME, TRASH_NAME } from '../format/file-name.js';
 import type { FileSystem } from '../fs/file-system.js';
+import { systemCodeOf } from '../fs/system-error.js';
 import type { ChannelInfo } from '../index.js';
 import { messageOf } from './failure.js';
 import { journalOf, lockHolderOf, storeManifestOf } from './inspect-files.js';
@@ -61,8 +62,25 @@ export async function inspectStore(
 
 /** A directory with `channels` in it was a store, whatever has become of it. */
 export function requireStore(fs: FileSystem, directory: string): void {
-  const isStore = fs.statSync(`${directory}/${CHANNELS_NAME}`)?.kind === 'directory';
+  if (!isDirectory(fs, directory)) throw notAStore(directory);
+  const isStore = isDirectory(fs, `${directory}/${CHANNELS_NAME}`);
   if (!isStore && storeManifestOf(fs, directory).problem === 'missing') throw notAStore(directory);
+}
+
+/** A link to one counts. */
+function isDirectory(fs: FileSystem, path: string): boolean {
+  return isThere(fs, path) && fs.statSync(fs.realpathSync(path))?.kind === 'directory';
+}
+
+/** Nothing is what a link to nothing leads to. */
+function isThere(fs: FileSystem, path: string): boolean {
+  try {
+    fs.realpathSync(path);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 function leftoversOf(fs: FileSystem, directory: string): number {

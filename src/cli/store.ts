@@ -35,7 +35,12 @@ export function notAStore(directory: string): Problem {
 function whatIsThere(directory: string): string {
   const hint = '(redex create or append makes one)';
   if (nodeFs.statSync(directory) === undefined) return `there is nothing of that name ${hint}`;
-  const real = nodeFs.realpathSync(directory);
+  let real: string;
+  try {
+    real = nodeFs.realpathSync(directory);
+  } catch {
+    return 'it is a link that leads to nothing';
+  }
   if (nodeFs.statSync(real)?.kind !== 'directory') return 'it is no directory';
   return nodeFs.readDirectorySync(real).length === 0
     ? `it is empty ${hint}`

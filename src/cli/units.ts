@@ -63,11 +63,15 @@ export function durationOf(text: string): number | undefined {
 }
 
 /** A whole number of at least `least`, for commander. */
-export function integerFrom(least: number): (text: string) => number {
+export function integerFrom(
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new InvalidArgumentError(`Write a whole number from ${least} on.`);
+    if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+    const range = most === Number.MAX_SAFE_INTEGER ? `${least} on` : `${least} to ${most}`;
+    throw new InvalidArgumentError(`Write a whole number from ${range}.`);
   };
 }
 

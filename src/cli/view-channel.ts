@@ -109,7 +109,7 @@ const seqsText = ({ firstSeq, nextSeq }: { firstSeq: number; nextSeq: number }):
 
 function syncedText({ durableSeq, nextSeq }: { durableSeq: number; nextSeq: number }): string {
   if (durableSeq >= nextSeq) return 'all of it';
-  return `below ${durableSeq}, as far as its files prove; ${formatCount(nextSeq - durableSeq)} more`;
+  return `below ${durableSeq} for certain, ${counted(nextSeq - durableSeq, 'record')} may not be`;
 }
 
 function generationLines(session: Session, view: GenerationView): string[] {

@@ -1,5 +1,6 @@
 /** `redex append`: records from standard input. */
 import { addAbortSignal } from 'node:stream';
+import { checkName } from '../../channel/options.js';
 import type { CliCommand } from '../command.js';
 import { InputAppender, type AppendedInput, type AppendPlan } from '../append-input.js';
 import { UsageError } from '../failure.js';
@@ -66,6 +67,7 @@ async function appendStdin(
   flags: Flags,
 ): Promise<void> {
   const plan = appendPlan(flags);
+  checkName(name);
   const { stdin, runtime } = session.io;
   const started = runtime.monotonic();
   const done = await writing(
@@ -123,7 +125,7 @@ export const append: CliCommand = {
       .option('--base64', 'Each line is a record in base64.')
       .option('--length-prefixed', 'Binary records behind their length, four bytes, big endian.')
       .option('--keep-seqs', 'Of NDJSON: records get the seqs that they say.')
-      .option('--type <number>', 'Type of the records, 0 to 65535.', integerFrom(0))
+      .option('--type <number>', 'Type of the records, 0 to 65535.', integerFrom(0, 65_535))
       .option('--batch <records>', 'So many records are one batch, all or nothing.', integerFrom(1))
       .option('--sync', 'Sync each piece of the input before more of it is read.')
       .option('--no-create', 'Fail when there is no such channel.')

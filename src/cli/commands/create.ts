@@ -1,4 +1,5 @@
 /** `redex create`: a store, or a channel and, where there is none, the store that it is in. */
+import { checkChannelOptions, checkName } from '../../channel/options.js';
 import type { Channel, Redex } from '../../index.js';
 import type { CliCommand } from '../command.js';
 import { addChannelOptions, configureOptions, optionFields } from '../channel-options.js';
@@ -30,11 +31,7 @@ async function createChannel(redex: Redex, name: string, flags: Flags): Promise<
     );
   }
   const { firstSeq } = flags;
-  const options = configureOptions(flags);
-  const channel = await redex.channel(name, {
-    ...options,
-    ...(firstSeq === undefined ? {} : { firstSeq }),
-  });
+  const channel = await redex.channel(name, { ...configureOptions(flags), firstSeq });
   return { directory, channel, isNew };
 }
 
@@ -63,6 +60,9 @@ export const create: CliCommand = {
         if (name === undefined && Object.keys(configureOptions(flags)).length > 0) {
           throw new UsageError('these options are for a channel, and there is no name of one');
         }
+        // Before a store is made for what cannot be.
+        if (name !== undefined) checkName(name);
+        checkChannelOptions({ ...configureOptions(flags), firstSeq: flags.firstSeq });
         await writing(
           directory,
           async (redex) => {
