@@ -2,9 +2,12 @@
 import type { CliCommand } from './command.js';
 import { append } from './commands/append.js';
 import { backup } from './commands/backup.js';
+import { bench } from './commands/bench.js';
 import { cat } from './commands/cat.js';
 import { compact } from './commands/compact.js';
+import { completion } from './commands/completion.js';
 import { configure } from './commands/configure.js';
+import { crashTestCommand } from './commands/crash-test.js';
 import { create } from './commands/create.js';
 import { deleteCommand } from './commands/delete.js';
 import { inspect } from './commands/inspect.js';
@@ -22,4 +25,7 @@ export const COMMANDS: readonly CliCommand[] = [
   verify,
   compact,
   backup,
+  bench,
+  crashTestCommand,
+  completion,
 ];

@@ -56,7 +56,10 @@ export function messageOf(error: RedexError): string {
     );
   }
   if (RedexError.is(error, 'CORRUPT')) {
-    return `${error.message}: run redex verify to see all of it`;
+    const { message } = error;
+    return message.includes('redex repair')
+      ? message
+      : `${message}: run redex verify to see all of it`;
   }
   if (RedexError.is(error, 'POISONED')) {
     return `${error.message}: find out why the disk failed, then open it again`;

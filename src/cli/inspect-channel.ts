@@ -5,7 +5,7 @@ import { CHANNELS_NAME, parseGenerationName } from '../format/file-name.js';
 import type { FileSystem } from '../fs/file-system.js';
 import type { ChannelStats, StoredChannelOptions } from '../index.js';
 import { messageOf } from './failure.js';
-import { checkpointsOf, cleanMarkOf, configOf, manifestOf } from './inspect-files.js';
+import { checkpointsOf, cleanMarkOf, configOf, journalOf, manifestOf } from './inspect-files.js';
 import type { CheckpointLook } from './inspect-files.js';
 import { inspectSegments, type SegmentView } from './inspect-segments.js';
 import { requireStore } from './inspect-store.js';
@@ -70,6 +70,12 @@ export async function inspectChannel(
     if (state === 'missing') problems.push(`segment ${baseSeq}: its dat file is missing`);
     if (state === 'damaged') problems.push(`segment ${baseSeq}: ${problem}`);
   }
+  const behind = recordsBehind(seen?.stats, segments.at(-1));
+  const isOpen = journalOf(fs, real).state === 'open';
+  const inJournal = isOpen ? behind : 0;
+  if (behind > inJournal) {
+    problems.push(`segment ${segments.at(-1)?.baseSeq}: its last ${behind} seqs are missing`);
+  }
   return {
     name,
     directory: path,
@@ -79,7 +85,7 @@ export async function inspectChannel(
     checkpoints,
     stats: seen?.stats,
     options: seen?.options,
-    inJournal: waiting(seen?.stats, segments.at(-1)),
+    inJournal,
     problems,
   };
 }
@@ -143,7 +149,8 @@ async function generationsOf(
   return views.toSorted((a, b) => a.generation - b.generation);
 }
 
-function waiting(stats: ChannelStats | undefined, last: SegmentView | undefined): number {
+/** Seqs that the engine knows of, and no segment. */
+function recordsBehind(stats: ChannelStats | undefined, last: SegmentView | undefined): number {
   if (stats === undefined || last?.nextSeq === undefined) return 0;
   return Math.max(0, stats.nextSeq - Math.max(last.nextSeq, stats.firstSeq));
 }

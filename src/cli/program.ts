@@ -47,6 +47,7 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
     .helpOption('-h, --help', 'Show this help.')
     .helpCommand(false)
     .exitOverride()
+    .configureHelp({ subcommandTerm: (command) => command.name() })
     .showHelpAfterError(false)
     .configureOutput({
       writeOut: (text) => void pending.push(io.stdout.write(text).catch(() => undefined)),

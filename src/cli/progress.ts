@@ -1,10 +1,10 @@
 /** A bar on the terminal that errors go to; nothing where that is not a terminal. */
 import type { Runtime } from '../core/runtime.js';
 import type { Output } from './output.js';
-import { formatBytes, formatDuration, perSecond } from './units.js';
+import { formatDuration, perSecond } from './units.js';
 
 export interface Progress {
-  /** Bytes; both may grow. */
+  /** Both may grow. */
   update(done: number, total: number): void;
   /** Takes the bar away. */
   stop(): void;
@@ -22,32 +22,38 @@ export function bar(share: number, width: number): string {
   return '█'.repeat(full) + '░'.repeat(width - full);
 }
 
-/** The line that shows so much done of a total of bytes, and what it leads one to expect. */
+/** What is shown, and how amounts of it are written. */
+export interface Measured {
+  readonly what: string;
+  readonly format: (amount: number) => string;
+}
+
+/** The line that shows so much done of a total, and what it leads one to expect. */
 export function progressLine(
-  what: string,
-  doneBytes: number,
-  totalBytes: number,
+  { what, format }: Measured,
+  done: number,
+  total: number,
   elapsedMs: number,
 ): string {
-  const share = totalBytes === 0 ? 1 : doneBytes / totalBytes;
+  const share = total === 0 ? 1 : Math.min(1, done / total);
   const percent = `${String(Math.floor(100 * share)).padStart(3)}%`;
-  const rate = perSecond(doneBytes, elapsedMs);
+  const rate = perSecond(done, elapsedMs);
   const parts = [
     `${what} ${bar(share, BAR_WIDTH)} ${percent}`,
-    `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`,
+    `${format(done)} of ${format(total)}`,
   ];
   if (rate > 0) {
-    const leftMs = (1000 * (totalBytes - doneBytes)) / rate;
-    parts.push(`${formatBytes(Math.round(rate))}/s`, `${formatDuration(leftMs)} left`);
+    const leftMs = (1000 * Math.max(0, total - done)) / rate;
+    parts.push(`${format(Math.round(rate))}/s`, `${formatDuration(leftMs)} left`);
   }
   return parts.join('  ');
 }
 
 /** Draws at most ten times a second, and never more than a line of `width`. */
-export function byteProgress(
+export function progressOn(
   output: Output,
   runtime: Runtime,
-  what: string,
+  measured: Measured,
   width: number,
 ): Progress {
   if (!output.isTerminal) return NO_PROGRESS;
@@ -62,7 +68,7 @@ export function byteProgress(
       const now = runtime.monotonic();
       if (now - drawn < REDRAW_MS) return;
       drawn = now;
-      write(CLEAR + progressLine(what, done, total, now - started).slice(0, width - 1));
+      write(CLEAR + progressLine(measured, done, total, now - started).slice(0, width - 1));
     },
     stop() {
       if (drawn > -Infinity) write(CLEAR);

@@ -6,9 +6,10 @@ import type { Readable } from 'node:stream';
 import type { Runtime } from '../core/runtime.js';
 import { EXIT_PROBLEM } from './failure.js';
 import type { Output } from './output.js';
-import { byteProgress, type Progress } from './progress.js';
+import { progressOn, type Progress } from './progress.js';
 import { fieldLines, tableLines, type Column } from './table.js';
 import { themeFor, type Theme } from './theme.js';
+import { formatBytes } from './units.js';
 
 /** What a process gives a command; tests give something else. */
 export interface CliIo {
@@ -86,10 +87,10 @@ export class Session {
     await this.io.stderr.line(`redex: ${text}`);
   }
 
-  /** Of bytes. Whoever gets it stops it. */
-  progress(what: string): Progress {
+  /** Whoever gets it stops it. */
+  progress(what: string, format: (amount: number) => string = formatBytes): Progress {
     const { stderr, runtime, env } = this.io;
-    return byteProgress(stderr, runtime, what, widthOf(stderr, env));
+    return progressOn(stderr, runtime, { what, format }, widthOf(stderr, env));
   }
 }
 

@@ -61,6 +61,9 @@ export function writing<T>(
   return using(() => open(directory, { createIfMissing: false, ...options }), use);
 }
 
+/** Opens a store that is made where nothing is. The caller closes it. */
+export const creating = (directory: string): Promise<Redex> => open(directory, {});
+
 /** The error of what was done counts more than that of a close after it. */
 async function using<T>(
   start: () => Promise<Redex>,

@@ -10,7 +10,7 @@ import { LineSplitter, RecordTooLong, type Splitter } from '../../src/cli/line-s
 import { nearest } from '../../src/cli/nearest.js';
 import { Output } from '../../src/cli/output.js';
 import { PrefixSplitter } from '../../src/cli/prefix-splitter.js';
-import { bar, byteProgress, progressLine } from '../../src/cli/progress.js';
+import { bar, progressLine, progressOn } from '../../src/cli/progress.js';
 import { parseFilter } from '../../src/cli/record-filter.js';
 import { fieldLines, tableLines } from '../../src/cli/table.js';
 import { formatMs, formatNanos, parseTime } from '../../src/cli/times.js';
@@ -264,22 +264,23 @@ describe('tables', () => {
 
 describe('progress', () => {
   test('says how much, how fast, and how long still', () => {
-    expect(progressLine('orders', 50 * 2 ** 20, 200 * 2 ** 20, 1000)).toBe(
-      'orders ██████░░░░░░░░░░░░░░░░░░  25%  50.0 MiB of 200.0 MiB  50.0 MiB/s  3.0 s left',
-    );
-    expect(progressLine('empty', 0, 0, 0)).toContain('100%  0 B of 0 B');
+    expect(
+      progressLine({ what: 'orders', format: formatBytes }, 50 * 2 ** 20, 200 * 2 ** 20, 1000),
+    ).toBe('orders ██████░░░░░░░░░░░░░░░░░░  25%  50.0 MiB of 200.0 MiB  50.0 MiB/s  3.0 s left');
+    expect(progressLine({ what: 'empty', format: formatCount }, 0, 0, 0)).toContain('100%  0 of 0');
     expect([bar(-1, 4), bar(0.5, 4), bar(2, 4)]).toEqual(['░░░░', '██░░', '████']);
   });
 
   test('is drawn ten times a second at most, on terminals only, and taken away', () => {
     const runtime = new ManualRuntime();
     const [terminal, file] = [new Sink(true), new Sink(false)];
-    const shown = byteProgress(new Output(terminal), runtime, 'x', 20);
+    const x = { what: 'x', format: formatBytes };
+    const shown = progressOn(new Output(terminal), runtime, x, 20);
     shown.update(0, 100);
     shown.update(50, 100);
     shown.stop();
     expect(terminal.text).toBe('\r\u001B[2Kx ░░░░░░░░░░░░░░░░░\r\u001B[2K');
-    const hidden = byteProgress(new Output(file), runtime, 'x', 20);
+    const hidden = progressOn(new Output(file), runtime, x, 20);
     hidden.update(0, 100);
     hidden.stop();
     expect(file.text).toBe('');

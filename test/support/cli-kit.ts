@@ -11,6 +11,7 @@ import process from 'node:process';
 import { Readable, Writable } from 'node:stream';
 import { Output, type OutputStream } from '../../src/cli/output.js';
 import { runCli } from '../../src/cli/program.js';
+import type { CliIo } from '../../src/cli/session.js';
 import { VERSION } from '../../src/cli/version.js';
 import { Interrupted } from '../../src/cli/failure.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
@@ -57,10 +58,13 @@ function inputOf(input: HereOptions['input'] = ''): Readable {
   return Readable.from(input instanceof Uint8Array ? [input] : input);
 }
 
-export async function runHere(
-  args: readonly string[],
-  options: HereOptions = {},
-): Promise<HereResult> {
+interface HereIo {
+  readonly io: CliIo;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+}
+
+export function ioHere(options: HereOptions = {}): HereIo {
   const { isTerminal = false, width = 80, env = {} } = options;
   const [stdout, stderr] = [new Sink(isTerminal), new Sink(isTerminal)];
   const interruption = new AbortController();
@@ -73,6 +77,14 @@ export async function runHere(
     signal: interruption.signal,
     runtime: new ManualRuntime({ startMs: START_MS, ioOrder: 'immediate' }),
   };
+  return { io, stdout, stderr };
+}
+
+export async function runHere(
+  args: readonly string[],
+  options: HereOptions = {},
+): Promise<HereResult> {
+  const { io, stdout, stderr } = ioHere(options);
   const code = await runCli(args, io, VERSION);
   return { code, stdout: stdout.text, stderr: stderr.text };
 }

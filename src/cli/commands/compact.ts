@@ -91,7 +91,7 @@ async function compactChannel(
   );
 }
 
-function outcomeLines(session: Session, name: string, outcome: Outcome): string[] {
+export function outcomeLines(session: Session, name: string, outcome: Outcome): string[] {
   const { before, after, durationMs, writtenBytes, linkedBytes } = outcome;
   const rows = [
     [

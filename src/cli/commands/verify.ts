@@ -10,7 +10,7 @@ import { counted, formatBytes, formatCount, formatDuration, perSecond } from '..
 /** A problem without the fields that only some have. */
 type Found = Partial<VerifyProblem> & Pick<VerifyProblem, 'message'>;
 
-interface ChannelVerdict extends Omit<VerifyReport, 'problems'> {
+export interface ChannelVerdict extends Omit<VerifyReport, 'problems'> {
   readonly channel: string;
   readonly problems: readonly Found[];
   /** Code of the error that kept it from being opened. */
@@ -89,7 +89,7 @@ const SEVERITIES: readonly VerifySeverity[] = ['damage', 'derived', 'note'];
 const countOf = ({ problems }: ChannelVerdict, severity: VerifySeverity): number =>
   problems.filter((problem) => problem.severity === severity).length;
 
-function verdictLines(session: Session, verdicts: readonly ChannelVerdict[]): string[] {
+export function verdictLines(session: Session, verdicts: readonly ChannelVerdict[]): string[] {
   const { good, bad, warning } = session.theme;
   const rows = verdicts.map((verdict) => {
     const { channel, ok, recordCount, byteCount, segmentCount, durationMs } = verdict;

@@ -1,0 +1,121 @@
+/**
+ * Scripts that complete command lines in bash, zsh and fish. They hold the commands and options as
+ * they are now: nothing runs while a line is completed, but what the shell does itself.
+ */
+import type { Command } from 'commander';
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof SHELLS)[number];
+
+interface Entry {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: readonly { readonly flag: string; readonly help: string }[];
+  /** Words that may follow at once. */
+  readonly words: readonly string[];
+}
+
+export function completionScript(
+  shell: Shell,
+  program: Command,
+  topics: readonly string[],
+): string {
+  const names = program.commands.map((command) => command.name());
+  const entries = program.commands.map((command): Entry => {
+    const name = command.name();
+    const options = command.createHelp().visibleOptions(command);
+    return {
+      name,
+      summary: command.summary(),
+      options: options.map(({ long, description }) => ({ flag: long ?? '', help: description })),
+      words: name === 'help' ? [...names, ...topics] : name === 'completion' ? SHELLS : [],
+    };
+  });
+  switch (shell) {
+    case 'bash':
+      return bash(entries);
+    case 'zsh':
+      return zsh(entries);
+    case 'fish':
+      return fish(entries);
+  }
+  return '';
+}
+
+const flagsOf = ({ options }: Entry): string => options.map(({ flag }) => flag).join(' ');
+
+function bash(entries: readonly Entry[]): string {
+  const cases = entries.map((entry) => {
+    const words = [...entry.words, flagsOf(entry)].join(' ');
+    return `    ${entry.name}) words='${words}' ;;`;
+  });
+  return `# bash completion of redex: eval "$(redex completion bash)"
+_redex() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" words
+  COMPREPLY=()
+  if [[ $COMP_CWORD -eq 1 ]]; then
+    words='${entries.map(({ name }) => name).join(' ')} --help --version'
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    return
+  fi
+  case "\${COMP_WORDS[1]}" in
+${cases.join('\n')}
+    *) words='' ;;
+  esac
+  if [[ "$current" == -* || "\${COMP_WORDS[1]}" == help || "\${COMP_WORDS[1]}" == completion ]]; then
+    COMPREPLY=($(compgen -W "$words" -- "$current"))
+  elif [[ $COMP_CWORD -eq 2 ]]; then
+    local IFS=$'\\n'
+    COMPREPLY=($(compgen -d -- "$current"))
+  fi
+}
+complete -o filenames -F _redex redex
+`;
+}
+
+/** In single quotes, for a shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+function zsh(entries: readonly Entry[]): string {
+  const commands = entries.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`);
+  const cases = entries.map(({ name, options, words }) => {
+    const flags = options.map(({ flag, help }) => {
+      return `        ${quoted(`${flag}[${help.replaceAll(/[[\]]/g, '')}]`)}`;
+    });
+    const operand =
+      words.length === 0 ? "'1:data directory:_directories'" : `'1: :(${words.join(' ')})'`;
+    return `    ${name})\n      _arguments ${operand} \\\n${flags.join(' \\\n')} ;;`;
+  });
+  return `#compdef redex
+# zsh completion of redex: put it into a file named _redex in a directory of $fpath
+_redex() {
+  local -a commands
+  commands=(
+${commands.join('\n')}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  local name="$words[2]"
+  shift words
+  (( CURRENT-- ))
+  case "$name" in
+${cases.join('\n')}
+  esac
+}
+if [ "$funcstack[1]" = _redex ]; then _redex "$@"; else compdef _redex redex; fi
+`;
+}
+
+function fish(entries: readonly Entry[]): string {
+  const lines = entries.flatMap(({ name, summary, options, words }) => {
+    const inside = `complete -c redex -n '__fish_seen_subcommand_from ${name}'`;
+    return [
+      `complete -c redex -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
+      ...(words.length === 0 ? [] : [`${inside} -f -a '${words.join(' ')}'`]),
+      ...options.map(({ flag, help }) => `${inside} -l ${flag.slice(2)} -d ${quoted(help)}`),
+    ];
+  });
+  return `# fish completion of redex: redex completion fish | source\n${lines.join('\n')}\n`;
+}
