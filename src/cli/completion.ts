@@ -58,11 +58,12 @@ _redex() {
     COMPREPLY=($(compgen -W "$words" -- "$current"))
     return
   fi
-  case "\${COMP_WORDS[1]}" in
+  local name="\${COMP_WORDS[1]}"
+  case "$name" in
 ${cases.join('\n')}
     *) words='' ;;
   esac
-  if [[ "$current" == -* || "\${COMP_WORDS[1]}" == help || "\${COMP_WORDS[1]}" == completion ]]; then
+  if [[ "$current" == -* || "$name" == help || "$name" == completion ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$current"))
   elif [[ $COMP_CWORD -eq 2 ]]; then
     local IFS=$'\\n'

@@ -65,15 +65,18 @@ export async function inspectChannel(
   for (const { file, problem } of checkpoints) {
     if (problem !== undefined) problems.push(`checkpoint ${file}: ${problem}`);
   }
-  const segments = generations.find(({ isLive }) => isLive)?.segments ?? [];
+  const files = generations.find(({ isLive }) => isLive)?.segments ?? [];
+  const behind = recordsBehind(seen?.stats, files.at(-1));
+  const isOpen = journalOf(fs, real).state === 'open';
+  const inJournal = isOpen ? behind : 0;
+  // Bytes behind the end of the log are a torn tail, which the next open cuts.
+  const isCertain = seen !== undefined && seen.stats.damage === undefined && behind === inJournal;
+  const segments = isCertain ? files : files.map(damagedIfTorn);
   for (const { baseSeq, state, problem } of segments) {
     if (state === 'missing') problems.push(`segment ${baseSeq}: its dat file is missing`);
     if (state === 'damaged') problems.push(`segment ${baseSeq}: ${problem}`);
   }
-  const behind = recordsBehind(seen?.stats, segments.at(-1));
-  const isOpen = journalOf(fs, real).state === 'open';
-  const inJournal = isOpen ? behind : 0;
-  if (behind > inJournal) {
+  if (behind > inJournal && files.at(-1)?.torn === undefined) {
     problems.push(`segment ${segments.at(-1)?.baseSeq}: its last ${behind} seqs are missing`);
   }
   return {
@@ -81,7 +84,7 @@ export async function inspectChannel(
     directory: path,
     channelId: id === undefined ? undefined : Buffer.from(id).toString('hex'),
     cleanNextSeq: mark.value?.nextSeq,
-    generations,
+    generations: generations.map((view) => (view.isLive ? generationOf(view, segments) : view)),
     checkpoints,
     stats: seen?.stats,
     options: seen?.options,
@@ -147,6 +150,17 @@ async function generationsOf(
     }
   }
   return views.toSorted((a, b) => a.generation - b.generation);
+}
+
+const generationOf = (
+  { generation, isLive }: GenerationView,
+  segments: readonly SegmentView[],
+): GenerationView => ({ generation, isLive, segments });
+
+/** How much stands behind the damage is not known. */
+function damagedIfTorn(view: SegmentView): SegmentView {
+  if (view.torn === undefined) return view;
+  return { ...view, state: 'damaged', problem: view.torn, recordCount: undefined };
 }
 
 /** Seqs that the engine knows of, and no segment. */

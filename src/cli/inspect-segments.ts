@@ -30,6 +30,11 @@ export interface SegmentView {
   /** What is wrong, when it is damaged. */
   readonly problem: string | undefined;
   readonly recordCount: number | undefined;
+  /**
+   * Of an active one: what the bytes behind its last whole frame fail. They are a torn tail, or
+   * damage; who knows where the log ends can tell.
+   */
+  readonly torn: string | undefined;
   /** Of the dat file. */
   readonly byteLength: number;
   /** Unix nanoseconds of the first and the last record. */
@@ -133,12 +138,11 @@ async function lookAtActive(
     const owner = { fs, channelId: header.channelId, pages: new EntryPages(), readOnly: true };
     const { segment, failure, fileLength } = await scanSegment(file, directory, header, owner);
     const isTorn = failure !== undefined && !failure.unfinishedWrite;
-    const problem = isTorn ? `frame at byte ${segment.datLength}: ${failure.check}` : undefined;
-    if (problem === before || problem === undefined || look === MAX_LOOKS) {
-      // How much stands behind the damage is not known.
-      return viewOfSegment(fs, file, segment, fileLength, problem, problem === undefined);
+    const torn = isTorn ? `frame at byte ${segment.datLength}: ${failure.check}` : undefined;
+    if (torn === before || torn === undefined || look === MAX_LOOKS) {
+      return { ...viewOfSegment(fs, file, segment, fileLength, undefined, true), torn };
     }
-    before = problem;
+    before = torn;
   }
 }
 
@@ -177,6 +181,7 @@ function viewOfSegment(
     state: problem === undefined ? (sealed ? 'sealed' : 'active') : 'damaged',
     problem,
     recordCount: known,
+    torn: undefined,
     byteLength: size,
     firstTime: recordCount === 0 && isCounted ? undefined : firstTimeOf(file, size),
     lastTime: known === undefined || known === 0 ? undefined : lastTime,
@@ -208,6 +213,7 @@ function unreadable(
     state,
     problem,
     recordCount: undefined,
+    torn: undefined,
     byteLength,
     firstTime: undefined,
     lastTime: undefined,

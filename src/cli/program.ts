@@ -52,7 +52,14 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
     .configureOutput({
       writeOut: (text) => void pending.push(io.stdout.write(text).catch(() => undefined)),
       writeErr: (text) => void pending.push(io.stderr.write(text).catch(() => undefined)),
-      outputError: (text, write) => write(`redex: ${text.replace(/^error: /, '')}`),
+      // A suggestion goes into the same line.
+      outputError: (text, write) =>
+        write(
+          `redex: ${text
+            .trimEnd()
+            .replace(/^error: /, '')
+            .replaceAll('\n', ' ')}\n`,
+        ),
       getOutHelpWidth: () => widthOf(io.stdout, io.env),
       getErrHelpWidth: () => widthOf(io.stderr, io.env),
       getOutHasColors: () => false,

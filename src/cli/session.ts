@@ -4,6 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import type { Runtime } from '../core/runtime.js';
+import type { RecoveryReport } from '../index.js';
 import { EXIT_PROBLEM } from './failure.js';
 import type { Output } from './output.js';
 import { progressOn, type Progress } from './progress.js';
@@ -86,6 +87,23 @@ export class Session {
   async note(text: string): Promise<void> {
     await this.io.stderr.line(`redex: ${text}`);
   }
+
+  /** Of a store that is opened for writing: what a recovery has cut or found is worth a note. */
+  readonly onRecovery = ({ channel, tornTail, damage }: RecoveryReport): void => {
+    const found: string[] = [];
+    if (tornTail !== undefined) {
+      const { bytes, regions } = tornTail;
+      const files = regions.flatMap(({ keptAside }) =>
+        keptAside === undefined ? [] : [keptAside],
+      );
+      const kept = files.length === 0 ? '' : `, and kept in ${files.join(', ')}`;
+      found.push(`a torn tail of ${formatBytes(bytes)} was cut${kept}`);
+    }
+    if (damage !== undefined) found.push(`${damage.path} is damaged at byte ${damage.position}`);
+    if (found.length === 0) return;
+    // It tells what has happened; nothing depends on whether it can be read.
+    this.note(`recovered '${channel}': ${found.join('; ')}`).catch(() => undefined);
+  };
 
   /** Whoever gets it stops it. */
   progress(what: string, format: (amount: number) => string = formatBytes): Progress {

@@ -66,6 +66,7 @@ function segmentDocument(segment: SegmentView): Record<string, unknown> {
     state,
     problem: problem ?? null,
     recordCount: recordCount ?? null,
+    torn: segment.torn ?? null,
     byteLength,
     firstTimestampNs: segment.firstTime ?? null,
     lastTimestampNs: segment.lastTime ?? null,
@@ -149,10 +150,11 @@ function generationLines(session: Session, view: GenerationView): string[] {
 }
 
 function stateText(
-  { state }: SegmentView,
+  { state, torn }: SegmentView,
   bad: (text: string) => string,
   good: (text: string) => string,
 ): string {
+  if (torn !== undefined && state === 'active') return 'torn tail';
   if (state === 'active') return good(state);
   return state === 'sealed' ? state : bad(state);
 }

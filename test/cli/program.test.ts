@@ -40,7 +40,8 @@ function start(...args: readonly string[]): CliProcess {
 describe('pipelines', () => {
   test('many lines go in and come out again, unchanged', async () => {
     const { code, stdout, stderr } = await shell(
-      'seq 1 300000 | redex append d numbers && seq 1 300000 | cksum && redex cat d numbers | cksum',
+      'seq 1 300000 | redex append d numbers && ' +
+        'seq 1 300000 | cksum && redex cat d numbers | cksum',
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const [summary, written, read] = stdout.split('\n');

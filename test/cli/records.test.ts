@@ -1,6 +1,6 @@
 /**
- * Goal: what append takes in, cat and tail give out again, byte for byte, in every format and range;
- * channels are created, configured and deleted as they are told.
+ * Goal: what append takes in, cat and tail give out again, byte for byte, in every format and
+ * range; channels are created, configured and deleted as they are told.
  * Method: the program in this process, on directories of this machine.
  */
 import { existsSync } from 'node:fs';
@@ -225,11 +225,10 @@ describe('channels', () => {
     runHere(['create', data, 'a', ...flags]);
 
   test('are created with the options that are given', async () => {
-    const flags = [
-      ...['--sync', 'every=1000,bytes=1MiB,interval=200ms', '--segment-bytes', '1MiB'],
-      ...['--segment-ms', '1h', '--retention', 'age=7d,bytes=10GiB,records=5,wait-for=f'],
-      ...['--first-seq', '7'],
-    ];
+    const given =
+      '--sync every=1000,bytes=1MiB,interval=200ms --segment-bytes 1MiB ' +
+      '--segment-ms 1h --retention age=7d,bytes=10GiB,records=5,wait-for=f --first-seq 7';
+    const flags = given.split(' ');
     const options = {
       sync: { everyN: 1000, maxBytes: 2 ** 20, intervalMs: 200 },
       segmentBytes: 2 ** 20,

@@ -1,6 +1,6 @@
 /**
- * Goal: what people write as sizes, times, keys and conditions is read as they mean it, and input is
- * split into records the same way however it arrives.
+ * Goal: what people write as sizes, times, keys and conditions is read as they mean it, and input
+ * is split into records the same way however it arrives.
  * Method: tables of cases, and inputs that fast-check cuts into pieces.
  */
 import fc from 'fast-check';
@@ -48,17 +48,17 @@ describe('sizes, durations and counts', () => {
   ])('%s is %d milliseconds', (text, ms) => expect(parseDuration(text)).toBe(ms));
 
   test.each(['', 'x', '10XB', '-1', '1e3', '10MiBs', '99999999TiB'])('%j is no size', (text) => {
-    expect(() => parseBytes(text)).toThrow();
+    expect(() => parseBytes(text)).toThrow('Write a number of bytes');
   });
 
   test.each(['7', '', '7y', 'd', '-7d', 'toString'])('%j is no duration', (text) => {
-    expect(() => parseDuration(text)).toThrow();
+    expect(() => parseDuration(text)).toThrow('Write a number with a unit');
   });
 
   test.each(['', '-1', '1.5', '0x10', '9007199254740992', '0'])(
     '%j is no integer from 1',
     (text) => {
-      expect(() => integerFrom(1)(text)).toThrow();
+      expect(() => integerFrom(1)(text)).toThrow('Write a whole number from 1 on.');
     },
   );
 
@@ -207,7 +207,7 @@ describe('conditions and keys', () => {
 
   test.each(['', 'type', 'type=x', 'size=3', '/a<x', 'process.exit()', '=3', '/a~2=1'])(
     '%j is no condition',
-    (text) => expect(() => parseFilter(text)).toThrow(),
+    (text) => expect(() => parseFilter(text)).toThrow(/^Write |^Only numbers /),
   );
 
   test('pointers are those of RFC 6901', () => {

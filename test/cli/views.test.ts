@@ -58,7 +58,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     const data = place.fixture('v1/block-zeroed');
     const { stdout } = await runHere(['verify', data, '--json']);
     const { channels } = JSON.parse(stdout) as { channels: ChannelVerdict[] };
-    const timed = channels.map((channel) => ({ ...channel, durationMs: 12 }));
+    const timed = channels.map((channel) => Object.assign(channel, { durationMs: 12 }));
     const session = new Session(ioHere({ width }).io, false);
     const text = `${verdictLines(session, timed).join('\n')}\n`;
     await isGolden(`verify-block-zeroed-${width}`, place.neutral(text));

@@ -83,7 +83,7 @@ async function appendStdin(
       }
       return appender.done;
     },
-    { createIfMissing: flags.create },
+    { createIfMissing: flags.create, onRecovery: session.onRecovery },
   );
   const durationMs = session.since(started);
   const { records, bytes, firstSeq = null, nextSeq } = done;

@@ -54,8 +54,8 @@ export const bench: CliCommand = {
   name: 'bench',
   summary: 'measure appends, reads and opens on the disk of a directory',
   description:
-    'Measures the engine in a store of its own, which it makes in the directory and removes again. ' +
-    'Figures hold for this machine and disk, as busy as they are now.',
+    'Measures the engine in a store of its own, which it makes in the directory and removes ' +
+    'again. Figures hold for this machine and disk, as busy as they are now.',
   examples: [['redex bench .', 'Of the disk of this directory.']],
   define(command, runs) {
     command

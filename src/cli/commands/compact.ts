@@ -63,7 +63,7 @@ async function dryRun(
   const document = { channel: name, dryRun: true, before, dropped: { records, payloadBytes } };
   await session.show(document, () => [
     `would drop ${formatCount(records)} of ${formatCount(before.records)} records ` +
-      `from '${name}', with ${formatBytes(payloadBytes)} of payloads (a dry run: nothing has changed)`,
+      `from '${name}', with ${formatBytes(payloadBytes)} of payloads (nothing has changed)`,
   ]);
 }
 
@@ -78,14 +78,16 @@ async function compactChannel(
     await reading(directory, (redex) => dryRun(session, redex, name, flags));
     return;
   }
-  const outcome = await writing(directory, async (redex) => {
+  const run = async (redex: Redex): Promise<Outcome> => {
     const channel = await existingChannel(redex, name);
     const { retention } = channel.options;
     if (flags.retention === true && retention === undefined) {
       throw new UsageError(`'${name}' has no retention: set it with redex configure --retention`);
     }
     return apply(session, channel, await compactPlan(channel, flags, session.nowMs));
-  });
+  };
+  const { onRecovery } = session;
+  const outcome = await writing(directory, run, { onRecovery });
   await session.show({ channel: name, dryRun: false, ...outcome }, () =>
     outcomeLines(session, name, outcome),
   );

@@ -40,9 +40,9 @@ export const crashTestCommand: CliCommand = {
   name: 'crash-test',
   summary: 'crash the engine in memory, many times, and check what is left',
   description:
-    'Runs random workloads on a file system in memory, takes images of what a power cut or a kill ' +
-    'would leave at every step, opens each, and checks that every promise was kept. Touches no ' +
-    'disk. A failure is told with the seed that repeats it, and exits with 1.',
+    'Runs random workloads on a file system in memory, takes images of what a power cut or a ' +
+    'kill would leave at every step, opens each, and checks that every promise was kept. ' +
+    'Touches no disk. A failure is told with the seed that repeats it, and exits with 1.',
   examples: [
     ['redex crash-test --images 100000', 'A hundred thousand images, about.'],
     ['redex crash-test --seed 4711 --images 1', 'The workload of one seed again.'],

@@ -66,11 +66,11 @@ const plantedImports: readonly Planted[] = [
   ),
   plant(
     'layers',
-    at('src/cli/a.ts', "import { b } from '../channel/b.js';"),
+    at('src/cli/a.ts', "import { b } from '../store/b.js';"),
     'src/cli/a.ts:1 layers: cli may not import',
-    at('src/channel/b.ts', ''),
+    at('src/store/b.ts', ''),
     at('src/cli/c.ts', "import { b } from '../index.js';"),
-    at('src/index.ts', "export { b } from './channel/b.js';"),
+    at('src/index.ts', "export { b } from './store/b.js';"),
   ),
   plant(
     'layers',

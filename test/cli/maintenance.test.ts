@@ -1,0 +1,199 @@
+/**
+ * Goal: compact drops what it is told and a dry run foretells it; backups are stores; what is
+ * interrupted leaves nothing; the scripts for shells complete.
+ * Method: the program in this process, and bash for its script.
+ */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { COMMANDS } from '../../src/cli/commands.js';
+import { CliPlace, CliProcess, runHere, START_MS, type HereOptions } from '../support/cli-kit.js';
+
+let place: CliPlace;
+let data: string;
+
+beforeEach(() => {
+  place = new CliPlace();
+  data = place.at('data');
+});
+
+afterEach(() => place.remove());
+
+async function redex(args: readonly string[], options?: HereOptions): Promise<string> {
+  const { code, stdout, stderr } = await runHere(args, options);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout;
+}
+
+const json = async (args: readonly string[]): Promise<Record<string, unknown>> =>
+  JSON.parse(await redex([...args, '--json'])) as Record<string, unknown>;
+
+const lines = async (channel: string): Promise<string> =>
+  (await redex(['cat', data, channel])).trimEnd().replaceAll('\n', ' ');
+
+describe('compact', () => {
+  const DAY = 86_400_000;
+  const records = [
+    { text: 'old', type: 1, timestamp: START_MS - 40 * DAY },
+    { json: { id: 'a', n: 1 }, timestamp: START_MS - 20 * DAY },
+    { json: { id: 'b', n: 2 }, type: 3, timestamp: START_MS - 10 * DAY },
+    { json: { id: 'a', n: 3 }, type: 3, timestamp: START_MS - DAY },
+    { text: 'new', timestamp: START_MS },
+  ];
+  const [a1, b2, a3] = ['{"id":"a","n":1}', '{"id":"b","n":2}', '{"id":"a","n":3}'];
+
+  beforeEach(async () => {
+    const input = records.map((record) => JSON.stringify(record)).join('\n');
+    await redex(['append', data, 'c', '--json'], { input });
+  });
+
+  test.each([
+    [['--before-seq', '2'], `${b2} ${a3} new`],
+    [['--older-than', '15d'], `${b2} ${a3} new`],
+    [['--older-than', '100d'], `old ${a1} ${b2} ${a3} new`],
+    [['--keep-latest-by-key', '/id'], `old ${b2} ${a3} new`],
+    [['--keep-where', 'type=3'], `${b2} ${a3}`],
+    [['--drop-where', 'type=3'], `old ${a1} new`],
+    [['--drop-where', 'type=3', '--drop-where', '/n>2'], `old ${a1} ${b2} new`],
+    [['--keep-where', '/id'], `${a1} ${b2} ${a3}`],
+    [['--drop-where', 'seq>=0'], ''],
+  ])('%j', async (flags, left) => {
+    const before = await lines('c');
+    const forecast = await json(['compact', data, 'c', ...flags, '--dry-run']);
+    expect(await lines('c')).toBe(before);
+    const done = await json(['compact', data, 'c', ...flags]);
+    expect(await lines('c')).toBe(left);
+    const after = left === '' ? 0 : left.split(' ').length;
+    expect(done).toMatchObject({ before: { records: 5 }, after: { records: after } });
+    expect(forecast).toMatchObject({ dryRun: true, dropped: { records: 5 - after } });
+    // Seqs are never given again.
+    expect(await redex(['append', data, 'c'], { input: 'x' })).toContain('seq 5, ');
+  });
+
+  test('applies the retention of the channel, which a dry run foretells', async () => {
+    const args = ['create', data, 'r', '--segment-bytes', '4KiB', '--retention', 'records=10'];
+    await redex(args);
+    const input = Array.from({ length: 100 }, () => Buffer.from(`${'x'.repeat(200)}\n`));
+    await redex(['append', data, 'r'], { input });
+    const forecast = await json(['compact', data, 'r', '--retention', '--dry-run']);
+    const done = await json(['compact', data, 'r', '--retention']);
+    const { before, after } = done as Record<string, { readonly records: number }>;
+    const gone = (before?.records ?? 0) - (after?.records ?? 0);
+    expect(forecast['dropped']).toMatchObject({ records: gone });
+    expect(after?.records).toBeLessThan(40);
+    const { code, stderr } = await runHere(['compact', data, 'c', '--retention']);
+    expect(code).toBe(2);
+    expect(stderr).toContain("'c' has no retention");
+  });
+
+  test('changes nothing when it is interrupted', async () => {
+    const args = ['compact', data, 'c', '--before-seq', '3'];
+    expect((await runHere(args, { interrupted: true })).code).toBe(130);
+    expect((await lines('c')).split(' ')).toHaveLength(5);
+  });
+});
+
+test('a torn tail that is cut is told', async () => {
+  const store = place.fixture('v1/torn-tail');
+  const names = await json(['inspect', store]);
+  const [{ name = '' } = {}] = names['channels'] as { readonly name?: string }[];
+  const { code, stderr } = await runHere(['append', store, name], { input: 'x\n' });
+  expect(code).toBe(0);
+  expect(place.neutral(stderr)).toMatch(
+    /^redex: recovered '.*': a torn tail of \d+ B was cut, and kept in \/place\/data\/.*\n$/,
+  );
+  expect((await runHere(['append', store, name], { input: 'x\n' })).stderr).toBe('');
+});
+
+describe('backup', () => {
+  beforeEach(() => redex(['append', data, 'c'], { input: '1\n2\n' }));
+
+  test('is a store of its own', async () => {
+    const target = place.at('copy');
+    expect(await json(['backup', data, target])).toMatchObject({ channels: 1, damaged: [] });
+    await redex(['append', data, 'c'], { input: '3\n' });
+    expect(await redex(['cat', target, 'c'])).toBe('1\n2\n');
+    expect((await runHere(['verify', target])).code).toBe(0);
+  });
+
+  test('goes into no directory that holds anything', async () => {
+    mkdirSync(place.at('copy'));
+    writeFileSync(place.at('copy', 'x'), '');
+    const { code, stderr } = await runHere(['backup', data, place.at('copy')]);
+    expect(code).toBe(1);
+    expect(stderr).toContain('copy is there already: choose a directory that is missing or empty');
+    expect(readdirSync(place.at('copy'))).toEqual(['x']);
+  });
+
+  test('leaves nothing when it is interrupted, nor inside of the store', async () => {
+    const args = ['backup', data, place.at('copy')];
+    expect((await runHere(args, { interrupted: true })).code).toBe(130);
+    expect(existsSync(place.at('copy'))).toBe(false);
+    expect((await runHere(['backup', data, place.at('data/copy')])).code).toBe(2);
+    expect(existsSync(place.at('data/copy'))).toBe(false);
+  });
+});
+
+describe('bench', () => {
+  test('leaves nothing behind', async () => {
+    mkdirSync(place.at('here'));
+    const { figures } = await json(['bench', place.at('here'), '--records', '2000']);
+    expect((figures as { readonly name: string }[]).map(({ name }) => name)).toEqual([
+      'append, written, 1000 at a time',
+      'append, synced, one by one',
+      'append, synced, 64 at once',
+      'read all',
+      'get by seq, anywhere',
+      'close',
+      'open a store and a channel',
+    ]);
+    expect(readdirSync(place.at('here'))).toEqual([]);
+  });
+
+  test('makes no directory, and none in a store', async () => {
+    await redex(['create', data]);
+    expect((await runHere(['bench', place.at('nope')])).stderr).toContain('there is no directory');
+    expect((await runHere(['bench', data])).stderr).toContain('is a data directory');
+    expect(readdirSync(place.path)).toEqual(['data']);
+  });
+});
+
+test('crash-test repeats a run from its seed', async () => {
+  const first = await json(['crash-test', '--images', '1', '--seed', '3']);
+  expect(first).toMatchObject({ ok: true, seed: 3, workloads: 1, failure: null });
+  const again = await json(['crash-test', '--images', '1', '--seed', '3']);
+  expect(again['counters']).toEqual(first['counters']);
+});
+
+describe('completion', () => {
+  const completed = async (...words: readonly string[]): Promise<string[]> => {
+    const script = await redex(['completion', 'bash']);
+    const line = words.map((word) => `'${word}'`).join(' ');
+    const run = `${script}\nCOMP_WORDS=(redex ${line}); COMP_CWORD=${words.length}; _redex
+      printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const shell = new CliProcess('bash', ['-c', run], place.path);
+    shell.child.stdin.end();
+    const { stdout, stderr } = await shell.ended;
+    expect(stderr).toBe('');
+    return stdout.split('\n').filter((word) => word !== '');
+  };
+
+  test('of bash knows commands, options, topics and directories', async () => {
+    mkdirSync(place.at('my data'));
+    mkdirSync(place.at('other'));
+    expect(await completed('co')).toEqual(['configure', 'compact', 'completion']);
+    expect(await completed('verify', '--j')).toEqual(['--json']);
+    expect(await completed('compact', 'other', 'c', '--keep')).toEqual([
+      '--keep-latest-by-key',
+      '--keep-where',
+    ]);
+    expect(await completed('help', 'du')).toEqual(['durability']);
+    expect(await completed('cat', 'm')).toEqual(['my data']);
+    expect(await completed('cat', 'other', 'x')).toEqual([]);
+  });
+
+  test.each(['bash', 'zsh', 'fish'])('of %s has all commands', async (shell) => {
+    const script = await redex(['completion', shell]);
+    for (const { name } of COMMANDS) expect(script).toContain(name);
+    expect(await json(['completion', shell])).toEqual({ shell, script });
+  });
+});
