@@ -44,6 +44,9 @@ export function checkCompactFlags(flags: CompactFlags): void {
   );
 }
 
+export const noRetention = (name: string): UsageError =>
+  new UsageError(`'${name}' has no retention: set it with redex configure --retention`);
+
 export async function compactPlan(
   channel: Channel,
   flags: CompactFlags,

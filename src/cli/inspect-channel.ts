@@ -1,12 +1,12 @@
 /** What a channel is made of, for `redex inspect`: as its files are, and as the engine sees it. */
 import { RedexError } from '../core/errors.js';
 import { encodeChannelName } from '../format/channel-name.js';
-import { CHANNELS_NAME, parseGenerationName } from '../format/file-name.js';
+import { CHANNELS_NAME, generationName } from '../format/file-name.js';
 import type { FileSystem } from '../fs/file-system.js';
 import type { ChannelStats, StoredChannelOptions } from '../index.js';
+import { sightOf, type ChannelSight } from './channel-sight.js';
 import { messageOf } from './failure.js';
-import { checkpointsOf, cleanMarkOf, configOf, journalOf, manifestOf } from './inspect-files.js';
-import type { CheckpointLook } from './inspect-files.js';
+import { checkpointsOf, cleanMarkOf, type CheckpointLook } from './inspect-files.js';
 import { inspectSegments, type SegmentView } from './inspect-segments.js';
 import { requireStore } from './inspect-store.js';
 import { existingChannel, noChannel, reading } from './store.js';
@@ -29,10 +29,13 @@ export interface ChannelView {
   /** Undefined when it cannot be opened. */
   readonly stats: ChannelStats | undefined;
   readonly options: StoredChannelOptions | undefined;
-  /** Records that the journal has and no segment. */
-  readonly inJournal: number;
+  /** Bytes of its dat files that the journal has, and that may be in no file yet. */
+  readonly journalBytes: number;
   readonly problems: readonly string[];
 }
+
+/** Looks at a channel in which things seem to be wrong: somebody may be writing to it. */
+const MAX_LOOKS = 3;
 
 /** Throws Problem when there is no such channel. */
 export async function inspectChannel(
@@ -41,69 +44,42 @@ export async function inspectChannel(
   name: string,
 ): Promise<ChannelView> {
   requireStore(fs, directory);
-  const real = fs.realpathSync(directory);
-  const path = `${real}/${CHANNELS_NAME}/${encodeChannelName(name)}`;
+  const store = fs.realpathSync(directory);
+  for (let look = 1; ; look++) {
+    const view = await lookOnce(fs, store, name);
+    if (view.problems.length === 0 || look === MAX_LOOKS) return view;
+  }
+}
+
+async function lookOnce(fs: FileSystem, store: string, name: string): Promise<ChannelView> {
   const problems: string[] = [];
-  const seen = await lookByEngine(directory, name, problems);
-  // A channel whose creation is in the journal alone has no directory yet.
-  if (fs.statSync(path) === undefined) {
-    if (seen === undefined) throw noChannel(real, name);
-    return { ...emptyView(name, path), ...seen, problems };
-  }
-  const config = configOf(fs, path);
+  const path = `${store}/${CHANNELS_NAME}/${encodeChannelName(name)}`;
+  // First, so that the files have all that it tells.
+  const seen = await lookByEngine(store, name, problems);
+  const sight = sightOf(fs, store, path);
+  if (sight === undefined) throw noChannel(store, name);
+  const { config, manifest } = sight;
   if (config.problem !== undefined) problems.push(`config: ${config.problem}`);
-  const manifest = manifestOf(fs, path);
   if (manifest.problem !== undefined) problems.push(`manifest: ${manifest.problem}`);
-  const mark = cleanMarkOf(fs, path);
-  const id = config.value?.channelId;
-  const live = manifest.value?.generation;
-  const generations = await generationsOf(fs, path, live, id);
-  if (live !== undefined && generations.every(({ isLive }) => !isLive)) {
-    problems.push(`generation ${live} is missing`);
-  }
-  const checkpoints = checkpointsOf(fs, path);
+  const generations = await generationsOf(sight, path, seen, problems);
+  const checkpoints = checkpointsOf(sight.fs, path);
   for (const { file, problem } of checkpoints) {
     if (problem !== undefined) problems.push(`checkpoint ${file}: ${problem}`);
   }
-  const files = generations.find(({ isLive }) => isLive)?.segments ?? [];
-  const behind = recordsBehind(seen?.stats, files.at(-1));
-  const isOpen = journalOf(fs, real).state === 'open';
-  const inJournal = isOpen ? behind : 0;
-  // Bytes behind the end of the log are a torn tail, which the next open cuts.
-  const isCertain = seen !== undefined && seen.stats.damage === undefined && behind === inJournal;
-  const segments = isCertain ? files : files.map(damagedIfTorn);
-  for (const { baseSeq, state, problem } of segments) {
-    if (state === 'missing') problems.push(`segment ${baseSeq}: its dat file is missing`);
-    if (state === 'damaged') problems.push(`segment ${baseSeq}: ${problem}`);
-  }
-  if (behind > inJournal && files.at(-1)?.torn === undefined) {
-    problems.push(`segment ${segments.at(-1)?.baseSeq}: its last ${behind} seqs are missing`);
-  }
+  const id = config.value?.channelId;
   return {
     name,
     directory: path,
     channelId: id === undefined ? undefined : Buffer.from(id).toString('hex'),
-    cleanNextSeq: mark.value?.nextSeq,
-    generations: generations.map((view) => (view.isLive ? generationOf(view, segments) : view)),
+    cleanNextSeq: cleanMarkOf(sight.fs, path).value?.nextSeq,
+    generations,
     checkpoints,
     stats: seen?.stats,
     options: seen?.options,
-    inJournal,
+    journalBytes: sight.waitingBytes,
     problems,
   };
 }
-
-const emptyView = (name: string, directory: string): Omit<ChannelView, 'problems'> => ({
-  name,
-  directory,
-  channelId: undefined,
-  cleanNextSeq: undefined,
-  generations: [],
-  checkpoints: [],
-  stats: undefined,
-  options: undefined,
-  inJournal: 0,
-});
 
 interface EngineLook {
   readonly stats: ChannelStats;
@@ -112,12 +88,12 @@ interface EngineLook {
 
 /** Undefined, with the reason among the problems, where the engine cannot open it. */
 async function lookByEngine(
-  directory: string,
+  store: string,
   name: string,
   problems: string[],
 ): Promise<EngineLook | undefined> {
   try {
-    return await reading(directory, async (redex) => {
+    return await reading(store, async (redex) => {
       const channel = await existingChannel(redex, name);
       const stats = await channel.stats();
       const { damage } = stats;
@@ -133,29 +109,47 @@ async function lookByEngine(
 }
 
 async function generationsOf(
-  fs: FileSystem,
+  { fs, config, manifest, generations }: ChannelSight,
   path: string,
-  live: number | undefined,
-  channelId: Uint8Array | undefined,
+  seen: EngineLook | undefined,
+  problems: string[],
 ): Promise<GenerationView[]> {
+  const live = manifest.value?.generation;
   const views: GenerationView[] = [];
-  for (const { name } of fs.readDirectorySync(path)) {
-    const generation = parseGenerationName(name);
-    if (generation === undefined) continue;
-    try {
-      const segments = await inspectSegments(fs, `${path}/${name}`, channelId);
-      views.push({ generation, isLive: generation === live, segments });
-    } catch {
-      // It has been swept since it was listed, or cannot be listed: the engine says the latter.
-    }
+  for (const [generation, bases] of generations) {
+    const directory = `${path}/${generationName(generation)}`;
+    const files = await inspectSegments(fs, directory, bases, config.value?.channelId);
+    const isLive = generation === live;
+    const segments = isLive ? judged(files, seen?.stats, problems) : files;
+    // What was listed may have been swept since.
+    if (isLive || files.length > 0) views.push({ generation, isLive, segments });
   }
-  return views.toSorted((a, b) => a.generation - b.generation);
+  if (live !== undefined && fs.statSync(`${path}/${generationName(live)}`) === undefined) {
+    problems.push(`generation ${live} is missing`);
+  }
+  return views;
 }
 
-const generationOf = (
-  { generation, isLive }: GenerationView,
-  segments: readonly SegmentView[],
-): GenerationView => ({ generation, isLive, segments });
+/** Segments of the live generation, with what is wrong with them among the problems. */
+function judged(
+  files: readonly SegmentView[],
+  stats: ChannelStats | undefined,
+  problems: string[],
+): readonly SegmentView[] {
+  const last = files.at(-1);
+  const behind = seqsBehind(stats, last);
+  // Bytes behind the end of the log are a torn tail, which the next open cuts.
+  const isTail = stats !== undefined && stats.damage === undefined && behind === 0;
+  const segments = isTail ? files : files.map(damagedIfTorn);
+  for (const { baseSeq, state, problem } of segments) {
+    if (state === 'missing') problems.push(`segment ${baseSeq}: its dat file is missing`);
+    if (state === 'damaged') problems.push(`segment ${baseSeq}: ${problem}`);
+  }
+  if (behind > 0 && last?.torn === undefined) {
+    problems.push(`segment ${last?.baseSeq}: its last ${behind} seqs are missing`);
+  }
+  return segments;
+}
 
 /** How much stands behind the damage is not known. */
 function damagedIfTorn(view: SegmentView): SegmentView {
@@ -164,7 +158,7 @@ function damagedIfTorn(view: SegmentView): SegmentView {
 }
 
 /** Seqs that the engine knows of, and no segment. */
-function recordsBehind(stats: ChannelStats | undefined, last: SegmentView | undefined): number {
+function seqsBehind(stats: ChannelStats | undefined, last: SegmentView | undefined): number {
   if (stats === undefined || last?.nextSeq === undefined) return 0;
   return Math.max(0, stats.nextSeq - Math.max(last.nextSeq, stats.firstSeq));
 }

@@ -55,7 +55,7 @@ function look<T>(
 }
 
 /** Names in a directory; none where there is no directory. */
-function namesIn(fs: FileSystem, path: string): readonly DirectoryEntry[] {
+export function namesIn(fs: FileSystem, path: string): readonly DirectoryEntry[] {
   try {
     return fs.readDirectorySync(path).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   } catch {

@@ -6,7 +6,7 @@ import type { FailedCheck } from '../core/errors.js';
 import { bigintFromNanos } from '../core/nanos.js';
 import { viewOf } from '../format/bytes.js';
 import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.js';
-import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
+import { segmentFileName } from '../format/file-name.js';
 import { IDX_ENTRY_BYTES, TS_ENTRY_BYTES } from '../format/index-entry.js';
 import { decodeUnitHeader, FRAME_HEADER_BYTES, type UnitHeader } from '../format/unit.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
@@ -49,21 +49,16 @@ export interface SegmentView {
 /** At an active segment that looks damaged, each time in another place. */
 const MAX_LOOKS = 4;
 
-/** Those of a directory, in their order. Throws what the file system says of the directory. */
+/** Those with these base seqs, which are in their order. */
 export async function inspectSegments(
   fs: FileSystem,
   directory: string,
+  bases: readonly number[],
   channelId: Uint8Array | undefined,
 ): Promise<SegmentView[]> {
-  const bases = new Set<number>();
-  for (const { name } of fs.readDirectorySync(directory)) {
-    const parsed = parseSegmentFileName(name);
-    if (parsed !== undefined) bases.add(parsed.baseSeq);
-  }
-  const sorted = [...bases].toSorted((a, b) => a - b);
   const views: SegmentView[] = [];
-  for (const [i, baseSeq] of sorted.entries()) {
-    const view = await inspectSegment(fs, directory, baseSeq, sorted[i + 1], channelId);
+  for (const [i, baseSeq] of bases.entries()) {
+    const view = await inspectSegment(fs, directory, baseSeq, bases[i + 1], channelId);
     if (view !== undefined) views.push(view);
   }
   return views;
@@ -107,7 +102,7 @@ async function lookInto(fs: FileSystem, file: FileHandle, place: Place): Promise
   const isLast = nextBaseSeq === undefined;
   const read = readDatHeader(file);
   const size = file.sizeSync();
-  // Its beginning is in the journal still.
+  // A file is there before its header.
   if (isLast && size < FILE_HEADER_BYTES) {
     const view = unreadable(fs, directory, baseSeq, baseSeq, 'active', undefined, size);
     return { ...view, recordCount: 0, idx: 'ok', ts: 'ok' };

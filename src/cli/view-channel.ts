@@ -12,7 +12,7 @@ import { problemLines } from './view-store.js';
 const BAR_WIDTH = 8;
 
 export function channelDocument(view: ChannelView): Record<string, unknown> {
-  const { name, directory, channelId, cleanNextSeq, stats, options, inJournal, problems } = view;
+  const { name, directory, channelId, cleanNextSeq, stats, options, journalBytes, problems } = view;
   return {
     name,
     directory,
@@ -20,7 +20,7 @@ export function channelDocument(view: ChannelView): Record<string, unknown> {
     cleanNextSeq: cleanNextSeq ?? null,
     stats: stats === undefined ? null : statsDocument(stats),
     options: options === undefined ? null : optionsDocument(options),
-    inJournal,
+    journalBytes,
     generations: view.generations.map(({ generation, isLive, segments }) => ({
       generation,
       live: isLive,
@@ -76,7 +76,7 @@ function segmentDocument(segment: SegmentView): Record<string, unknown> {
 }
 
 export function channelLines(session: Session, view: ChannelView): string[] {
-  const { stats, options, inJournal, generations, checkpoints, problems } = view;
+  const { stats, options, journalBytes, generations, checkpoints, problems } = view;
   const { bad } = session.theme;
   const facts: (readonly [string, string])[] = [
     ['channel', view.name],
@@ -92,7 +92,8 @@ export function channelLines(session: Session, view: ChannelView): string[] {
       ['size', `${formatBytes(stats.sizeBytes)} in ${counted(stats.segments, 'segment')}`],
       ['epoch', `${stats.recoveryEpoch} (recoveries that cut something)`],
     );
-    if (inJournal > 0) facts.push(['journal', `${counted(inJournal, 'record')} in no segment yet`]);
+    if (journalBytes > 0)
+      facts.push(['journal', `${formatBytes(journalBytes)} of it wait for a checkpoint`]);
   }
   const lines = session.fields([...facts, ...(options === undefined ? [] : optionFields(options))]);
   const wait = stats?.retentionWait;

@@ -161,6 +161,29 @@ describe('a store that is in use', () => {
     }
     expect(readdirSync(place.path)).toEqual(['data']);
   });
+
+  test('shows segments whose bytes only the journal has', async () => {
+    const redex = await Redex.open(data);
+    try {
+      const channel = await redex.channel('a', { segmentBytes: 4096 });
+      for (let i = 0; i < 40; i++) await channel.append('x'.repeat(300));
+      const { code, stdout } = await runHere(['inspect', data, 'a', '--json']);
+      expect(code).toBe(0);
+      const view = JSON.parse(stdout) as {
+        readonly journalBytes: number;
+        readonly generations: readonly { readonly segments: readonly { recordCount: number }[] }[];
+      };
+      expect(view).toMatchObject({ problems: [], stats: { count: 40, nextSeq: 40 } });
+      const segments = view.generations[0]?.segments ?? [];
+      expect(segments.length).toBeGreaterThan(3);
+      expect(segments.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBe(40);
+      expect(view.journalBytes).toBeGreaterThan(40 * 300);
+    } finally {
+      await redex.close();
+    }
+    const { stdout } = await runHere(['inspect', data, 'a', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ problems: [], journalBytes: 0 });
+  });
 });
 
 describe('damage', () => {

@@ -2,9 +2,8 @@
 import { Option } from 'commander';
 import type { Channel, Redex } from '../../index.js';
 import type { CliCommand } from '../command.js';
-import { checkCompactFlags, compactPlan, forecast } from '../compact-plan.js';
+import { checkCompactFlags, compactPlan, forecast, noRetention } from '../compact-plan.js';
 import type { CompactFlags, CompactPlan } from '../compact-plan.js';
-import { UsageError } from '../failure.js';
 import { parsePointer } from '../json-pointer.js';
 import { parseFilter, type RecordFilter } from '../record-filter.js';
 import { retainedSeq } from '../retained-seq.js';
@@ -82,7 +81,7 @@ async function compactChannel(
     const channel = await existingChannel(redex, name);
     const { retention } = channel.options;
     if (flags.retention === true && retention === undefined) {
-      throw new UsageError(`'${name}' has no retention: set it with redex configure --retention`);
+      throw noRetention(name);
     }
     return apply(session, channel, await compactPlan(channel, flags, session.nowMs));
   };

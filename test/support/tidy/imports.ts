@@ -56,7 +56,7 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
   // Exports and imports: what it does to a store it does as its users do.
   transfer: { any: ['core', 'format', 'fs', 'channel'], typeOnly: ['store'] },
   // Data directories are looked at as they are, damaged ones too: hence format, segment and fs.
-  cli: { any: ['root', 'core', 'format', 'fs', 'segment', 'channel', 'transfer'] },
+  cli: { any: ['root', 'core', 'format', 'fs', 'segment', 'journal', 'channel', 'transfer'] },
 };
 
 /** The only packages that src may import, and where. A closed list. */
