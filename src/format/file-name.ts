@@ -10,6 +10,8 @@ export const LOCK_NAME = 'LOCK';
 export const LOCK_INFO_NAME = 'LOCK.info';
 export const CHANNELS_NAME = 'channels';
 export const JOURNAL_NAME = 'journal';
+/** Where a repair keeps what was damaged; nothing else looks into it. */
+export const DAMAGED_NAME = 'damaged';
 /** In the journal's directory. */
 export const CONTROL_NAME = 'control';
 /** Under which the control block is written before it is there. */

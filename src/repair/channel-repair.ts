@@ -1,0 +1,272 @@
+/**
+ * Repairs one channel whose config and manifest are good: its segments, their derived files, and
+ * the checkpoints of its folds. A torn tail is for the recovery of the engine, which knows it from
+ * damage; everything else that does not verify is left out of a new generation. What is healthy is
+ * not touched.
+ */
+import { generationName, segmentFileName } from '../format/file-name.js';
+import type { Manifest } from '../format/manifest.js';
+import type { ChannelContext } from '../channel/channel-context.js';
+import { readChannel } from '../channel/open-channel.js';
+import { recoverChannel } from '../channel/recovery.js';
+import type { RecoveryReport, TornTail } from '../channel/recovery-report.js';
+import { readWitnesses, type Witnesses } from '../channel/witnesses.js';
+import type { FileSystem } from '../fs/file-system.js';
+import type { RedoWrite } from '../journal/redo-plan.js';
+import { repairCheckpoints } from './checkpoint-repair.js';
+import { disagreementOf, fitsMark } from './clean-mark-check.js';
+import { rebuildIndex, wrongIndexes } from './derived-files.js';
+import { PlannedFs } from './planned-fs.js';
+import type { RepairRun } from './repair-run.js';
+import { freeGeneration, salvage } from './salvage.js';
+import { planSalvage, type Finding, type SalvagePlan } from './salvage-plan.js';
+import { findSegments, isPlain, surveySegment, type SegmentSurvey } from './segment-survey.js';
+import { withWaiting } from './waiting-bytes.js';
+
+export interface RepairedChannel {
+  readonly directory: string;
+  /** What the journal has for it that could not be written to its files. */
+  readonly waiting: readonly RedoWrite[];
+  /** Seqs that may have been in what is lost of the journal, at most. */
+  readonly doubt: number;
+}
+
+/** Repairs it. Throws FORMAT_VERSION, and CORRUPT for a config or manifest that is not good. */
+export async function repairChannel(run: RepairRun, channel: RepairedChannel): Promise<void> {
+  const { directory } = channel;
+  const place = { directory, name: undefined, isNameSynced: false };
+  const { context, manifest } = readChannel(place, run.settings, run.shared, false);
+  const repair = new ChannelRepair(run, channel, context);
+  if (!repair.hasGeneration(manifest)) return;
+  await repair.run(manifest);
+}
+
+/** The generation as it is, and what is to be done about it. */
+interface Look {
+  readonly surveys: readonly SegmentSurvey[];
+  readonly plan: SalvagePlan;
+  readonly witnesses: Witnesses;
+  /** What the segments are read from. */
+  readonly source: FileSystem;
+}
+
+class ChannelRepair {
+  readonly #run: RepairRun;
+  readonly #channel: RepairedChannel;
+  readonly #context: ChannelContext;
+
+  constructor(run: RepairRun, channel: RepairedChannel, context: ChannelContext) {
+    this.#run = run;
+    this.#channel = channel;
+    this.#context = context;
+  }
+
+  /** Without the live generation there is nothing to work with, and it may be in a backup. */
+  hasGeneration({ generation }: Manifest): boolean {
+    const { fs, notes } = this.#run;
+    const path = `${this.#context.directory}/${generationName(generation)}`;
+    if (fs.statSync(path)?.kind === 'directory') return true;
+    const reason = `${path} is not there: the segments are to be taken from a backup`;
+    notes.losses.push({ channel: this.#context.name, path, reason });
+    return false;
+  }
+
+  async run(before: Manifest): Promise<void> {
+    const manifest = await this.#cutTail(before);
+    const look = await this.#look(manifest);
+    if (look.plan.isNeeded) await this.#salvage(manifest, look);
+    else await this.#rebuildIndexes(manifest, look);
+    await repairCheckpoints(this.#run, this.#context);
+  }
+
+  /** Has the engine cut a torn tail, if there is one; nothing else of its recovery is needed. */
+  async #cutTail(manifest: Manifest): Promise<Manifest> {
+    const { fs, notes } = this.#run;
+    const context = this.#context;
+    const { owner, directory, generationDirectory } = context;
+    // Where who is who is in doubt, nothing of it is cut.
+    const isPlainAll = findSegments(owner, generationDirectory).every(isPlain);
+    if (!isPlainAll || this.#channel.waiting.length > 0) return manifest;
+    const probe = new PlannedFs(fs, directory);
+    const torn = await recoverOn(context, probe, manifest, 'never');
+    if (torn === undefined) return manifest;
+    const real = await recoverOn(context, fs, manifest, context.stored.sync);
+    for (const { path, position, byteLength, keptAside } of (real ?? torn).regions) {
+      const { reason, count, mayHaveBeenAcknowledged } = torn;
+      const kept = keptAside === undefined ? 'they are zeros' : `they are kept in ${keptAside}`;
+      const doubt = mayHaveBeenAcknowledged ? '; they may have been acknowledged' : '';
+      notes.steps.push({
+        kind: 'tail',
+        channel: context.name,
+        path,
+        position,
+        bytes: byteLength,
+        reason: `what begins there was not known to be synced, and is not whole (${reason})`,
+        action: `the bytes behind it are cut off; ${kept}`,
+      });
+      if (mayHaveBeenAcknowledged) {
+        const lost = `a torn tail with ${count} records that verify${doubt}`;
+        notes.losses.push({
+          channel: context.name,
+          path,
+          position,
+          bytes: byteLength,
+          reason: lost,
+        });
+      }
+      if (keptAside !== undefined) {
+        notes.kept.push({ path, keptAt: keptAside, bytes: byteLength });
+      }
+    }
+    return readChannel(this.#place, this.#run.settings, this.#run.shared, false).manifest;
+  }
+
+  get #place(): { directory: string; name: undefined; isNameSynced: boolean } {
+    return { directory: this.#context.directory, name: undefined, isNameSynced: false };
+  }
+
+  async #look(manifest: Manifest): Promise<Look> {
+    const { fs } = this.#run;
+    const { owner, generationDirectory } = this.#context;
+    const { waiting, doubt } = this.#channel;
+    const overlay = withWaiting(fs, generationDirectory, waiting, manifest);
+    const source = overlay ?? fs;
+    const found = findSegments({ ...owner, fs: source }, generationDirectory);
+    const live = found.filter(
+      (_each, i) => (found[i + 1]?.baseSeq ?? Infinity) > manifest.firstSeq,
+    );
+    const surveys: SegmentSurvey[] = [];
+    for (const each of live) surveys.push(await surveySegment(source, each));
+    const witnesses = readWitnesses(this.#context);
+    const { mark, highest } = witnesses;
+    const last = surveys.at(-1);
+    const stated = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
+    const proven = Math.max(highest, manifest.redoSeq);
+    const end = Math.max(last?.nextSeq ?? 0, last?.seal?.baseSeq ?? 0);
+    const plan = planSalvage({
+      surveys,
+      firstSeq: manifest.firstSeq,
+      proven: proven > stated ? proven : 0,
+      floor: Math.max(stated, proven, doubt > 0 ? Math.max(end, proven) + doubt : 0),
+      isExact:
+        mark?.generation === manifest.generation &&
+        mark.baseSeq === last?.baseSeq &&
+        last.size <= mark.datLength,
+      pathOf: (baseSeq) => `${generationDirectory}/${segmentFileName(baseSeq, 'dat')}`,
+    });
+    const findings = [
+      ...plan.findings,
+      ...disagreementOf(this.#context, manifest, mark, last),
+      ...this.#waitingFindings(overlay !== undefined),
+      ...this.#doubtFindings(manifest, plan.nextSeq),
+    ];
+    const whole = { ...plan, findings, isNeeded: findings.length > 0 };
+    return { surveys, plan: whole, witnesses, source };
+  }
+
+  /** What is only in the journal has to get into files. */
+  #waitingFindings(isWaiting: boolean): Finding[] {
+    if (!isWaiting) return [];
+    const { generationDirectory: path } = this.#context;
+    const what = 'the journal has records of the channel that cannot be written where they belong';
+    return [{ path, position: 0, bytes: 0, check: 'missing', firstSeq: 0, nextSeq: 0, what }];
+  }
+
+  /** Seqs that a lost part of the journal may have given away are not given again. */
+  #doubtFindings(manifest: Manifest, nextSeq: number): Finding[] {
+    if (this.#channel.doubt === 0 || manifest.nextSeqFloor >= nextSeq) return [];
+    const { generationDirectory: path } = this.#context;
+    const what =
+      'the last records of the channel may have been in a part of the journal that is lost';
+    return [{ path, position: 0, bytes: 0, check: 'missing', firstSeq: 0, nextSeq: 0, what }];
+  }
+
+  async #salvage(manifest: Manifest, { plan, surveys, source }: Look): Promise<void> {
+    const { fs, notes, damaged, isDry } = this.#run;
+    const { name, directory } = this.#context;
+    const bytes = surveys.reduce((sum, { size }) => sum + size, 0);
+    for (const finding of plan.findings) this.#tell(finding);
+    for (const { path } of plan.findings) {
+      if (fs.statSync(path)?.kind === 'file') await damaged.copy(path);
+    }
+    const generation = generationName(freeGeneration(fs, directory, manifest));
+    for (const { path, identity } of surveys) {
+      if (typeof identity === 'string' || !identity.isByPlace) continue;
+      const reason = `nothing but its place says that ${path} belongs to the channel`;
+      notes.losses.push({ channel: name, path, reason });
+    }
+    notes.steps.push({
+      kind: 'salvage',
+      channel: name,
+      path: `${directory}/${generation}`,
+      bytes,
+      reason: `the live generation cannot stay as it is: ${plan.findings.length} findings`,
+      action: `${plan.recordCount} records that verify go into ${generation}; the next seq is ${plan.nextSeq}`,
+    });
+    notes.savedRecords += plan.recordCount;
+    if (isDry) {
+      notes.writtenBytes += bytes;
+      return;
+    }
+    const { writtenBytes } = await salvage({ context: this.#context, manifest, plan, source });
+    notes.writtenBytes += writtenBytes;
+  }
+
+  #tell({ path, position, bytes, firstSeq, nextSeq, what: reason }: Finding): void {
+    const { notes } = this.#run;
+    const seqRange = { firstSeq, nextSeq };
+    const isLoss = firstSeq < nextSeq;
+    const place = {
+      channel: this.#context.name,
+      path,
+      position,
+      bytes,
+      ...(isLoss ? { seqRange } : {}),
+    };
+    const action = 'what verifies around it is salvaged';
+    notes.steps.push({ kind: 'damage', ...place, reason, action });
+    if (isLoss) notes.losses.push({ ...place, reason });
+  }
+
+  async #rebuildIndexes(manifest: Manifest, { surveys, witnesses }: Look): Promise<void> {
+    const { fs, notes } = this.#run;
+    const { owner, generationDirectory, name } = this.#context;
+    for (const survey of surveys) {
+      // The one that is written to gets its entries in larger pieces, and by the next open.
+      const isMarked = fitsMark(manifest, witnesses.mark, survey);
+      if (survey.seal === undefined && !isMarked) continue;
+      const wrong = await wrongIndexes(fs, owner, generationDirectory, survey);
+      if (wrong.length === 0) continue;
+      for (const path of wrong) {
+        const reason = `${path} is not there, or does not say what its dat file says`;
+        notes.steps.push({ kind: 'index', channel: name, path, reason, action: 'is built anew' });
+      }
+      await rebuildIndex(owner, generationDirectory, survey);
+    }
+  }
+}
+
+/** The recovery of the engine on a file system. Returns the torn tail that it has cut. */
+async function recoverOn(
+  context: ChannelContext,
+  fs: FileSystem,
+  manifest: Manifest,
+  sync: ChannelContext['stored']['sync'],
+): Promise<TornTail | undefined> {
+  let torn: TornTail | undefined;
+  const onRecovery = ({ tornTail }: RecoveryReport): void => {
+    torn = tornTail;
+  };
+  const { settings, owner, stored } = context;
+  await recoverChannel(
+    {
+      ...context,
+      fs,
+      owner: { ...owner, fs },
+      settings: { ...settings, fs, onRecovery },
+      stored: { ...stored, sync },
+    },
+    manifest,
+  );
+  return torn;
+}

@@ -1,0 +1,125 @@
+/**
+ * `planRepair` and `repair`: what is wrong with a data directory and can be put right. A repair is
+ * planned first, on a file system whose changes stay in memory, so that what cannot be repaired (a
+ * file of a newer version, above all) ends it before anything was changed, and a healthy store is
+ * not touched. Then the same steps are taken on the disk, each of which may be the last one: what
+ * is replaced was kept, and what takes its place was synced, before.
+ */
+import { redexError } from '../core/errors.js';
+import { SharedResources } from '../channel/channel-context.js';
+import { checkKnown } from '../channel/option-checks.js';
+import { checkName } from '../channel/options.js';
+import { ioError } from '../channel/io-error.js';
+import { checkSettings, settingsOf, type ChannelSettings } from '../channel/settings.js';
+import type { Logger, Runtime } from '../core/runtime.js';
+import { CHANNELS_NAME, STORE_MANIFEST_NAME } from '../format/file-name.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { nodeFs } from '../fs/node-fs.js';
+import { systemCodeOf } from '../fs/system-error.js';
+import { resolvedPath } from '../store/data-directory.js';
+import { StoreLock } from '../store/store-lock.js';
+import { checkDirectory } from '../store/store-options.js';
+import { DamagedBytes } from './kept-aside.js';
+import { PlannedFs } from './planned-fs.js';
+import { RepairNotes, type RepairPlan, type RepairReport } from './repair-report.js';
+import { repairStore } from './store-repair.js';
+
+export interface RepairOptions {
+  /** Only this channel, and what all of them need. Default: all channels. */
+  readonly channel?: string | undefined;
+  readonly fs?: FileSystem | undefined;
+  readonly runtime?: Runtime | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+const KNOWN: ReadonlySet<string> = new Set(['channel', 'fs', 'runtime', 'logger']);
+
+function check(directory: unknown, options: RepairOptions): asserts directory is string {
+  checkDirectory(directory);
+  checkKnown(options, KNOWN);
+  const { channel, ...settings } = options;
+  if (channel !== undefined) checkName(channel);
+  checkSettings(settings);
+}
+
+/**
+ * What `repair` would do, without a lock and without any change: nobody may be writing to the
+ * directory meanwhile, or what it says may be wrong. Rejects with NOT_FOUND, FORMAT_VERSION, IO.
+ */
+export async function planRepair(
+  directory: string,
+  options: RepairOptions = {},
+): Promise<RepairPlan> {
+  check(directory, options);
+  const { path, settings } = prepare(directory, options);
+  return guarded(path, () => plan(path, settings, options.channel));
+}
+
+/**
+ * Repairs a data directory that nobody has open. Rejects with LOCKED, NOT_FOUND, FORMAT_VERSION and
+ * CORRUPT (a new generation that does not read back as it was written) with nothing changed, and
+ * with IO when the disk has refused something: then it can be called again.
+ */
+export async function repair(
+  directory: string,
+  options: RepairOptions = {},
+): Promise<RepairReport> {
+  check(directory, options);
+  const { path, settings } = prepare(directory, options);
+  return guarded(path, async () => {
+    const lock = StoreLock.take(settings.fs, path);
+    try {
+      const planned = await plan(path, settings, options.channel);
+      if (planned.steps.length === 0) return { ...planned, repaired: false };
+      lock.announce(settings);
+      const done = await carryOut(path, settings, options.channel, false);
+      return { ...done, repaired: true };
+    } finally {
+      lock.release();
+    }
+  });
+}
+
+function plan(
+  path: string,
+  settings: ChannelSettings,
+  channel: string | undefined,
+): Promise<RepairPlan> {
+  const fs = new PlannedFs(settings.fs, path);
+  return carryOut(path, { ...settings, fs }, channel, true);
+}
+
+async function carryOut(
+  directory: string,
+  settings: ChannelSettings,
+  channel: string | undefined,
+  isDry: boolean,
+): Promise<RepairPlan> {
+  const notes = new RepairNotes();
+  const { fs, runtime } = settings;
+  const damaged = new DamagedBytes(fs, directory, runtime, isDry, notes.kept);
+  const shared = new SharedResources(settings);
+  await repairStore({ fs, settings, shared, directory, isDry, notes, damaged }, channel);
+  return notes.planFor(directory);
+}
+
+function prepare(
+  directory: string,
+  { fs = nodeFs, runtime, logger }: RepairOptions,
+): { readonly path: string; readonly settings: ChannelSettings } {
+  const settings = settingsOf({ fs, runtime, logger });
+  const path = resolvedPath(fs, directory);
+  const names = [CHANNELS_NAME, STORE_MANIFEST_NAME];
+  if (names.some((name) => fs.statSync(`${path}/${name}`) !== undefined)) return { path, settings };
+  const message = `there is no data directory in ${directory}`;
+  throw redexError('NOT_FOUND', message, { kind: 'store', resource: directory });
+}
+
+/** Errors of the system become IO. */
+async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw systemCodeOf(error) === undefined ? error : ioError('repair', path, error, 'absent');
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * What the journal has for a channel and could not be written to its files, shown in its place: the
+ * file counts where it has a unit that verifies, whatever the journal says.
+ */
+import { viewOf } from '../format/bytes.js';
+import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
+import { segmentFileName } from '../format/file-name.js';
+import type { Manifest } from '../format/manifest.js';
+import { BLOCK_LIST_AT, coveredBytes, decodeUnitHeader, verifyUnit } from '../format/unit.js';
+import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import { writeAllSync } from '../fs/whole-file.js';
+import { isBeforeRedo, type RedoWrite } from '../journal/redo-plan.js';
+import { PlannedFs } from './planned-fs.js';
+
+/** A view of a generation with the writes in it; undefined when they change nothing. */
+export function withWaiting(
+  fs: FileSystem,
+  generation: string,
+  writes: readonly RedoWrite[],
+  manifest: Manifest,
+): FileSystem | undefined {
+  const left = writes.filter((write) => !isBeforeRedo(write, manifest));
+  if (left.length === 0) return undefined;
+  const view = new PlannedFs(fs, generation);
+  let changes = 0;
+  for (const { baseSeq, position, data } of left) {
+    const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
+    const isThere = view.statSync(path) !== undefined;
+    const file = view.openSync(path, isThere ? 'write' : 'create');
+    try {
+      if (holdsAnything(file, position, data)) continue;
+      writeAllSync(file, data, data.byteLength, position);
+      changes++;
+    } finally {
+      file.closeSync();
+    }
+  }
+  return changes === 0 ? undefined : view;
+}
+
+/** Whether the same bytes stand at a place, or others that verify. */
+function holdsAnything(file: FileHandle, position: number, data: Uint8Array): boolean {
+  const present = readAt(file, position, data.byteLength);
+  if (Buffer.compare(present, data) === 0) return true;
+  const header = decodeFileHeader(DAT_MAGIC, readAt(file, 0, FILE_HEADER_BYTES));
+  if (position === 0) return header.ok;
+  if (!header.ok) return false;
+  const available = file.sizeSync() - position;
+  const head = readAt(file, position, Math.min(BLOCK_LIST_AT, available));
+  if (head.byteLength < BLOCK_LIST_AT) return false;
+  const unit = decodeUnitHeader(viewOf(head), 0, position, available);
+  if (typeof unit === 'string') return false;
+  const covered = coveredBytes(viewOf(head), 0, unit);
+  if (covered === undefined) return false;
+  const bytes = readAt(file, position, covered);
+  return verifyUnit(bytes, 0, covered, unit.checksum, header.value.nonce) === undefined;
+}
+
+function readAt(file: FileHandle, position: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(Math.max(0, length));
+  return bytes.subarray(0, file.readSync(bytes, 0, bytes.byteLength, position));
+}
