@@ -142,12 +142,12 @@ class ChannelRepair {
     const last = surveys.at(-1);
     const stated = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
     const proven = Math.max(highest, manifest.redoSeq);
-    const end = Math.max(last?.nextSeq ?? 0, last?.seal?.baseSeq ?? 0);
+    const end = last?.nextSeq ?? 0;
     const plan = planSalvage({
       surveys,
       firstSeq: manifest.firstSeq,
       proven: proven > stated ? proven : 0,
-      floor: Math.max(stated, proven, doubt > 0 ? Math.max(end, proven) + doubt : 0),
+      floor: Math.max(stated, proven, doubt > 0 ? Math.max(end, highest) + doubt : 0),
       isExact:
         mark?.generation === manifest.generation &&
         mark.baseSeq === last?.baseSeq &&

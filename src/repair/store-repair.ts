@@ -1,16 +1,73 @@
-/** The order in which a store is repaired. */
+/**
+ * The order in which a store is repaired: what says what it is, then what the journal has for
+ * channels that are whole, then what says what each channel is, then the segments, with what the
+ * journal has for them. Each step leaves a state that the engine, or another repair, goes on from.
+ */
 import { CHANNELS_NAME } from '../format/file-name.js';
 import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js';
+import type { Config } from '../format/config.js';
+import { idOf } from '../journal/redo-plan.js';
+import { storedOptionsFrom } from '../channel/options.js';
 import { repairChannel } from './channel-repair.js';
+import { repairConfig, type ChannelPlace } from './config-repair.js';
+import { JournalRepair, type JournalState } from './journal-repair.js';
+import { repairManifest } from './manifest-repair.js';
 import type { RepairRun } from './repair-run.js';
+import { repairStoreManifest } from './store-manifest-repair.js';
+
+/** A channel whose config is good by now. */
+interface Known {
+  readonly place: ChannelPlace;
+  readonly config: Config;
+}
 
 export async function repairStore(run: RepairRun, only: string | undefined): Promise<void> {
-  const { fs, directory } = run;
-  const channels = `${directory}/${CHANNELS_NAME}`;
+  const manifest = await repairStoreManifest(run);
+  if (manifest === undefined) return;
+  const journal = new JournalRepair(run, Buffer.from(manifest.storeId, 'hex'));
+  const first = await journal.redo();
   const wanted = only === undefined ? undefined : encodeChannelName(only);
-  for (const { name, kind } of fs.readDirectorySync(channels)) {
-    if (kind !== 'directory' || decodeChannelEntry(name) === undefined) continue;
-    if (wanted !== undefined && wanted !== name) continue;
-    await repairChannel(run, { directory: `${channels}/${name}`, waiting: [], doubt: 0 });
+  // What a damaged journal has is lost for every channel that is not repaired now.
+  const places = placesIn(run).filter(
+    ({ entry }) => wanted === undefined || first.isDamaged || wanted === entry,
+  );
+  const known: Known[] = [];
+  for (const place of places) {
+    const config = await repairConfig(run, place);
+    if (config !== undefined) known.push({ place, config });
   }
+  const whole: Known[] = [];
+  for (const each of known) {
+    const name = String(each.config.body['name']);
+    if (await repairManifest(run, each.place, each.config.channelId, name)) whole.push(each);
+  }
+  // Channels that can be read now take what the journal has for them.
+  const isWaiting = !first.isDamaged && first.waiting.size > 0;
+  const state = isWaiting ? await journal.redo() : first;
+  for (const each of whole) await repairOne(run, each, state);
+  await journal.finish(state);
+}
+
+async function repairOne(
+  run: RepairRun,
+  { place, config }: Known,
+  { waiting, doubt }: JournalState,
+): Promise<void> {
+  const writes = waiting.get(idOf(config.channelId)) ?? [];
+  const isJournaled = storedOptionsFrom(config.body)?.stored.sync === 'always';
+  const { directory } = place;
+  const concerned = isJournaled || writes.length > 0;
+  await repairChannel(run, { directory, waiting: writes, doubt: concerned ? doubt : 0 });
+}
+
+/** What has the form of a channel's directory. */
+function placesIn({ fs, directory }: RepairRun): ChannelPlace[] {
+  const channels = `${directory}/${CHANNELS_NAME}`;
+  const entries = fs
+    .readDirectorySync(channels)
+    .filter(({ name, kind }) => kind === 'directory' && decodeChannelEntry(name) !== undefined)
+    .map(({ name }) => name)
+    .toSorted();
+  const all = entries.map((entry) => `${channels}/${entry}`);
+  return entries.map((entry) => ({ directory: `${channels}/${entry}`, entry, all }));
 }

@@ -96,3 +96,175 @@ describe('a frame in the middle', () => {
     expect(await repairOn(fs)).toMatchObject({ steps: [], repaired: false });
   });
 });
+
+interface Case {
+  readonly what: string;
+  readonly damage: (fs: MemoryFs) => void;
+  /** Seqs of `log` that are gone afterwards. */
+  readonly lost?: readonly number[];
+}
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, i) => from + i);
+const unitAt = (fs: MemoryFs, base: number, index: number): number =>
+  unitsIn(bytesOf(fs, dat(base))).at(index)?.at ?? 0;
+const derivedOf = (base: number): string[] =>
+  ['idx', 'ts'].map((kind) => dat(base).replace(/dat$/, kind));
+
+function truncate(fs: MemoryFs, path: string, size: number): void {
+  const file = fs.openSync(path, 'write');
+  file.truncateSync(size);
+  file.closeSync();
+}
+
+function zero(fs: MemoryFs, path: string, from: number, to: number): void {
+  const file = fs.openSync(path, 'write');
+  file.writeSync(new Uint8Array(to - from), 0, to - from, from);
+  file.closeSync();
+}
+
+function swap(fs: MemoryFs, a: string, b: string): void {
+  fs.renameSync(a, `${a}.swap`);
+  fs.renameSync(b, a);
+  fs.renameSync(`${a}.swap`, b);
+}
+
+const CASES: readonly Case[] = [
+  {
+    what: 'the head of a frame',
+    damage: (fs) => flip(fs, dat(8), 8 * unitAt(fs, 8, 2)),
+    lost: [12, 13],
+  },
+  {
+    what: 'a payload of the last segment',
+    damage: (fs) => flip(fs, dat(24), 8 * (unitAt(fs, 24, 1) + 70)),
+    lost: [26, 27],
+  },
+  {
+    what: 'the last frame of the last segment',
+    damage: (fs) => flip(fs, dat(24), 8 * (unitAt(fs, 24, -1) + 70)),
+    lost: [30, 31],
+  },
+  {
+    what: 'the first frame',
+    damage: (fs) => flip(fs, dat(0), 8 * (unitAt(fs, 0, 0) + 12)),
+    lost: [0, 1],
+  },
+  { what: 'a seal', damage: (fs) => flip(fs, dat(8), 8 * (unitAt(fs, 8, -1) + 20)) },
+  { what: 'the file header of a finished segment', damage: (fs) => flip(fs, dat(8), 8 * 33) },
+  { what: 'the file header of the last segment', damage: (fs) => flip(fs, dat(24), 8 * 4) },
+  { what: 'a file header that is zeros', damage: (fs) => zero(fs, dat(16), 0, 64) },
+  { what: 'the header of the last one that is zeros', damage: (fs) => zero(fs, dat(24), 0, 64) },
+  {
+    what: 'a header without idx and ts',
+    damage: (fs) => {
+      for (const path of derivedOf(16)) fs.unlinkSync(path);
+      zero(fs, dat(16), 0, 64);
+    },
+  },
+  { what: 'the first sector', damage: (fs) => zero(fs, dat(8), 0, 150), lost: [8, 9] },
+  {
+    what: 'a segment that is zeros',
+    damage: (fs) => zero(fs, dat(8), 0, bytesOf(fs, dat(8)).length),
+    lost: range(8, 16),
+  },
+  { what: 'a dat file that is missing', damage: (fs) => fs.unlinkSync(dat(8)), lost: range(8, 16) },
+  {
+    what: 'two dat files that are missing',
+    damage: (fs) => [8, 16].forEach((base) => fs.unlinkSync(dat(base))),
+    lost: range(8, 24),
+  },
+  {
+    what: 'the first dat file that is missing',
+    damage: (fs) => fs.unlinkSync(dat(0)),
+    lost: range(0, 8),
+  },
+  {
+    what: 'the last dat file that is missing',
+    damage: (fs) => fs.unlinkSync(dat(24)),
+    lost: range(24, 32),
+  },
+  {
+    what: 'all dat files that are missing',
+    damage: (fs) => [0, 8, 16, 24].forEach((base) => fs.unlinkSync(dat(base))),
+    lost: range(0, 32),
+  },
+  {
+    what: 'a dat file that is cut in a frame',
+    damage: (fs) => truncate(fs, dat(8), unitAt(fs, 8, 2) + 20),
+    lost: range(12, 16),
+  },
+  {
+    what: 'a dat file that is cut at a frame',
+    damage: (fs) => truncate(fs, dat(8), unitAt(fs, 8, 2)),
+    lost: range(12, 16),
+  },
+  {
+    what: 'a last dat file that is cut',
+    damage: (fs) => truncate(fs, dat(24), unitAt(fs, 24, 1)),
+    lost: range(26, 32),
+  },
+  {
+    what: 'a dat file that is empty',
+    damage: (fs) => truncate(fs, dat(16), 0),
+    lost: range(16, 24),
+  },
+  { what: 'two dat files that are swapped', damage: (fs) => swap(fs, dat(8), dat(16)) },
+  {
+    what: 'bytes behind a seal',
+    damage: (fs) => truncate(fs, dat(8), bytesOf(fs, dat(8)).length + 40),
+  },
+  {
+    what: 'a dat file of another channel',
+    damage: (fs) => swap(fs, dat(0), `${channelPath('other')}/v0000000001/${'0'.repeat(20)}.dat`),
+    lost: range(0, 8),
+  },
+  {
+    what: 'several at once',
+    damage: (fs) => {
+      flip(fs, dat(0), 8 * (unitAt(fs, 0, 1) + 70));
+      fs.unlinkSync(dat(8));
+      flip(fs, dat(16), 8 * 50);
+      truncate(fs, dat(24), unitAt(fs, 24, 3) + 9);
+    },
+    lost: [2, 3, ...range(8, 16), 30, 31],
+  },
+  { what: 'a missing idx', damage: (fs) => fs.unlinkSync(derivedOf(8)[0] ?? '') },
+  { what: 'a flipped ts', damage: (fs) => flip(fs, derivedOf(8)[1] ?? '', 8 * 80 + 3) },
+  {
+    what: 'a short idx of the last segment',
+    damage: (fs) => truncate(fs, derivedOf(24)[0] ?? '', 90),
+  },
+  {
+    what: 'idx files that are swapped',
+    damage: (fs) => swap(fs, derivedOf(0)[0] ?? '', derivedOf(8)[0] ?? ''),
+  },
+];
+
+describe('what is damaged is left out, the rest is there', () => {
+  test.each(CASES)('$what', async ({ damage, lost = [] }) => {
+    const healthy = await sample();
+    const { fs } = healthy;
+    damage(fs);
+    const plan = await planOn(fs);
+    const report = await repairOn(fs);
+    expect(report.repaired).toBe(true);
+    expect(report.steps).toEqual(plan.steps);
+    expect(report.losses).toEqual(plan.losses);
+    const contents = await contentsOf(fs);
+    // What the swap has taken from the other channel is another test's.
+    expect(contents['log']).toEqual(without(healthy, ...lost)['log']);
+    const told = new Set(
+      report.losses
+        .filter(({ channel }) => channel === 'log')
+        .flatMap(({ seqRange }) => range(seqRange?.firstSeq ?? 0, seqRange?.nextSeq ?? 0)),
+    );
+    expect([...told].filter((seq) => seq < 32)).toEqual(lost);
+    expect(await troubleIn(fs)).toEqual([]);
+    const redex = await Redex.open(DATA, { fs, runtime: newRuntime() });
+    const log = await redex.channel('log');
+    expect(log.nextSeq).toBeGreaterThanOrEqual(33);
+    await redex.close();
+    expect((await planOn(fs)).steps).toEqual([]);
+  });
+});

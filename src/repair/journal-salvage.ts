@@ -1,0 +1,181 @@
+/**
+ * Reads a journal that the engine refuses: every whole group of the store that is there, from where
+ * the control block says, whatever is missing between them. Groups of an earlier use of a segment
+ * are told apart by their numbers and epochs. Nothing is changed.
+ */
+import { versionError } from '../channel/damaged-file.js';
+import type { Decoded } from '../format/decoded.js';
+import { viewOf } from '../format/bytes.js';
+import { CONTROL_NAME, parseJournalSegmentName } from '../format/file-name.js';
+import {
+  CONTROL_FILE_BYTES,
+  decodeControlFile,
+  decodeJournalSegmentHeader,
+  JOURNAL_SEGMENT_HEADER_BYTES,
+  type JournalControl,
+} from '../format/journal-control.js';
+import {
+  decodeGroup,
+  GROUP_HEADER_BYTES,
+  GROUP_MAGIC,
+  groupLength,
+} from '../format/journal-group.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { readWholeFile } from '../fs/whole-file.js';
+import type { FoundGroup } from '../journal/recovered-journal.js';
+import { withoutOneBit } from './single-bit.js';
+
+export interface SalvagedJournal {
+  /** In the order of their numbers. */
+  readonly groups: readonly FoundGroup[];
+  /** Groups of other stores. */
+  readonly foreign: readonly FoundGroup[];
+  /** Where a redo begins is known. */
+  readonly hasStart: boolean;
+  /** Groups that were synced, or stand before one that is there, and are not there. */
+  readonly lostGroups: number;
+  /** Bytes that these had, at most. */
+  readonly lostBytes: number;
+}
+
+interface SegmentBytes {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+}
+
+/** What is left of it. Throws FORMAT_VERSION for what is of a newer version. */
+export function salvageJournal(
+  fs: FileSystem,
+  journal: string,
+  storeId: Uint8Array,
+): SalvagedJournal {
+  const control = controlIn(fs, journal);
+  const isOwn = control !== undefined && Buffer.compare(control.storeId, storeId) === 0;
+  const start = isOwn ? control : undefined;
+  const segments = segmentsIn(fs, journal);
+  const all = segments.flatMap(groupsIn);
+  const own = all.filter(({ header }) => Buffer.compare(header.storeId, storeId) === 0);
+  const groups = inOrder(own, start?.redoFrom.number ?? 0);
+  const synced = Math.max(0, ...own.map(({ header }) => header.syncedNumber));
+  const lost = lostFrom(groups, start, synced, segments);
+  return {
+    groups,
+    foreign: all.filter(({ header }) => Buffer.compare(header.storeId, storeId) !== 0),
+    hasStart: start !== undefined,
+    ...lost,
+  };
+}
+
+function controlIn(fs: FileSystem, journal: string): JournalControl | undefined {
+  const path = `${journal}/${CONTROL_NAME}`;
+  const bytes = readWholeFile(fs, path, CONTROL_FILE_BYTES);
+  if (bytes === undefined) return undefined;
+  const decoded = decodeControlFile(bytes);
+  if (decoded.ok) return decoded.value;
+  return provenOr(path, bytes, decodeControlFile, decoded);
+}
+
+/** What the bytes are without one bit. Throws FORMAT_VERSION for those of a newer version. */
+function provenOr<T>(
+  path: string,
+  bytes: Uint8Array,
+  decode: (bytes: Uint8Array) => Decoded<T>,
+  decoded: Decoded<T>,
+): T | undefined {
+  const proven = withoutOneBit(bytes, decode);
+  if (proven === undefined && !decoded.ok && decoded.check === 'version') {
+    throw versionError(path, decoded.found);
+  }
+  return proven;
+}
+
+function segmentsIn(fs: FileSystem, journal: string): SegmentBytes[] {
+  const segments: SegmentBytes[] = [];
+  for (const { name, kind } of fs.readDirectorySync(journal)) {
+    const number = kind === 'file' ? parseJournalSegmentName(name) : undefined;
+    if (number === undefined) continue;
+    const path = `${journal}/${name}`;
+    const file = fs.openSync(path, 'read');
+    try {
+      const bytes = new Uint8Array(file.sizeSync());
+      file.readSync(bytes, 0, bytes.byteLength, 0);
+      const head = bytes.subarray(0, JOURNAL_SEGMENT_HEADER_BYTES);
+      provenOr(path, head, decodeJournalSegmentHeader, decodeJournalSegmentHeader(head));
+      segments.push({ number, bytes });
+    } finally {
+      file.closeSync();
+    }
+  }
+  return segments;
+}
+
+/** Every group that verifies, of whichever store and use of the segment. */
+function groupsIn({ number: segment, bytes }: SegmentBytes): FoundGroup[] {
+  const found: FoundGroup[] = [];
+  const view = viewOf(bytes);
+  let position = JOURNAL_SEGMENT_HEADER_BYTES;
+  while (position + GROUP_HEADER_BYTES <= bytes.byteLength) {
+    const isGroup = view.getUint32(position, true) === GROUP_MAGIC;
+    const length = isGroup ? groupLength(bytes.subarray(position)) : undefined;
+    const group =
+      length === undefined || position + length > bytes.byteLength
+        ? undefined
+        : decodeGroup(bytes.subarray(position, position + length));
+    if (group?.ok === true) {
+      found.push({ segment, position, ...group.value });
+      position += group.value.header.byteLength;
+    } else position += 8;
+  }
+  return found;
+}
+
+/** Of one number the group of the latest epoch; none of an epoch before that of a lower number. */
+function inOrder(groups: readonly FoundGroup[], from: number): FoundGroup[] {
+  const byNumber = new Map<number, FoundGroup>();
+  for (const group of groups) {
+    const { number, epoch } = group.header;
+    if (number < from) continue;
+    const known = byNumber.get(number);
+    if (known === undefined || known.header.epoch < epoch) byNumber.set(number, group);
+  }
+  const sorted = [...byNumber.values()].toSorted((a, b) => a.header.number - b.header.number);
+  let epoch = 0;
+  return sorted.filter(({ header }) => {
+    if (header.epoch < epoch) return false;
+    epoch = header.epoch;
+    return true;
+  });
+}
+
+function lostFrom(
+  groups: readonly FoundGroup[],
+  start: JournalControl | undefined,
+  synced: number,
+  segments: readonly SegmentBytes[],
+): { readonly lostGroups: number; readonly lostBytes: number } {
+  const total = segments.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+  let next = start?.redoFrom.number ?? groups[0]?.header.number ?? 0;
+  let segment = start?.redoFrom.segment;
+  let position = start?.redoFrom.position ?? 0;
+  let lostGroups = 0;
+  let lostBytes = 0;
+  for (const group of groups) {
+    if (group.header.number > next) {
+      lostGroups += group.header.number - next;
+      lostBytes += group.segment === segment ? group.position - position : total;
+    }
+    next = group.header.number + 1;
+    segment = group.segment;
+    position = group.position + group.header.byteLength;
+  }
+  if (start?.isClosed !== true && synced >= next) {
+    lostGroups += synced - next + 1;
+    lostBytes += total;
+  }
+  // The segment that a redo begins in is gone, with whatever was in it.
+  const isGone = start !== undefined && !segments.some(({ number }) => number === segment);
+  if (isGone && !start.isClosed && groups.length === 0) {
+    return { lostGroups: Math.max(1, lostGroups), lostBytes: Math.max(total, 1) };
+  }
+  return { lostGroups, lostBytes: Math.min(lostBytes, total) };
+}
