@@ -25,6 +25,9 @@ import { readWholeFile } from '../fs/whole-file.js';
 import type { FoundGroup } from '../journal/recovered-journal.js';
 import { withoutOneBit } from './single-bit.js';
 
+/** What a segment takes at most: of one that is gone nobody knows more. */
+const LARGEST_SEGMENT_BYTES: number = (3 * 2 ** 31) / 8;
+
 export interface SalvagedJournal {
   /** In the order of their numbers. */
   readonly groups: readonly FoundGroup[];
@@ -153,7 +156,6 @@ function lostFrom(
   synced: number,
   segments: readonly SegmentBytes[],
 ): { readonly lostGroups: number; readonly lostBytes: number } {
-  const total = segments.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
   let next = start?.redoFrom.number ?? groups[0]?.header.number ?? 0;
   let segment = start?.redoFrom.segment;
   let position = start?.redoFrom.position ?? 0;
@@ -162,7 +164,7 @@ function lostFrom(
   for (const group of groups) {
     if (group.header.number > next) {
       lostGroups += group.header.number - next;
-      lostBytes += group.segment === segment ? group.position - position : total;
+      lostBytes += group.segment === segment ? group.position - position : LARGEST_SEGMENT_BYTES;
     }
     next = group.header.number + 1;
     segment = group.segment;
@@ -170,12 +172,12 @@ function lostFrom(
   }
   if (start?.isClosed !== true && synced >= next) {
     lostGroups += synced - next + 1;
-    lostBytes += total;
+    lostBytes += LARGEST_SEGMENT_BYTES;
   }
   // The segment that a redo begins in is gone, with whatever was in it.
   const isGone = start !== undefined && !segments.some(({ number }) => number === segment);
   if (isGone && !start.isClosed && groups.length === 0) {
-    return { lostGroups: Math.max(1, lostGroups), lostBytes: Math.max(total, 1) };
+    return { lostGroups: Math.max(1, lostGroups), lostBytes: LARGEST_SEGMENT_BYTES };
   }
-  return { lostGroups, lostBytes: Math.min(lostBytes, total) };
+  return { lostGroups, lostBytes };
 }

@@ -4,47 +4,26 @@
  * with those that were written, and the bytes that are kept with those that were damaged.
  */
 import { describe, expect, test } from 'vitest';
-import { MemoryFs } from '../../src/fs/memory-fs.js';
+import type { MemoryFs } from '../../src/fs/memory-fs.js';
 import { Redex } from '../../src/store/redex.js';
 import { bytesOf } from '../support/corruption-fs.js';
 import {
   contentsOf,
+  dat,
   newRuntime,
   planOn,
   repairOn,
+  sample,
   seqOf,
+  swap,
   troubleIn,
+  truncate,
+  zero,
   type Contents,
+  type Sample,
 } from '../support/repair-lab.js';
 import { channelPath, DATA, treeOf } from '../support/store-kit.js';
 import { flip, unitsIn } from '../support/verify-kit.js';
-
-const LIVE = `${channelPath('log')}/v0000000001`;
-const dat = (base: number): string => `${LIVE}/${String(base).padStart(20, '0')}.dat`;
-
-interface Sample {
-  readonly fs: MemoryFs;
-  readonly contents: Contents;
-}
-
-/** Four segments of four frames, and another channel. */
-async function sample(): Promise<Sample> {
-  const fs = new MemoryFs();
-  const runtime = newRuntime();
-  const redex = await Redex.open(DATA, { fs, runtime, segmentMs: 1000, sync: 'never' });
-  const log = await redex.channel('log');
-  const other = await redex.channel('other');
-  for (let segment = 0; segment < 4; segment++) {
-    for (let i = 0; i < 4; i++) {
-      await log.appendBatch([`record ${segment} ${i}`, { payload: 'x'.repeat(i * 9), type: i }]);
-      await other.append(`other ${i}`);
-      runtime.advance(7);
-    }
-    runtime.advance(1000);
-  }
-  await redex.close();
-  return { fs, contents: await contentsOf(fs) };
-}
 
 /** The contents without these seqs of `log`. */
 function without({ contents }: Sample, ...seqs: readonly number[]): Contents {
@@ -110,24 +89,6 @@ const unitAt = (fs: MemoryFs, base: number, index: number): number =>
   unitsIn(bytesOf(fs, dat(base))).at(index)?.at ?? 0;
 const derivedOf = (base: number): string[] =>
   ['idx', 'ts'].map((kind) => dat(base).replace(/dat$/, kind));
-
-function truncate(fs: MemoryFs, path: string, size: number): void {
-  const file = fs.openSync(path, 'write');
-  file.truncateSync(size);
-  file.closeSync();
-}
-
-function zero(fs: MemoryFs, path: string, from: number, to: number): void {
-  const file = fs.openSync(path, 'write');
-  file.writeSync(new Uint8Array(to - from), 0, to - from, from);
-  file.closeSync();
-}
-
-function swap(fs: MemoryFs, a: string, b: string): void {
-  fs.renameSync(a, `${a}.swap`);
-  fs.renameSync(b, a);
-  fs.renameSync(`${a}.swap`, b);
-}
 
 const CASES: readonly Case[] = [
   {

@@ -4,17 +4,25 @@
  */
 import { RedexError } from '../../src/core/errors.js';
 import type { FileSystem } from '../../src/fs/file-system.js';
+import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { planRepair, repair, type RepairOptions } from '../../src/repair/repair.js';
 import type { RepairPlan, RepairReport } from '../../src/repair/repair-report.js';
 import { Redex } from '../../src/store/redex.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
-import { DATA } from './store-kit.js';
+import { channelPath, DATA } from './store-kit.js';
 
 let seed = 900;
 
 export function newRuntime(): ManualRuntime {
   seed += 1;
   return new ManualRuntime({ seed, ioOrder: 'immediate' });
+}
+
+/** The live generation of the channel `log`. */
+export const LIVE: string = `${channelPath('log')}/v0000000001`;
+
+export function dat(base: number): string {
+  return `${LIVE}/${String(base).padStart(20, '0')}.dat`;
 }
 
 /** What is in a store: `seq:type:time:payload` by channel. */
@@ -79,4 +87,46 @@ async function troubleOf(
   if (seq !== nextSeq) trouble.push(`${channel.name}: appended at ${seq}, not ${nextSeq}`);
   const [last] = await channel.last(1);
   if (last?.seq !== seq) trouble.push(`${channel.name}: ${last?.seq} is the last, not ${seq}`);
+}
+
+export interface Sample {
+  readonly fs: MemoryFs;
+  readonly contents: Contents;
+}
+
+/** Four segments of four frames, and another channel. */
+export async function sample(): Promise<Sample> {
+  const fs = new MemoryFs();
+  const runtime = newRuntime();
+  const redex = await Redex.open(DATA, { fs, runtime, segmentMs: 1000, sync: 'never' });
+  const log = await redex.channel('log');
+  const other = await redex.channel('other');
+  for (let segment = 0; segment < 4; segment++) {
+    for (let i = 0; i < 4; i++) {
+      await log.appendBatch([`record ${segment} ${i}`, { payload: 'x'.repeat(i * 9), type: i }]);
+      await other.append(`other ${i}`);
+      runtime.advance(7);
+    }
+    runtime.advance(1000);
+  }
+  await redex.close();
+  return { fs, contents: await contentsOf(fs) };
+}
+
+export function truncate(fs: FileSystem, path: string, size: number): void {
+  const file = fs.openSync(path, 'write');
+  file.truncateSync(size);
+  file.closeSync();
+}
+
+export function zero(fs: FileSystem, path: string, from: number, to: number): void {
+  const file = fs.openSync(path, 'write');
+  file.writeSync(new Uint8Array(to - from), 0, to - from, from);
+  file.closeSync();
+}
+
+export function swap(fs: FileSystem, a: string, b: string): void {
+  fs.renameSync(a, `${a}.swap`);
+  fs.renameSync(b, a);
+  fs.renameSync(`${a}.swap`, b);
 }
