@@ -15,18 +15,20 @@ import type { FileSystem } from '../fs/file-system.js';
 import type { RedoWrite } from '../journal/redo-plan.js';
 import { repairCheckpoints } from './checkpoint-repair.js';
 import { disagreementOf, fitsMark } from './clean-mark-check.js';
-import { rebuildIndex, wrongIndexes } from './derived-files.js';
+import { indexedUpTo, rebuildIndex, wrongIndexes } from './derived-files.js';
 import { PlannedFs } from './planned-fs.js';
 import type { RepairRun } from './repair-run.js';
 import { freeGeneration, salvage } from './salvage.js';
 import { planSalvage, type Finding, type SalvagePlan } from './salvage-plan.js';
 import { findSegments, isPlain, surveySegment, type SegmentSurvey } from './segment-survey.js';
-import { withWaiting } from './waiting-bytes.js';
+import { noncesOf, withWaiting } from './waiting-bytes.js';
 
 export interface RepairedChannel {
   readonly directory: string;
   /** What the journal has for it that could not be written to its files. */
   readonly waiting: readonly RedoWrite[];
+  /** All that the journal has for it, written or not. */
+  readonly journaled: readonly RedoWrite[];
   /** Seqs that may have been in what is lost of the journal, at most. */
   readonly doubt: number;
 }
@@ -84,9 +86,10 @@ class ChannelRepair {
     const { fs, notes } = this.#run;
     const context = this.#context;
     const { owner, directory, generationDirectory } = context;
-    // Where who is who is in doubt, nothing of it is cut.
-    const isPlainAll = findSegments(owner, generationDirectory).every(isPlain);
-    if (!isPlainAll || this.#channel.waiting.length > 0) return manifest;
+    // The engine cuts off a segment whose header is bad, also when something else says who it is.
+    const found = findSegments(owner, generationDirectory);
+    const isForEngine = found.every((each) => isPlain(each) || typeof each.identity === 'string');
+    if (!isForEngine || this.#channel.waiting.length > 0) return manifest;
     const probe = new PlannedFs(fs, directory);
     const torn = await recoverOn(context, probe, manifest, 'never');
     if (torn === undefined) return manifest;
@@ -131,7 +134,8 @@ class ChannelRepair {
     const { waiting, doubt } = this.#channel;
     const overlay = withWaiting(fs, generationDirectory, waiting, manifest);
     const source = overlay ?? fs;
-    const found = findSegments({ ...owner, fs: source }, generationDirectory);
+    const nonces = noncesOf(this.#channel.journaled);
+    const found = findSegments({ ...owner, fs: source }, generationDirectory, nonces);
     const live = found.filter(
       (_each, i) => (found[i + 1]?.baseSeq ?? Infinity) > manifest.firstSeq,
     );
@@ -143,15 +147,17 @@ class ChannelRepair {
     const stated = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
     const proven = Math.max(highest, manifest.redoSeq);
     const end = last?.nextSeq ?? 0;
+    const bases = found.map(({ baseSeq }) => baseSeq);
+    const indexed = indexedUpTo({ ...owner, fs: source }, generationDirectory, bases);
     const plan = planSalvage({
       surveys,
       firstSeq: manifest.firstSeq,
       proven: proven > stated ? proven : 0,
-      floor: Math.max(stated, proven, doubt > 0 ? Math.max(end, highest) + doubt : 0),
+      floor: Math.max(stated, proven, indexed, doubt > 0 ? Math.max(end, highest) + doubt : 0),
       isExact:
         mark?.generation === manifest.generation &&
         mark.baseSeq === last?.baseSeq &&
-        last.size <= mark.datLength,
+        last.size === mark.datLength,
       pathOf: (baseSeq) => `${generationDirectory}/${segmentFileName(baseSeq, 'dat')}`,
     });
     const findings = [

@@ -29,13 +29,16 @@ const RECORD_BYTES = 4;
 export interface JournalState {
   /** By the id of the channel, as hex: what could not be written to its files. */
   readonly waiting: ReadonlyMap<string, readonly RedoWrite[]>;
+  /** The same, with what was written. */
+  readonly journaled: ReadonlyMap<string, readonly RedoWrite[]>;
   /** Seqs that a channel may have given to records that are lost with it, at most. */
   readonly doubt: number;
   /** The engine refuses it. */
   readonly isDamaged: boolean;
 }
 
-const NOTHING: JournalState = { waiting: new Map(), doubt: 0, isDamaged: false };
+const NONE: ReadonlyMap<string, readonly RedoWrite[]> = new Map();
+const NOTHING: JournalState = { waiting: NONE, journaled: NONE, doubt: 0, isDamaged: false };
 
 export class JournalRepair {
   readonly #run: RepairRun;
@@ -59,7 +62,8 @@ export class JournalRepair {
       const held = await this.#redoAll();
       const plan = planRedo(contents.groups, contents.names);
       const waiting = plan.filter(({ channelId }) => held.has(idOf(channelId)));
-      return { waiting: byChannel(waiting), doubt: 0, isDamaged: false };
+      const journaled = byChannel(plan);
+      return { waiting: byChannel(waiting), journaled, doubt: 0, isDamaged: false };
     } catch (error) {
       if (!RedexError.is(error, 'CORRUPT') && !RedexError.is(error, 'FORMAT_VERSION')) throw error;
       // One of a newer version throws again, unless it is one bit that says so.
@@ -113,7 +117,8 @@ export class JournalRepair {
     }
     this.#tellLost(found, present);
     const doubt = found.lostGroups === 0 ? 0 : Math.ceil(found.lostBytes / RECORD_BYTES);
-    return { waiting: byChannel(waiting), doubt, isDamaged: true };
+    const writes = byChannel(waiting);
+    return { waiting: writes, journaled: writes, doubt, isDamaged: true };
   }
 
   /** Directories of channels, by their ids. */

@@ -58,6 +58,8 @@ export interface IdentityRequest {
   readonly directory: string;
   /** As its name says. */
   readonly baseSeq: number;
+  /** What the journal says that units of the segment are bound to. */
+  readonly journaled: Checksum | undefined;
 }
 
 /** Why nobody knows whose file it is, or who it is. Throws FORMAT_VERSION. */
@@ -95,15 +97,17 @@ function fromHeader(header: FileHeader, check: FailedCheck | undefined): Segment
 function byUnits(
   file: FileHandle,
   header: Uint8Array,
-  { owner, baseSeq }: IdentityRequest,
+  { owner, baseSeq, journaled }: IdentityRequest,
   check: FailedCheck,
 ): SegmentIdentity | FailedCheck {
   const isWhole = header.byteLength === FILE_HEADER_BYTES;
   const id = header.subarray(8, 8 + CHANNEL_ID_BYTES);
   const isOwn = isWhole && Buffer.compare(id, owner.channelId) === 0;
-  const stated = isWhole ? readChecksum(viewOf(header), NONCE_AT) : undefined;
+  const stated = isWhole ? [readChecksum(viewOf(header), NONCE_AT)] : [];
+  if (journaled !== undefined) stated.push(journaled);
   const nonce = commonNonce(file, stated);
   if (nonce === undefined) return check;
+  const isJournaled = journaled !== undefined && sameChecksum(journaled, nonce);
   return {
     baseSeq,
     nonce,
@@ -111,13 +115,13 @@ function byUnits(
     timestampFloor: ZERO_NANOS,
     durableSeq: 0,
     check,
-    isByPlace: !isOwn,
+    isByPlace: !isOwn && !isJournaled,
   };
 }
 
-/** The nonce that two units agree on, or one and the `stated` one. */
-function commonNonce(file: FileHandle, stated: Checksum | undefined): Checksum | undefined {
-  const seen: Checksum[] = stated === undefined ? [] : [stated];
+/** The nonce that two units agree on, or one and a `stated` one. */
+function commonNonce(file: FileHandle, stated: readonly Checksum[]): Checksum | undefined {
+  const seen: Checksum[] = [...stated];
   const end = file.sizeSync();
   const window = new Uint8Array(Math.min(WINDOW_BYTES, end));
   const view = viewOf(window);
@@ -137,6 +141,17 @@ function commonNonce(file: FileHandle, stated: Checksum | undefined): Checksum |
     start += step;
   }
   return undefined;
+}
+
+/** What the unit in `bytes`, which stands at a position, is bound to. */
+export function nonceIn(bytes: Uint8Array, position: number): Checksum | undefined {
+  if (bytes.byteLength < BLOCK_HEADER_BYTES) return undefined;
+  const view = viewOf(bytes);
+  const unit = decodeUnitHeader(view, 0, position, bytes.byteLength);
+  if (typeof unit === 'string') return undefined;
+  const covered = coveredBytes(view, 0, unit);
+  if (covered === undefined || covered > bytes.byteLength) return undefined;
+  return bindToNonce(checksumOf(bytes, 8, covered - 8), unit.checksum);
 }
 
 /** What the unit at a place would be bound to, if it is one. */

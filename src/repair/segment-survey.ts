@@ -41,13 +41,22 @@ export interface SegmentSurvey extends FoundSegment {
   readonly isWhole: boolean;
 }
 
+/** What the journal says that the units of segments are bound to, by their base seqs. */
+export type JournaledNonces = ReadonlyMap<number, Checksum>;
+
+const NO_NONCES: JournaledNonces = new Map();
+
 /** The dat files of a generation, by what they are; of two that are the same, the one so named. */
-export function findSegments(owner: IndexOwner, directory: string): FoundSegment[] {
+export function findSegments(
+  owner: IndexOwner,
+  directory: string,
+  nonces: JournaledNonces = NO_NONCES,
+): FoundSegment[] {
   const found: FoundSegment[] = [];
   for (const { name } of owner.fs.readDirectorySync(directory)) {
     const parsed = parseSegmentFileName(name);
     if (parsed?.kind !== 'dat') continue;
-    found.push(findSegment(owner, directory, parsed.baseSeq));
+    found.push(findSegment(owner, directory, parsed.baseSeq, nonces.get(parsed.baseSeq)));
   }
   const named = new Set(found.filter((each) => !each.isMisnamed).map(({ baseSeq }) => baseSeq));
   const taken = new Set<number>();
@@ -69,11 +78,16 @@ function baseOf(path: string): number {
   return parseSegmentFileName(path.slice(path.lastIndexOf('/') + 1))?.baseSeq ?? 0;
 }
 
-function findSegment(owner: IndexOwner, directory: string, baseSeq: number): FoundSegment {
+function findSegment(
+  owner: IndexOwner,
+  directory: string,
+  baseSeq: number,
+  journaled: Checksum | undefined,
+): FoundSegment {
   const path = `${directory}/${segmentFileName(baseSeq, 'dat')}`;
   const file = owner.fs.openSync(path, 'read');
   try {
-    const identity = identify(file, { owner, directory, baseSeq });
+    const identity = identify(file, { owner, directory, baseSeq, journaled });
     const base = typeof identity === 'string' ? baseSeq : identity.baseSeq;
     return { path, baseSeq: base, size: file.sizeSync(), identity, isMisnamed: base !== baseSeq };
   } finally {

@@ -43,7 +43,8 @@ export async function repairStore(run: RepairRun, only: string | undefined): Pro
   }
   // Channels that can be read now take what the journal has for them.
   const isWaiting = !first.isDamaged && first.waiting.size > 0;
-  const state = isWaiting ? await journal.redo() : first;
+  const again = isWaiting ? await journal.redo() : first;
+  const state = { ...again, journaled: first.journaled };
   for (const each of whole) await repairOne(run, each, state);
   await journal.finish(state);
 }
@@ -51,13 +52,18 @@ export async function repairStore(run: RepairRun, only: string | undefined): Pro
 async function repairOne(
   run: RepairRun,
   { place, config }: Known,
-  { waiting, doubt }: JournalState,
+  { waiting, journaled, doubt }: JournalState,
 ): Promise<void> {
   const writes = waiting.get(idOf(config.channelId)) ?? [];
   const isJournaled = storedOptionsFrom(config.body)?.stored.sync === 'always';
   const { directory } = place;
   const concerned = isJournaled || writes.length > 0;
-  await repairChannel(run, { directory, waiting: writes, doubt: concerned ? doubt : 0 });
+  await repairChannel(run, {
+    directory,
+    waiting: writes,
+    journaled: journaled.get(idOf(config.channelId)) ?? [],
+    doubt: concerned ? doubt : 0,
+  });
 }
 
 /** What has the form of a channel's directory. */

@@ -3,6 +3,7 @@
  * file counts where it has a unit that verifies, whatever the journal says.
  */
 import { viewOf } from '../format/bytes.js';
+import type { Checksum } from '../format/checksum.js';
 import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
@@ -11,6 +12,7 @@ import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { writeAllSync } from '../fs/whole-file.js';
 import { isBeforeRedo, type RedoWrite } from '../journal/redo-plan.js';
 import { PlannedFs } from './planned-fs.js';
+import { nonceIn } from './segment-identity.js';
 
 /** A view of a generation with the writes in it; undefined when they change nothing. */
 export function withWaiting(
@@ -36,6 +38,17 @@ export function withWaiting(
     }
   }
   return changes === 0 ? undefined : view;
+}
+
+/** What the units are bound to that the journal has, or had, for a channel. */
+export function noncesOf(writes: readonly RedoWrite[]): Map<number, Checksum> {
+  const nonces = new Map<number, Checksum>();
+  for (const { baseSeq, position, data } of writes) {
+    const header = position === 0 ? decodeFileHeader(DAT_MAGIC, data) : undefined;
+    const nonce = header?.ok === true ? header.value.nonce : nonceIn(data, position);
+    if (nonce !== undefined) nonces.set(baseSeq, nonce);
+  }
+  return nonces;
 }
 
 /** Whether the same bytes stand at a place, or others that verify. */
