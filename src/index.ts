@@ -64,6 +64,16 @@ export type {
   FileSystem,
   OpenMode,
 } from './fs/file-system.js';
+export { planRepair, repair as repairStore } from './repair/repair.js';
+export type { RepairOptions } from './repair/repair.js';
+export type {
+  KeptAside,
+  RepairLoss,
+  RepairPlan,
+  RepairReport,
+  RepairStep,
+  RepairStepKind,
+} from './repair/repair-report.js';
 export type { BackupReport, DamagedChannel } from './store/backup.js';
 export type { ChannelInfo, ChannelListOptions } from './store/channel-list.js';
 export type {

@@ -12,8 +12,8 @@ type Described = 'store' | 'channels' | 'config' | 'manifest' | 'generation';
 export const METADATA_REPAIRS: Readonly<Record<Described, string>> = {
   store: 'writes another one for the channels that are there',
   channels: 'nothing: the channels are to be taken from a backup',
-  config: 'nothing: name, id and options of the channel are to be taken from a backup',
-  manifest: 'writes another one, for the newest generation that holds segments',
+  config: 'writes another one, from what the other files of the channel say',
+  manifest: 'writes another one, for the newest generation that is complete',
   generation: 'nothing: the segments are to be taken from a backup',
 };
 

@@ -19,7 +19,7 @@ const NOTHING = 'nothing';
 const REPAIRS: Readonly<Record<VerifyKind, string>> = {
   config: METADATA_REPAIRS.config,
   manifest: METADATA_REPAIRS.manifest,
-  'clean-mark': 'writes another one when the log is verified',
+  'clean-mark': 'copies what verifies into a new generation, of which the mark says nothing',
   generation: METADATA_REPAIRS.generation,
   'missing-segment': 'notes the gap in a new generation, unless a backup has the file',
   header: SALVAGE,

@@ -207,7 +207,9 @@ class ChannelRepair {
       path: `${directory}/${generation}`,
       bytes,
       reason: `the live generation cannot stay as it is: ${plan.findings.length} findings`,
-      action: `${plan.recordCount} records that verify go into ${generation}; the next seq is ${plan.nextSeq}`,
+      action:
+        `${plan.recordCount} records that verify go into ${generation}; ` +
+        `the next seq is ${plan.nextSeq}`,
     });
     notes.savedRecords += plan.recordCount;
     if (isDry) {

@@ -103,7 +103,8 @@ export class JournalRepair {
     const { fs, notes } = this.#run;
     const path = this.#journal;
     const found = salvageJournal(fs, path, this.#storeId);
-    const action = `what ${found.groups.length} of its groups have goes to the files; it is set aside`;
+    const { length } = found.groups;
+    const action = `what ${length} of its groups have goes to the files; it is set aside`;
     notes.steps.push({ kind: 'journal', path, reason: cause.message, action });
     const channels = planRedo(found.groups, []);
     const present = this.#channelsById();
@@ -176,7 +177,8 @@ export class JournalRepair {
     }
     if (!hasStart) {
       const reason =
-        'where a redo begins: what was deleted since it was written to the journal is not made again';
+        'where a redo begins: a channel that the journal has made, and that is not there, ' +
+        'may have been deleted since, and is not made again';
       losses.push({ path, reason });
     }
     const named = new Set(foreign.flatMap(({ entries }) => entries.map((e) => idOf(e.channelId))));

@@ -33,7 +33,7 @@ export class DamagedBytes {
     this.#place = freePlace(fs, `${directory}/${DAMAGED_NAME}/${dateOf(runtime)}`);
   }
 
-  /** Copies a file. Durable when it resolves. A file is kept once, however often it is asked for. */
+  /** Copies a file, once however often it is asked for. Durable when it resolves. */
   async copy(path: string): Promise<void> {
     const bytes = this.#fs.statSync(path)?.size;
     const keptAt = this.#placeFor(path);

@@ -87,7 +87,7 @@ export async function repairManifest(
   return true;
 }
 
-/** A good manifest in the wrong place: who misses it finds it, also when this is as far as it got. */
+/** A good manifest in the wrong place: who misses it finds it, also after a crash here. */
 function handOn(fs: FileSystem, { directory, all }: ChannelPlace, manifest: Manifest): void {
   const isFor = (id: Uint8Array | undefined): boolean =>
     id !== undefined && Buffer.compare(id, manifest.channelId) === 0;

@@ -22,7 +22,7 @@ import { checkDirectory } from '../store/store-options.js';
 import { DamagedBytes } from './kept-aside.js';
 import { PlannedFs } from './planned-fs.js';
 import { RepairNotes, type RepairPlan, type RepairReport } from './repair-report.js';
-import { repairStore } from './store-repair.js';
+import { repairAll } from './store-repair.js';
 
 export interface RepairOptions {
   /** Only this channel, and what all of them need. Default: all channels. */
@@ -99,7 +99,7 @@ async function carryOut(
   const { fs, runtime } = settings;
   const damaged = new DamagedBytes(fs, directory, runtime, isDry, notes.kept);
   const shared = new SharedResources(settings);
-  await repairStore({ fs, settings, shared, directory, isDry, notes, damaged }, channel);
+  await repairAll({ fs, settings, shared, directory, isDry, notes, damaged }, channel);
   return notes.planFor(directory);
 }
 

@@ -190,7 +190,7 @@ async function copyRecords(
   }
 }
 
-/** Reads all of it back, and builds idx and ts: what is not as planned is not made the channel's. */
+/** Reads all of it back, and builds idx and ts: only what is as planned becomes the channel's. */
 async function verifyGeneration(job: Salvage, target: string, records: number): Promise<void> {
   const { context, plan } = job;
   let count = 0;

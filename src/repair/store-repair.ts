@@ -21,7 +21,7 @@ interface Known {
   readonly config: Config;
 }
 
-export async function repairStore(run: RepairRun, only: string | undefined): Promise<void> {
+export async function repairAll(run: RepairRun, only: string | undefined): Promise<void> {
   const manifest = await repairStoreManifest(run);
   if (manifest === undefined) return;
   const journal = new JournalRepair(run, Buffer.from(manifest.storeId, 'hex'));

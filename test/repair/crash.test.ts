@@ -173,7 +173,7 @@ test.each(SCENES)(
   async (scene) => {
     const disk = await damagedDisk(scene);
     const whole = disk.kill();
-  const again = disk.crash(benign);
+    const again = disk.crash(benign);
     const report = await repairOn(whole);
     expect(report.repaired).toBe(true);
     const kept = keptIn(whole);
@@ -184,7 +184,7 @@ test.each(SCENES)(
     for (const { fs, place } of images) await judge(fs, expected, kept, `${scene.what}, ${place}`);
     expect(await troubleIn(whole)).toEqual([]);
     // Twice interrupted.
-      const first = await repairWithImages(again, 1, 7);
+    const first = await repairWithImages(again, 1, 7);
     for (const { fs, place } of first.slice(0, 6)) {
       for (const nested of await repairWithImages(fs, 2, 9)) {
         await judge(nested.fs, expected, kept, `${place}, ${nested.place}`);

@@ -87,7 +87,7 @@ async function check(image: Image, damage: Damage, stats: Stats): Promise<void> 
     for (const seq of truth.records.keys()) {
       if (found.has(seq)) continue;
       stats.lostRecords += 1;
-      // A frame alone behind a header that is gone: nothing says whose it is. And a redo writes into
+      // A frame alone behind a header that is gone: nothing says whose it is. A redo writes into
       // what stands at its place, whoever's it is.
       const isHere = channelOf(damage.path) === name || channelOf(damage.other ?? '') === name;
       const isUnknown = damage.kind === 'swap' || (damage.kind === 'zeros' && damage.from === 0);

@@ -141,9 +141,8 @@ function pickedFrom(tree: Record<string, string>): [string, string][] {
 }
 const picked = (store: StoreLab): [string, string][] => pickedFrom(store.tree);
 
-const REPAIR_MANIFEST = 'writes another one, for the newest generation that holds segments';
-const REPAIR_CONFIG =
-  'can do nothing: name, id and options of the channel are to be taken from a backup';
+const REPAIR_MANIFEST = 'writes another one, for the newest generation that is complete';
+const REPAIR_CONFIG = 'writes another one, from what the other files of the channel say';
 
 describe.each([
   ['manifest', MANIFEST, REPAIR_MANIFEST],
