@@ -92,7 +92,8 @@ class ChannelRepair {
     if (!isForEngine || this.#channel.waiting.length > 0) return manifest;
     const probe = new PlannedFs(fs, directory);
     const torn = await recoverOn(context, probe, manifest, 'never');
-    if (torn === undefined) return manifest;
+    // Bytes that the disk could not read are no end of the log, and not to be cut off.
+    if (torn === undefined || this.#hasUnreadable) return manifest;
     const real = await recoverOn(context, fs, manifest, context.stored.sync);
     for (const { path, position, byteLength, keptAside } of (real ?? torn).regions) {
       const { reason, count, mayHaveBeenAcknowledged } = torn;
@@ -122,6 +123,11 @@ class ChannelRepair {
       }
     }
     return readChannel(this.#place, this.#run.settings, this.#run.shared, false).manifest;
+  }
+
+  get #hasUnreadable(): boolean {
+    const { generationDirectory } = this.#context;
+    return [...this.#run.unreadable].some((path) => path.startsWith(`${generationDirectory}/`));
   }
 
   get #place(): { directory: string; name: undefined; isNameSynced: boolean } {

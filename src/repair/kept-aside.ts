@@ -16,6 +16,7 @@ export class DamagedBytes {
   readonly #directory: string;
   readonly #isDry: boolean;
   readonly #kept: KeptAside[];
+  readonly #unreadable: ReadonlySet<string>;
   readonly #place: string;
 
   /** Nothing is made before there is something to keep. */
@@ -25,8 +26,10 @@ export class DamagedBytes {
     runtime: Runtime,
     isDry: boolean,
     kept: KeptAside[],
+    unreadable: ReadonlySet<string>,
   ) {
     this.#fs = fs;
+    this.#unreadable = unreadable;
     this.#directory = directory;
     this.#isDry = isDry;
     this.#kept = kept;
@@ -42,7 +45,9 @@ export class DamagedBytes {
     // What would be copied is not: it may be much.
     if (this.#isDry) return;
     const parent = this.#makeParent(keptAt);
-    await copyFile(this.#fs, path, keptAt);
+    // What cannot be read now may be read on another day: the file itself is kept.
+    if (this.#unreadable.has(path)) this.#fs.linkSync(path, keptAt);
+    else await copyFile(this.#fs, path, keptAt);
     this.#fs.syncDirectorySync(parent);
   }
 

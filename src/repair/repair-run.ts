@@ -17,4 +17,6 @@ export interface RepairRun {
   readonly isDry: boolean;
   readonly notes: RepairNotes;
   readonly damaged: DamagedBytes;
+  /** Paths of files that the disk cannot read all of; more may turn out to be. */
+  readonly unreadable: ReadonlySet<string>;
 }

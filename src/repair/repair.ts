@@ -21,6 +21,7 @@ import { StoreLock } from '../store/store-lock.js';
 import { checkDirectory } from '../store/store-options.js';
 import { DamagedBytes } from './kept-aside.js';
 import { PlannedFs } from './planned-fs.js';
+import { ReadableFs } from './readable-fs.js';
 import { RepairNotes, type RepairPlan, type RepairReport } from './repair-report.js';
 import { repairAll } from './store-repair.js';
 
@@ -51,8 +52,8 @@ export async function planRepair(
   options: RepairOptions = {},
 ): Promise<RepairPlan> {
   check(directory, options);
-  const { path, settings } = prepare(directory, options);
-  return guarded(path, () => plan(path, settings, options.channel));
+  const job = prepare(directory, options);
+  return guarded(job.path, () => plan(job));
 }
 
 /**
@@ -65,14 +66,15 @@ export async function repair(
   options: RepairOptions = {},
 ): Promise<RepairReport> {
   check(directory, options);
-  const { path, settings } = prepare(directory, options);
+  const job = prepare(directory, options);
+  const { path, settings } = job;
   return guarded(path, async () => {
     const lock = StoreLock.take(settings.fs, path);
     try {
-      const planned = await plan(path, settings, options.channel);
+      const planned = await plan(job);
       if (planned.steps.length === 0) return { ...planned, repaired: false };
       lock.announce(settings);
-      const done = await carryOut(path, settings, options.channel, false);
+      const done = await carryOut(job, settings, false);
       return { ...done, repaired: true };
     } finally {
       lock.release();
@@ -80,37 +82,42 @@ export async function repair(
   });
 }
 
-function plan(
-  path: string,
-  settings: ChannelSettings,
-  channel: string | undefined,
-): Promise<RepairPlan> {
+interface Job {
+  /** Of the store. */
+  readonly path: string;
+  readonly settings: ChannelSettings;
+  readonly channel: string | undefined;
+  readonly unreadable: ReadonlySet<string>;
+}
+
+function plan(job: Job): Promise<RepairPlan> {
+  const { path, settings } = job;
   const fs = new PlannedFs(settings.fs, path);
-  return carryOut(path, { ...settings, fs }, channel, true);
+  return carryOut(job, { ...settings, fs }, true);
 }
 
 async function carryOut(
-  directory: string,
+  { path: directory, channel, unreadable }: Job,
   settings: ChannelSettings,
-  channel: string | undefined,
   isDry: boolean,
 ): Promise<RepairPlan> {
   const notes = new RepairNotes();
   const { fs, runtime } = settings;
-  const damaged = new DamagedBytes(fs, directory, runtime, isDry, notes.kept);
+  const damaged = new DamagedBytes(fs, directory, runtime, isDry, notes.kept, unreadable);
   const shared = new SharedResources(settings);
-  await repairAll({ fs, settings, shared, directory, isDry, notes, damaged }, channel);
+  const run = { fs, settings, shared, directory, isDry, notes, damaged, unreadable };
+  await repairAll(run, channel);
   return notes.planFor(directory);
 }
 
-function prepare(
-  directory: string,
-  { fs = nodeFs, runtime, logger }: RepairOptions,
-): { readonly path: string; readonly settings: ChannelSettings } {
-  const settings = settingsOf({ fs, runtime, logger });
+function prepare(directory: string, { fs = nodeFs, runtime, logger, channel }: RepairOptions): Job {
+  const readable = new ReadableFs(fs);
+  const settings = settingsOf({ fs: readable, runtime, logger });
   const path = resolvedPath(fs, directory);
   const names = [CHANNELS_NAME, STORE_MANIFEST_NAME];
-  if (names.some((name) => fs.statSync(`${path}/${name}`) !== undefined)) return { path, settings };
+  if (names.some((name) => fs.statSync(`${path}/${name}`) !== undefined)) {
+    return { path, settings, channel, unreadable: readable.unreadable };
+  }
   const message = `there is no data directory in ${directory}`;
   throw redexError('NOT_FOUND', message, { kind: 'store', resource: directory });
 }
