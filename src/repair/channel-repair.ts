@@ -4,9 +4,10 @@
  * damage; everything else that does not verify is left out of a new generation. What is healthy is
  * not touched.
  */
-import { generationName, segmentFileName } from '../format/file-name.js';
+import { generationName, MANIFEST_NAME, segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import type { ChannelContext } from '../channel/channel-context.js';
+import { replaceManifest } from '../channel/channel-files.js';
 import { readChannel } from '../channel/open-channel.js';
 import { recoverChannel } from '../channel/recovery.js';
 import type { RecoveryReport, TornTail } from '../channel/recovery-report.js';
@@ -77,7 +78,10 @@ class ChannelRepair {
     const manifest = await this.#cutTail(before);
     const look = await this.#look(manifest);
     if (look.plan.isNeeded) await this.#salvage(manifest, look);
-    else await this.#rebuildIndexes(manifest, look);
+    else {
+      await this.#rebuildIndexes(manifest, look);
+      this.#raiseNextSeq(manifest, look);
+    }
     await repairCheckpoints(this.#run, this.#context);
   }
 
@@ -170,7 +174,6 @@ class ChannelRepair {
       ...plan.findings,
       ...disagreementOf(this.#context, manifest, mark, last),
       ...this.#waitingFindings(overlay !== undefined),
-      ...this.#doubtFindings(manifest, plan.nextSeq),
     ];
     const whole = { ...plan, findings, isNeeded: findings.length > 0 };
     return { surveys, plan: whole, witnesses, source };
@@ -185,12 +188,14 @@ class ChannelRepair {
   }
 
   /** Seqs that a lost part of the journal may have given away are not given again. */
-  #doubtFindings(manifest: Manifest, nextSeq: number): Finding[] {
-    if (this.#channel.doubt === 0 || manifest.nextSeqFloor >= nextSeq) return [];
-    const { generationDirectory: path } = this.#context;
-    const what =
-      'the last records of the channel may have been in a part of the journal that is lost';
-    return [{ path, position: 0, bytes: 0, check: 'missing', firstSeq: 0, nextSeq: 0, what }];
+  #raiseNextSeq(manifest: Manifest, { plan: { nextSeq } }: Look): void {
+    if (this.#channel.doubt === 0 || manifest.nextSeqFloor >= nextSeq) return;
+    const { name: channel, directory } = this.#context;
+    const path = `${directory}/${MANIFEST_NAME}`;
+    const reason = 'the last records of the channel may have been in what is lost of the journal';
+    const action = `its next seq is ${nextSeq}`;
+    this.#run.notes.steps.push({ kind: 'manifest', channel, path, reason, action });
+    replaceManifest(this.#run.fs, directory, { ...manifest, nextSeqFloor: nextSeq });
   }
 
   async #salvage(manifest: Manifest, { plan, surveys, source }: Look): Promise<void> {

@@ -23,6 +23,7 @@ import { DamagedBytes } from './kept-aside.js';
 import { PlannedFs } from './planned-fs.js';
 import { ReadableFs } from './readable-fs.js';
 import { RepairNotes, type RepairPlan, type RepairReport } from './repair-report.js';
+import { refuseNewer } from './store-manifest-repair.js';
 import { repairAll } from './store-repair.js';
 
 export interface RepairOptions {
@@ -69,6 +70,7 @@ export async function repair(
   const job = prepare(directory, options);
   const { path, settings } = job;
   return guarded(path, async () => {
+    refuseNewer(settings.fs, path);
     const lock = StoreLock.take(settings.fs, path);
     try {
       const planned = await plan(job);

@@ -28,9 +28,20 @@ import { drawName } from '../store/drawn-name.js';
 import type { RepairRun } from './repair-run.js';
 import { withoutOneBit } from './single-bit.js';
 
+/** Throws FORMAT_VERSION for a store of a newer version, before anything of it is touched. */
+export function refuseNewer(fs: FileSystem, directory: string): void {
+  const path = `${directory}/${STORE_MANIFEST_NAME}`;
+  const bytes = readWholeFile(fs, path, MAX_STORE_MANIFEST_BYTES);
+  const decoded = bytes === undefined ? undefined : decodeStoreManifest(bytes);
+  if (bytes === undefined || decoded?.ok !== false || decoded.check !== 'version') return;
+  if (withoutOneBit(bytes, decodeStoreManifest) !== undefined) return;
+  throw versionError(path, decoded.found);
+}
+
 /** The manifest that the store has afterwards; undefined when there are no channels to be saved. */
 export async function repairStoreManifest(run: RepairRun): Promise<StoreManifest | undefined> {
   const { fs, directory, notes } = run;
+  refuseNewer(fs, directory);
   const channels = `${directory}/${CHANNELS_NAME}`;
   const path = `${directory}/${STORE_MANIFEST_NAME}`;
   const bytes = readWholeFile(fs, path, MAX_STORE_MANIFEST_BYTES);
@@ -39,9 +50,6 @@ export async function repairStoreManifest(run: RepairRun): Promise<StoreManifest
     bytes === undefined || decoded?.ok === true
       ? undefined
       : withoutOneBit(bytes, decodeStoreManifest);
-  if (decoded?.ok === false && decoded.check === 'version' && proven === undefined) {
-    throw versionError(path, decoded.found);
-  }
   if (fs.statSync(channels)?.kind !== 'directory') {
     const reason = damagedFile('channels', channels, 0, 'missing').message;
     notes.losses.push({ path: channels, reason });

@@ -12,6 +12,7 @@ import { repairChannel } from './channel-repair.js';
 import { repairConfig, type ChannelPlace } from './config-repair.js';
 import { JournalRepair, type JournalState } from './journal-repair.js';
 import { repairManifest } from './manifest-repair.js';
+import { finishRenames } from './rename-repair.js';
 import type { RepairRun } from './repair-run.js';
 import { repairStoreManifest } from './store-manifest-repair.js';
 
@@ -24,6 +25,7 @@ interface Known {
 export async function repairAll(run: RepairRun, only: string | undefined): Promise<void> {
   const manifest = await repairStoreManifest(run);
   if (manifest === undefined) return;
+  await finishRenames(run);
   const journal = new JournalRepair(run, Buffer.from(manifest.storeId, 'hex'));
   const first = await journal.redo();
   const wanted = only === undefined ? undefined : encodeChannelName(only);

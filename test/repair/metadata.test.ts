@@ -4,6 +4,7 @@
  * Method: one damage at a time to the small files of a store in memory that was closed.
  */
 import { describe, expect, test } from 'vitest';
+import { writeNextName } from '../../src/channel/channel-names.js';
 import { RedexError } from '../../src/core/errors.js';
 import { encodeChannelName } from '../../src/format/channel-name.js';
 import type { MemoryFs } from '../../src/fs/memory-fs.js';
@@ -274,6 +275,42 @@ describe('several generations without a manifest', () => {
     const report = await repairOn(fs);
     expect(report.steps[0]?.action).toContain('v0000000001');
     expect((await contentsOf(fs))['log']).toHaveLength(32);
+    expect(await troubleIn(fs)).toEqual([]);
+  });
+});
+
+describe('a rename that was interrupted', () => {
+  const RENAMED = `${DATA}/channels/.rename/archive`;
+
+  /** `log` on its way to the name `archive`. */
+  async function interrupted(): Promise<{ fs: MemoryFs; rows: readonly string[] }> {
+    const { fs, contents } = await sample();
+    writeNextName(fs, LOG, 'archive');
+    fs.renameSync(LOG, RENAMED);
+    return { fs, rows: contents['log'] ?? [] };
+  }
+
+  test('is no damage', async () => {
+    const { fs, rows } = await interrupted();
+    expect((await repairOn(fs)).repaired).toBe(false);
+    expect((await contentsOf(fs))['archive']).toEqual(rows);
+  });
+
+  test.each([
+    ['config.next', (fs: MemoryFs) => zero(fs, `${RENAMED}/config.next`, 0, 90)],
+    ['config', (fs: MemoryFs) => fs.unlinkSync(`${RENAMED}/config`)],
+    [
+      'both of them',
+      (fs: MemoryFs) => {
+        for (const name of ['config', 'config.next']) zero(fs, `${RENAMED}/${name}`, 0, 90);
+      },
+    ],
+    ['config.next, which is not there', (fs: MemoryFs) => fs.unlinkSync(`${RENAMED}/config.next`)],
+  ])('is finished in spite of %s', async (_what, damage) => {
+    const { fs, rows } = await interrupted();
+    damage(fs);
+    await repairOn(fs);
+    expect((await contentsOf(fs))['archive']).toEqual(rows);
     expect(await troubleIn(fs)).toEqual([]);
   });
 });
