@@ -93,6 +93,17 @@ describe('a journal that is whole', () => {
     expect(after['c']).toEqual(contents['c']);
     expect(await troubleIn(fs)).toEqual([]);
   });
+
+  test('gets to a channel whose file is too short for it', async () => {
+    const { fs, contents } = await killed();
+    truncate(fs, `${channelPath('b')}/v0000000001/${'0'.repeat(20)}.dat`, 70);
+    const report = await repairOn(fs);
+    expect(report.losses).toMatchObject([{ seqRange: { firstSeq: 0, nextSeq: 1 } }]);
+    const after = await contentsOf(fs);
+    expect(after).toEqual({ ...contents, b: contents['b']?.slice(1) });
+    expect(await troubleIn(fs)).toEqual([]);
+    expect((await planOn(fs)).steps).toEqual([]);
+  });
 });
 
 interface Case {
