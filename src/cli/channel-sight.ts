@@ -1,6 +1,6 @@
 /**
- * A channel's files as readers of the engine see them: what waits in the journal of a store, and the
- * channels that only it has, are in their places. Nothing is changed, and damage is not thrown.
+ * A channel's files as readers of the engine see them: what waits in the journal of a store, and
+ * the channels that only it has, are in their places. Nothing is changed, damage is not thrown.
  *
  * Names are listed before the journal is read: of each that was there then, all that was written is
  * in its file or in the journal. What comes later is not looked at.

@@ -29,8 +29,10 @@ const LEAST_WIDTH = 40;
 /** Columns of what is written to a terminal, or what COLUMNS says. */
 export function widthOf({ stream }: Output, { COLUMNS }: CliIo['env']): number {
   const told = Number(COLUMNS);
-  const width = Number.isInteger(told) && told > 0 ? told : (stream.columns ?? DEFAULT_WIDTH);
-  return Math.max(LEAST_WIDTH, width);
+  if (Number.isInteger(told) && told > 0) return Math.max(LEAST_WIDTH, told);
+  // A terminal that does not know says 0.
+  const { columns = 0 } = stream;
+  return columns > 0 ? Math.max(LEAST_WIDTH, columns) : DEFAULT_WIDTH;
 }
 
 export class Session {

@@ -90,6 +90,17 @@ describe('compact', () => {
     expect((await runHere(args, { interrupted: true })).code).toBe(130);
     expect((await lines('c')).split(' ')).toHaveLength(5);
   });
+
+  test('changes nothing when it is interrupted on its way', async () => {
+    const input = Array.from({ length: 200_000 }, (_, i) => `${i}\n`).join('');
+    await redex(['append', data, 'long'], { input });
+    const args = ['compact', data, 'long', '--drop-where', 'seq<100000'];
+    const next = place.at('data/channels/long/v0000000002');
+    const { code } = await runHere(args, { interruptWhen: () => existsSync(next) });
+    expect(code).toBe(130);
+    expect(await redex(['cat', data, 'long'])).toBe(input);
+    expect((await runHere(['verify', data, 'long'])).code).toBe(0);
+  });
 });
 
 test('a torn tail that is cut is told', async () => {
@@ -127,6 +138,10 @@ describe('backup', () => {
   test('leaves nothing when it is interrupted, nor inside of the store', async () => {
     const args = ['backup', data, place.at('copy')];
     expect((await runHere(args, { interrupted: true })).code).toBe(130);
+    expect(existsSync(place.at('copy'))).toBe(false);
+    for (let i = 0; i < 20; i++) await redex(['create', data, `channel ${i}`]);
+    const isStarted = (): boolean => existsSync(place.at('copy/channels'));
+    expect(await runHere(args, { interruptWhen: isStarted })).toMatchObject({ code: 130 });
     expect(existsSync(place.at('copy'))).toBe(false);
     expect((await runHere(['backup', data, place.at('data/copy')])).code).toBe(2);
     expect(existsSync(place.at('data/copy'))).toBe(false);

@@ -45,6 +45,8 @@ export interface HereOptions {
   readonly isTerminal?: boolean;
   /** Interrupts it at once. */
   readonly interrupted?: boolean;
+  /** Interrupts it when this is so, which is looked at in every turn of the loop. */
+  readonly interruptWhen?: () => boolean;
 }
 
 export interface HereResult {
@@ -59,6 +61,7 @@ function inputOf(input: HereOptions['input'] = ''): Readable {
 }
 
 interface HereIo {
+  readonly interrupt: () => void;
   readonly io: CliIo;
   readonly stdout: Sink;
   readonly stderr: Sink;
@@ -68,7 +71,8 @@ export function ioHere(options: HereOptions = {}): HereIo {
   const { isTerminal = false, width = 80, env = {} } = options;
   const [stdout, stderr] = [new Sink(isTerminal), new Sink(isTerminal)];
   const interruption = new AbortController();
-  if (options.interrupted === true) interruption.abort(new Interrupted('SIGINT'));
+  const interrupt = (): void => interruption.abort(new Interrupted('SIGINT'));
+  if (options.interrupted === true) interrupt();
   const io = {
     stdin: inputOf(options.input),
     stdout: new Output(stdout),
@@ -77,15 +81,22 @@ export function ioHere(options: HereOptions = {}): HereIo {
     signal: interruption.signal,
     runtime: new ManualRuntime({ startMs: START_MS, ioOrder: 'immediate' }),
   };
-  return { io, stdout, stderr };
+  return { io, stdout, stderr, interrupt };
 }
 
 export async function runHere(
   args: readonly string[],
   options: HereOptions = {},
 ): Promise<HereResult> {
-  const { io, stdout, stderr } = ioHere(options);
+  const { io, stdout, stderr, interrupt } = ioHere(options);
+  let isRunning = true;
+  const watch = (): void => {
+    if (options.interruptWhen?.() === true) interrupt();
+    else if (isRunning) setImmediate(watch);
+  };
+  if (options.interruptWhen !== undefined) watch();
   const code = await runCli(args, io, VERSION);
+  isRunning = false;
   return { code, stdout: stdout.text, stderr: stderr.text };
 }
 
