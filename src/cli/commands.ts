@@ -10,7 +10,10 @@ import { configure } from './commands/configure.js';
 import { crashTestCommand } from './commands/crash-test.js';
 import { create } from './commands/create.js';
 import { deleteCommand } from './commands/delete.js';
+import { exportCommand } from './commands/export.js';
+import { importCommand } from './commands/import.js';
 import { inspect } from './commands/inspect.js';
+import { repair } from './commands/repair.js';
 import { tail } from './commands/tail.js';
 import { verify } from './commands/verify.js';
 
@@ -24,7 +27,10 @@ export const COMMANDS: readonly CliCommand[] = [
   inspect,
   verify,
   compact,
+  repair,
   backup,
+  exportCommand,
+  importCommand,
   bench,
   crashTestCommand,
   completion,

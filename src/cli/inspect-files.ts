@@ -153,7 +153,7 @@ export function journalOf(fs: FileSystem, directory: string): JournalLook {
     const problem = isNone ? undefined : `control block ${control.problem}`;
     return { ...sizes, state: isNone ? 'none' : 'damaged', problem, epoch: undefined };
   }
-  const { isClosed, epoch } = control.value;
+  const { isClosed, epoch } = control.value.newest;
   return { ...sizes, state: isClosed ? 'closed' : 'open', problem: undefined, epoch };
 }
 

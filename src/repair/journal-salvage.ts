@@ -74,8 +74,8 @@ function controlIn(fs: FileSystem, journal: string): JournalControl | undefined 
   const bytes = readWholeFile(fs, path, CONTROL_FILE_BYTES);
   if (bytes === undefined) return undefined;
   const decoded = decodeControlFile(bytes);
-  if (decoded.ok) return decoded.value;
-  return provenOr(path, bytes, decodeControlFile, decoded);
+  const slots = decoded.ok ? decoded.value : provenOr(path, bytes, decodeControlFile, decoded);
+  return slots?.newest;
 }
 
 /** What the bytes are without one bit. Throws FORMAT_VERSION for those of a newer version. */

@@ -83,7 +83,7 @@ function idInJournal(fs: FileSystem, directory: string): string | undefined {
   if (fs.statSync(journal)?.kind !== 'directory') return undefined;
   const control = readWholeFile(fs, `${journal}/${CONTROL_NAME}`, CONTROL_FILE_BYTES);
   const decoded = control === undefined ? undefined : decodeControlFile(control);
-  if (decoded?.ok === true) return Buffer.from(decoded.value.storeId).toString('hex');
+  if (decoded?.ok === true) return Buffer.from(decoded.value.newest.storeId).toString('hex');
   for (const { name } of fs.readDirectorySync(journal)) {
     if (parseJournalSegmentName(name) === undefined) continue;
     const file = fs.openSync(`${journal}/${name}`, 'read');
