@@ -142,7 +142,7 @@ class ChannelRepair {
     const { fs } = this.#run;
     const { owner, generationDirectory } = this.#context;
     const { waiting, doubt } = this.#channel;
-    const overlay = withWaiting(fs, generationDirectory, waiting, manifest);
+    const overlay = withWaiting({ ...owner, fs }, generationDirectory, waiting, manifest);
     const source = overlay ?? fs;
     const nonces = noncesOf(this.#channel.journaled);
     const found = findSegments({ ...owner, fs: source }, generationDirectory, nonces);

@@ -8,12 +8,19 @@ import { RedexError } from '../core/errors.js';
 import { decodeCreation } from '../format/creation.js';
 import {
   CHANNELS_NAME,
+  generationName,
   JOURNAL_NAME,
   NEW_NAME,
   RENAME_NAME,
+  segmentFileName,
   TRASH_NAME,
 } from '../format/file-name.js';
 import { decodeChannelEntry } from '../format/channel-name.js';
+import { readManifest } from '../channel/channel-files.js';
+import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
+import type { FileSystem } from '../fs/file-system.js';
+import { readWholeFile } from '../fs/whole-file.js';
+import { corruption } from '../segment/segment.js';
 import { channelIdIn } from '../journal/channel-identity.js';
 import { readJournal } from '../journal/recovered-journal.js';
 import { idOf, planRedo, type RedoChannel, type RedoWrite } from '../journal/redo-plan.js';
@@ -58,9 +65,11 @@ export class JournalRepair {
     try {
       const contents = readJournal(fs, directory, this.#storeId);
       if (contents === undefined || contents.groups.length === 0) return NOTHING;
+      const plan = planRedo(contents.groups, contents.names);
+      const misplaced = this.#misplacedFile(plan);
+      if (misplaced !== undefined) return await this.#salvage(corruption(misplaced, 8, 'identity'));
       this.#makeWorkDirectories();
       const held = await this.#redoAll();
-      const plan = planRedo(contents.groups, contents.names);
       const waiting = plan.filter(({ channelId }) => held.has(idOf(channelId)));
       const journaled = byChannel(plan);
       return { waiting: byChannel(waiting), journaled, doubt: 0, isDamaged: false };
@@ -69,6 +78,25 @@ export class JournalRepair {
       // One of a newer version throws again, unless it is one bit that says so.
       return await this.#salvage(error);
     }
+  }
+
+  /**
+   * A dat file that a redo would write to, and that is another one by its header: what is good in
+   * it would be written over.
+   */
+  #misplacedFile(plan: readonly RedoChannel[]): string | undefined {
+    const { fs } = this.#run;
+    const present = this.#channelsById();
+    for (const { channelId, writes } of plan) {
+      const directory = present.get(idOf(channelId));
+      const generation = directory === undefined ? undefined : liveIn(fs, directory, channelId);
+      if (generation === undefined) continue;
+      for (const baseSeq of new Set(writes.map((write) => write.baseSeq))) {
+        const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
+        if (isOtherSegment(fs, path, channelId, baseSeq)) return path;
+      }
+    }
+    return undefined;
   }
 
   /** The ids of the channels that are held. */
@@ -207,6 +235,35 @@ export class JournalRepair {
       this.#run.notes.losses.push({ path: this.#journal, reason });
     }
   }
+}
+
+/** The live generation, when the manifest can be read. */
+function liveIn(fs: FileSystem, directory: string, channelId: Uint8Array): string | undefined {
+  try {
+    const { generation } = readManifest(fs, directory, channelId);
+    return `${directory}/${generationName(generation)}`;
+  } catch (error) {
+    if (RedexError.is(error, 'CORRUPT')) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a file has a good header, which is not that of this segment. */
+function isOtherSegment(
+  fs: FileSystem,
+  path: string,
+  channelId: Uint8Array,
+  baseSeq: number,
+): boolean {
+  const bytes = headerBytes(fs, path);
+  const header = bytes === undefined ? undefined : decodeFileHeader(DAT_MAGIC, bytes);
+  if (header?.ok !== true) return false;
+  const isOwn = Buffer.compare(header.value.channelId, channelId) === 0;
+  return !isOwn || header.value.baseSeq !== baseSeq;
+}
+
+function headerBytes(fs: FileSystem, path: string): Uint8Array | undefined {
+  return readWholeFile(fs, path, FILE_HEADER_BYTES)?.subarray(0, FILE_HEADER_BYTES);
 }
 
 function byChannel(channels: readonly RedoChannel[]): Map<string, readonly RedoWrite[]> {

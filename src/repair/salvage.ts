@@ -210,7 +210,7 @@ async function verifyGeneration(job: Salvage, target: string, records: number): 
 }
 
 /** Removes one that no manifest names, durably. */
-export function removeGeneration(fs: FileSystem, directory: string, generation: number): void {
+function removeGeneration(fs: FileSystem, directory: string, generation: number): void {
   const path = `${directory}/${generationName(generation)}`;
   for (const { name } of fs.readDirectorySync(path)) fs.unlinkSync(`${path}/${name}`);
   fs.rmdirSync(path);

@@ -3,6 +3,7 @@
  * channels that are whole, then what says what each channel is, then the segments, with what the
  * journal has for them. Each step leaves a state that the engine, or another repair, goes on from.
  */
+import { redexError } from '../core/errors.js';
 import { CHANNELS_NAME } from '../format/file-name.js';
 import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js';
 import type { Config } from '../format/config.js';
@@ -33,6 +34,12 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   const places = placesIn(run).filter(
     ({ entry }) => wanted === undefined || first.isDamaged || wanted === entry,
   );
+  if (only !== undefined && !places.some(({ entry }) => entry === wanted)) {
+    throw redexError('NOT_FOUND', `there is no channel ${only}`, {
+      kind: 'channel',
+      resource: only,
+    });
+  }
   const known: Known[] = [];
   for (const place of places) {
     const config = await repairConfig(run, place);

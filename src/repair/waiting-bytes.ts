@@ -12,21 +12,25 @@ import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { writeAllSync } from '../fs/whole-file.js';
 import { isBeforeRedo, type RedoWrite } from '../journal/redo-plan.js';
 import { PlannedFs } from './planned-fs.js';
+import type { IndexOwner } from '../segment/segment-index.js';
 import { nonceIn } from './segment-identity.js';
+import { findSegments, type FoundSegment } from './segment-survey.js';
 
 /** A view of a generation with the writes in it; undefined when they change nothing. */
 export function withWaiting(
-  fs: FileSystem,
+  owner: IndexOwner,
   generation: string,
   writes: readonly RedoWrite[],
   manifest: Manifest,
 ): FileSystem | undefined {
   const left = writes.filter((write) => !isBeforeRedo(write, manifest));
   if (left.length === 0) return undefined;
-  const view = new PlannedFs(fs, generation);
+  const view = new PlannedFs(owner.fs, generation);
+  const found = findSegments(owner, generation);
   let changes = 0;
   for (const { baseSeq, position, data } of left) {
-    const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
+    const path = placeOf(view, generation, found, baseSeq);
+    if (path === undefined) continue;
     const isThere = view.statSync(path) !== undefined;
     const file = view.openSync(path, isThere ? 'write' : 'create');
     try {
@@ -38,6 +42,32 @@ export function withWaiting(
     }
   }
   return changes === 0 ? undefined : view;
+}
+
+/** Where a segment is, whatever its name; nowhere when another one stands in its place. */
+function placeOf(
+  view: FileSystem,
+  generation: string,
+  found: readonly FoundSegment[],
+  baseSeq: number,
+): string | undefined {
+  const known = found.find((each) => each.baseSeq === baseSeq && isKnown(each));
+  if (known !== undefined) return known.path;
+  const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
+  const other = found.find((each) => each.path === path);
+  if (other === undefined) return path;
+  if (isKnown(other)) return undefined;
+  if (other.identity === 'identity' && view.statSync(path)?.size === other.size) {
+    // A file of another channel: of this one there is nothing in it.
+    const file = view.openSync(path, 'write');
+    file.truncateSync(0);
+    file.closeSync();
+  }
+  return path;
+}
+
+function isKnown({ identity }: FoundSegment): boolean {
+  return typeof identity !== 'string';
 }
 
 /** What the units are bound to that the journal has, or had, for a channel. */

@@ -231,6 +231,28 @@ describe('docs/recovery.md', () => {
   });
 });
 
+describe('docs/repair.md', () => {
+  const path = 'src/repair/repair-report.ts';
+  const doc = 'docs/repair.md';
+
+  test('lists the options and the fields of a report', () => {
+    const options = interfaceOf('src/repair/repair.ts', 'RepairOptions');
+    expect(column(table(doc, 'option'), 'option')).toEqual(options);
+    const fields = [...interfaceOf(path, 'RepairPlan'), ...interfaceOf(path, 'RepairReport')];
+    expect(column(table(doc, 'field'), 'field')).toEqual(fields);
+  });
+
+  test.each([
+    ['RepairStep', 'steps'],
+    ['RepairLoss', 'losses'],
+    ['KeptAside', 'kept'],
+  ])('lists the fields of %s', (name, field) => {
+    const row = table(doc, 'field').find((each) => cell(each, 'field') === `\`${field}\``);
+    const named = codesIn(cell(row, 'meaning')).toSorted();
+    expect(named).toEqual(interfaceOf(path, name).toSorted());
+  });
+});
+
 describe('ARCHITECTURE.md', () => {
   const rows = table('ARCHITECTURE.md', 'layer');
 

@@ -14,6 +14,7 @@ import {
   planOn,
   repairOn,
   seqOf,
+  swap,
   troubleIn,
   truncate,
   zero,
@@ -92,6 +93,27 @@ describe('a journal that is whole', () => {
     expect(after['b']).toEqual(contents['b']?.slice(1));
     expect(after['c']).toEqual(contents['c']);
     expect(await troubleIn(fs)).toEqual([]);
+  });
+
+  test('is not written into the file of another channel', async () => {
+    const { fs, contents } = await killed();
+    const [a = '', b = ''] = ['a', 'b'].map(
+      (name) => `${channelPath(name)}/v0000000001/${'0'.repeat(20)}.dat`,
+    );
+    swap(fs, a, b);
+    const before = treeOf(fs, DATA);
+    const report = await repairOn(fs);
+    expect(report.steps.map(({ kind }) => kind)).toContain('journal');
+    const after = await contentsOf(fs);
+    const rest = { a: contents['a']?.slice(1), b: contents['b']?.slice(1) };
+    expect(after).toEqual({ ...contents, ...rest });
+    for (const path of [a, b]) {
+      const kept = report.kept.find((each) => each.path === path);
+      const hex = Buffer.from(bytesOf(fs, kept?.keptAt ?? '')).toString('hex');
+      expect(hex).toBe(before[path]);
+    }
+    expect(await troubleIn(fs)).toEqual([]);
+    expect((await planOn(fs)).steps).toEqual([]);
   });
 
   test('gets to a channel whose file is too short for it', async () => {

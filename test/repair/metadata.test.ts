@@ -223,6 +223,8 @@ describe('config, manifest and redex.json', () => {
     const { steps } = await repairOn(fs, { channel: 'other' });
     expect(steps).toMatchObject([{ kind: 'manifest', channel: 'other' }]);
     expect((await planOn(fs)).steps).toMatchObject([{ kind: 'manifest', channel: 'log' }]);
+    const nobody = repairOn(fs, { channel: 'nobody' });
+    await expect(nobody).rejects.toMatchObject({ code: 'NOT_FOUND', resource: 'nobody' });
   });
 });
 

@@ -87,12 +87,10 @@ async function check(image: Image, damage: Damage, stats: Stats): Promise<void> 
     for (const seq of truth.records.keys()) {
       if (found.has(seq)) continue;
       stats.lostRecords += 1;
-      // A frame alone behind a header that is gone: nothing says whose it is. A redo writes into
-      // what stands at its place, whoever's it is.
-      const isHere = channelOf(damage.path) === name || channelOf(damage.other ?? '') === name;
-      const isUnknown = damage.kind === 'swap' || (damage.kind === 'zeros' && damage.from === 0);
-      const isLive = image.name !== 'closed' && isHere && isUnknown;
-      const mayGo = touched.has(`${name} ${seq}`) || cut.has(name) || isJournal || isLive;
+      // A frame alone behind a header that is gone: nothing says whose it is.
+      const isUnknown = damage.kind === 'zeros' && damage.from === 0;
+      const isAlone = isUnknown && image.name !== 'closed' && channelOf(damage.path) === name;
+      const mayGo = touched.has(`${name} ${seq}`) || cut.has(name) || isJournal || isAlone;
       expect(mayGo, `${what}: ${name} has lost ${seq}`).toBe(true);
     }
     // What stood behind the end of a file that is shorter now may be known to nobody.

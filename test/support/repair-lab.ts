@@ -19,7 +19,7 @@ export function newRuntime(): ManualRuntime {
 }
 
 /** The live generation of the channel `log`. */
-export const LIVE: string = `${channelPath('log')}/v0000000001`;
+const LIVE: string = `${channelPath('log')}/v0000000001`;
 
 export function dat(base: number): string {
   return `${LIVE}/${String(base).padStart(20, '0')}.dat`;
