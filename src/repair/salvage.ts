@@ -17,6 +17,7 @@ import { copyFile } from '../fs/copy-file.js';
 import type { FileSystem } from '../fs/file-system.js';
 import type { Segment } from '../segment/segment.js';
 import { corruption } from '../segment/segment.js';
+import { DatWriteError } from '../segment/segment-writer.js';
 import { rebuildIndex } from './derived-files.js';
 import type { Piece, SalvagePlan } from './salvage-plan.js';
 import { findSegments, surveySegment, type SegmentSurvey } from './segment-survey.js';
@@ -60,11 +61,12 @@ export async function salvage(job: Salvage): Promise<SalvageResult> {
       if (piece.kind === 'copy') records += piece.survey.recordCount;
       if (piece.kind !== 'empty') last = laterOf(last, piece.survey.lastTimestamp);
     }
+    await verifyGeneration(job, target, records);
   } catch (error) {
     writer.abandon();
-    throw error;
+    giveUp(fs, directory, generation);
+    throw error instanceof DatWriteError ? error.cause : error;
   }
-  await verifyGeneration(job, target, records);
   fs.syncDirectorySync(target);
   const next = nextManifest(manifest, generation, plan.nextSeq);
   replaceManifest(fs, directory, next);
@@ -207,6 +209,15 @@ async function verifyGeneration(job: Salvage, target: string, records: number): 
   }
   if (end !== plan.nextSeq && plan.pieces.length > 0) throw corruption(target, 0, 'sequence');
   if (count !== records) throw corruption(target, 0, 'missing');
+}
+
+/** What was written of it takes space that somebody needs; the next open would remove it, too. */
+function giveUp(fs: FileSystem, directory: string, generation: number): void {
+  try {
+    removeGeneration(fs, directory, generation);
+  } catch {
+    // No manifest names it.
+  }
 }
 
 /** Removes one that no manifest names, durably. */

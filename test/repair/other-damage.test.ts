@@ -15,6 +15,7 @@ import {
   encodeCleanMark,
 } from '../../src/format/clean-mark.js';
 import { Redex } from '../../src/store/redex.js';
+import { FaultFs } from '../../src/testing/fault-fs.js';
 import { bytesOf } from '../support/corruption-fs.js';
 import { FOLD } from '../support/corruption-store.js';
 import {
@@ -26,7 +27,7 @@ import {
   sample,
   troubleIn,
 } from '../support/repair-lab.js';
-import { channelPath, DATA } from '../support/store-kit.js';
+import { channelPath, DATA, treeOf } from '../support/store-kit.js';
 import { flip } from '../support/verify-kit.js';
 
 const LOG = channelPath('log');
@@ -177,4 +178,25 @@ test.each([false, true])('a sector that cannot be read, closed: %s', async (isCl
   expect(13 - rows.length).toBeLessThanOrEqual(Math.ceil(bytes / 1500) + 1);
   expect(13 - rows.length).toBeGreaterThan(1);
   expect(await troubleIn(fs)).toEqual([]);
+});
+
+test('without space everything is as it was, and the next repair ends it', async () => {
+  const { fs: disk } = await sample();
+  flip(disk, dat(8), 8 * 100);
+  const before = treeOf(disk, `${LOG}/v0000000001`);
+  const fs = new FaultFs(disk);
+  const fault = fs.inject({
+    operation: 'anyWrite',
+    path: /v0000000002/,
+    nth: 2,
+    times: Infinity,
+    effect: { error: 'ENOSPC' },
+  });
+  await expect(repairOn(fs)).rejects.toMatchObject({ code: 'IO', systemCode: 'ENOSPC' });
+  expect(fault.fired).toBeGreaterThan(0);
+  expect(treeOf(disk, `${LOG}/v0000000001`)).toEqual(before);
+  expect(disk.statSync(`${LOG}/v0000000002`)).toBeUndefined();
+  fault.remove();
+  expect((await repairOn(fs)).savedRecords).toBe(30);
+  expect(await troubleIn(disk)).toEqual([]);
 });
