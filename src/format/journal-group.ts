@@ -25,7 +25,10 @@ import { CHANNEL_ID_BYTES } from './file-header.js';
 
 export const GROUP_HEADER_BYTES = 72;
 export const ENTRY_HEADER_BYTES = 40;
-export const GROUP_MAGIC: number = magicNumber('RXJG');
+const MAGIC_LETTERS = 'RXJG';
+export const GROUP_MAGIC: number = magicNumber(MAGIC_LETTERS);
+/** The first bytes of a group, to look for. */
+export const GROUP_MAGIC_BYTES: Uint8Array = new TextEncoder().encode(MAGIC_LETTERS);
 /** Where the bytes begin that the checksum of a group covers. */
 const HASHED_FROM = 16;
 

@@ -4,7 +4,6 @@
  * (RULES J3, J6). The end of the journal is the first place where no group follows the one before.
  */
 import { redexError, type FailedCheck, type RedexError } from '../core/errors.js';
-import { viewOf } from '../format/bytes.js';
 import { sameChecksum } from '../format/checksum.js';
 import { FORMAT_VERSION } from '../format/envelope.js';
 import { CONTROL_NAME, JOURNAL_NAME, parseJournalSegmentName } from '../format/file-name.js';
@@ -20,7 +19,7 @@ import {
 import {
   decodeGroup,
   GROUP_HEADER_BYTES,
-  GROUP_MAGIC,
+  GROUP_MAGIC_BYTES,
   groupLength,
   type GroupHeader,
   type JournalEntry,
@@ -64,6 +63,8 @@ interface SegmentFile {
   readonly byteLength: number;
   /** All of it, or the header of one that nothing is looked for in. */
   readonly bytes: Uint8Array;
+  /** What was looked for, by its position: each place is looked at for several reasons. */
+  readonly looked: Map<number, FoundGroup | undefined>;
 }
 
 /** Undefined when there is no journal, or one that was never finished. */
@@ -160,7 +161,7 @@ function readSegment(
     const byteLength = file.sizeSync();
     const bytes = readBytes(file, isClosed ? JOURNAL_SEGMENT_HEADER_BYTES : byteLength);
     const header = decodeJournalSegmentHeader(bytes.subarray(0, JOURNAL_SEGMENT_HEADER_BYTES));
-    const segment = { number, path, byteLength, bytes };
+    const segment: SegmentFile = { number, path, byteLength, bytes, looked: new Map() };
     if (!header.ok) {
       if (header.check === 'version') throw newerVersion(path, header.found);
       return hasGroups(segment, storeId) ? segment : undefined;
@@ -175,8 +176,8 @@ function readSegment(
 }
 
 function readBytes(file: FileHandle, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  return bytes.subarray(0, file.readSync(bytes, 0, length, 0));
+  const bytes = Buffer.allocUnsafeSlow(length);
+  return new Uint8Array(bytes.buffer, 0, file.readSync(bytes, 0, length, 0));
 }
 
 /** Whether the first group of a segment is there; a recycled one has one from an earlier use. */
@@ -186,6 +187,16 @@ function hasGroups(segment: SegmentFile, storeId: Uint8Array): boolean {
 
 /** The whole group at a place, of this store; undefined for anything else. */
 function groupAt(
+  segment: SegmentFile,
+  position: number,
+  storeId: Uint8Array,
+): FoundGroup | undefined {
+  const { looked } = segment;
+  if (!looked.has(position)) looked.set(position, decodedAt(segment, position, storeId));
+  return looked.get(position);
+}
+
+function decodedAt(
   segment: SegmentFile,
   position: number,
   storeId: Uint8Array,
@@ -266,15 +277,18 @@ function highestSynced(segments: readonly SegmentFile[], storeId: Uint8Array): n
 /** Every whole group of the store, wherever it stands and however old it is. */
 function* groupsIn(segments: readonly SegmentFile[], storeId: Uint8Array): Generator<FoundGroup> {
   for (const segment of segments) {
-    const view = viewOf(segment.bytes);
-    let position = JOURNAL_SEGMENT_HEADER_BYTES;
-    while (position + GROUP_HEADER_BYTES <= segment.bytes.byteLength) {
-      const isGroup = view.getUint32(position, true) === GROUP_MAGIC;
-      const group = isGroup ? groupAt(segment, position, storeId) : undefined;
+    const bytes = asBuffer(segment.bytes);
+    let position = bytes.indexOf(GROUP_MAGIC_BYTES, JOURNAL_SEGMENT_HEADER_BYTES);
+    while (position >= 0) {
+      const group = position % 8 === 0 ? groupAt(segment, position, storeId) : undefined;
       if (group !== undefined) yield group;
-      position += group?.header.byteLength ?? 8;
+      position = bytes.indexOf(GROUP_MAGIC_BYTES, position + (group?.header.byteLength ?? 1));
     }
   }
+}
+
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Names that stand before the redo in its segment: hints only, whoever wrote them. */
