@@ -38,6 +38,13 @@ export const systemRuntime: Runtime = {
   },
 };
 
+/** Resolves when no microtask is left, nor any that these lead to. Timers and I/O may run, too. */
+export function microtasksDone(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** Receives what a library must not print. Each call carries one plain object of details. */
 export interface Logger {
   debug(message: string, details: Readonly<Record<string, unknown>>): void;

@@ -4,6 +4,7 @@
  * the recovery, folding, looking without a lock.
  */
 import { RedexError } from '../core/errors.js';
+import { microtasksDone } from '../core/runtime.js';
 import { encodeChannelName } from '../format/channel-name.js';
 import { Redex } from '../store/redex.js';
 import { benign, worst, type Choose } from '../testing/choices.js';
@@ -153,7 +154,7 @@ function writtenFiles({ fs, channels }: Look): string[] {
 /** C6: the next process finds the same and writes nothing. */
 async function lookAgain(seen: Look, setting: CheckSetting): Promise<Look> {
   // What the first one reclaims in the background is not a part of its open.
-  await seen.runtime.settle();
+  await microtasksDone();
   const again = await look(seen.fs.kill(), setting);
   requireSame(seen, again, 'I6');
   for (const [name, { channel }] of again.channels) {

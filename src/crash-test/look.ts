@@ -33,7 +33,6 @@ export interface SeenChannel {
 export interface Look {
   readonly fs: CrashFs;
   readonly redex: Redex;
-  readonly runtime: ManualRuntime;
   readonly storeId: string;
   /** Unix milliseconds: retention by age has let go what was too old then. */
   readonly nowMs: number;
@@ -73,7 +72,7 @@ export async function look(fs: CrashFs, setting: LookSetting): Promise<Look> {
       channels.set(name, seen);
     }
     if (count !== channels.size) throw new Violation(`stats count ${count} channels`);
-    return { fs, redex, runtime, storeId, nowMs: setting.nowMs, channels };
+    return { fs, redex, storeId, nowMs: setting.nowMs, channels };
   } catch (error) {
     if (error instanceof Violation) throw error;
     throw new Violation(`I11: it does not open: ${String(error)}`, { cause: error });

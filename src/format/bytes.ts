@@ -9,6 +9,15 @@ const MAX_SAFE_HI = 0x1fffff;
 /** Returned for a u64 that is no safe integer; never a valid seq or size. */
 export const UNSAFE = -1;
 
+/**
+ * Bytes to read a small structure into, with anything in them. They share their memory with others,
+ * as small Buffers do: to allocate some costs more than such a structure does.
+ */
+export function sharedBytes(byteLength: number): Uint8Array {
+  const { buffer, byteOffset } = Buffer.allocUnsafe(byteLength);
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -9,6 +9,7 @@
  */
 import { assert } from '../core/assert.js';
 import { sha256Hex } from '../core/digest.js';
+import { utf8Bytes, utf8Text } from './text.js';
 
 /** With 55 bytes left for a suffix where file systems allow 255. */
 export const MAX_ENTRY_BYTES = 200;
@@ -34,7 +35,7 @@ export function encodeChannelName(name: string): string {
   // A lone surrogate has no UTF-8 form: two such names would share an entry.
   const isName = name !== '' && !name.includes('\0') && !/\p{Surrogate}/u.test(name);
   assert(isName, 'only the name of a channel has an entry');
-  const bytes = new TextEncoder().encode(name);
+  const bytes = utf8Bytes(name);
   const entry = escapedText(bytes);
   if (entry.length <= MAX_ENTRY_BYTES) return entry;
   const head = entry.slice(0, MAX_HEAD_LENGTH).replace(/%.?$/, '').replace(/\.+$/, '');
@@ -58,13 +59,16 @@ export function decodeChannelEntry(entry: string): ChannelEntry | undefined {
 
 function escapedText(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) {
-    const character = String.fromCharCode(byte);
-    text += KEPT.test(character) ? character : escapeOf(byte);
-  }
+  for (const byte of bytes) text += WRITTEN[byte] ?? '';
   text = text.replace(/^\.|\.$/g, '%2e');
   return DEVICE.test(text) ? escapeOf(text.charCodeAt(0)) + text.slice(1) : text;
 }
+
+/** How each byte is written. */
+const WRITTEN: readonly string[] = Array.from({ length: 256 }, (_, byte) => {
+  const character = String.fromCharCode(byte);
+  return KEPT.test(character) ? character : escapeOf(byte);
+});
 
 function escapeOf(byte: number): string {
   return `%${byte.toString(16).padStart(2, '0')}`;
@@ -73,14 +77,26 @@ function escapeOf(byte: number): string {
 /** The text that `escaped` is written for, or undefined when it is not what is written for any. */
 function unescapedText(escaped: string, mayDivide: boolean): string | undefined {
   if (!ESCAPED.test(escaped)) return undefined;
-  const bytes = Uint8Array.from(escaped.match(/%..|./g) ?? [], (token) =>
-    token.length === 1 ? token.charCodeAt(0) : Number.parseInt(token.slice(1), 16),
-  );
+  const bytes = unescapedBytes(escaped);
   if (escapedText(bytes) !== escaped || bytes.includes(0)) return undefined;
+  if (!mayDivide) return utf8Text(bytes);
   try {
     const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-    return decoder.decode(bytes, { stream: mayDivide });
+    return decoder.decode(bytes, { stream: true });
   } catch {
     return undefined;
   }
+}
+
+function unescapedBytes(escaped: string): Uint8Array {
+  const bytes = new Uint8Array(escaped.length);
+  let length = 0;
+  for (let at = 0; at < escaped.length; length += 1) {
+    const isEscape = escaped[at] === '%';
+    bytes[length] = isEscape
+      ? Number.parseInt(escaped.slice(at + 1, at + ESCAPE_LENGTH), 16)
+      : escaped.charCodeAt(at);
+    at += isEscape ? ESCAPE_LENGTH : 1;
+  }
+  return bytes.subarray(0, length);
 }

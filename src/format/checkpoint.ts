@@ -13,6 +13,7 @@ import { checksumOf, readChecksum, writeChecksum, type Checksum } from './checks
 import { decoded, failed, type Decoded } from './decoded.js';
 import { ENVELOPE_TAIL_BYTES, envelopeFailure, magicNumber, writeEnvelope } from './envelope.js';
 import { CHANNEL_ID_BYTES } from './file-header.js';
+import { utf8Bytes, utf8Text } from './text.js';
 
 export const CHECKPOINT_MAGIC: number = magicNumber('RXCP');
 const MAX_FOLD_NAME_BYTES = 1024;
@@ -43,7 +44,7 @@ export function encodeCheckpoint(
   header: Omit<CheckpointHeader, 'stateLength' | 'stateChecksum'>,
   state: Uint8Array,
 ): Uint8Array {
-  const name = new TextEncoder().encode(header.name);
+  const name = utf8Bytes(header.name);
   assert(name.byteLength <= MAX_FOLD_NAME_BYTES, 'the name of a fold is bounded');
   const headerLength = CHECKPOINT_NAME_AT + name.byteLength + ENVELOPE_TAIL_BYTES;
   const bytes = new Uint8Array(headerLength + state.byteLength);
@@ -91,12 +92,4 @@ export function decodeCheckpointHeader(
     stateChecksum: readChecksum(view, 48),
   };
   return decoded({ header, byteLength: head.byteLength });
-}
-
-function utf8Text(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
 }

@@ -8,11 +8,14 @@
 import { decoded, failed, type Decoded } from './decoded.js';
 import { ENVELOPE_TAIL_BYTES, envelopeFailure, magicNumber, writeEnvelope } from './envelope.js';
 import { CHANNEL_ID_BYTES } from './file-header.js';
+import { utf8Bytes } from './text.js';
 
 export const CONFIG_MAGIC: number = magicNumber('RXCF');
 /** A config that is larger is refused before it is read. */
 export const MAX_CONFIG_BYTES: number = 64 * 1024;
 const BODY_AT = 24;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export interface Config {
   readonly channelId: Uint8Array;
@@ -20,7 +23,7 @@ export interface Config {
 }
 
 export function encodeConfig(config: Config): Uint8Array {
-  const body = new TextEncoder().encode(JSON.stringify(config.body));
+  const body = utf8Bytes(JSON.stringify(config.body));
   const bytes = new Uint8Array(BODY_AT + body.byteLength + ENVELOPE_TAIL_BYTES);
   bytes.set(config.channelId, 8);
   bytes.set(body, BODY_AT);
@@ -35,7 +38,7 @@ export function decodeConfig(bytes: Uint8Array): Decoded<Config> {
   const text = bytes.subarray(BODY_AT, bytes.byteLength - ENVELOPE_TAIL_BYTES);
   let body: unknown;
   try {
-    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(text));
+    body = JSON.parse(decoder.decode(text));
   } catch {
     return failed('fields');
   }

@@ -10,6 +10,7 @@ import { assert } from '../core/assert.js';
 import { checksumOf } from './checksum.js';
 import { decoded, failed, versionFailure, type Decoded } from './decoded.js';
 import { FORMAT_VERSION } from './envelope.js';
+import { utf8Bytes, utf8Text } from './text.js';
 
 /** A manifest that is larger is refused before it is read, one of a newer version too. */
 export const MAX_STORE_MANIFEST_BYTES = 4096;
@@ -26,7 +27,7 @@ export interface StoreManifest {
 export function encodeStoreManifest(manifest: StoreManifest): Uint8Array {
   const { storeId, created } = manifest;
   assert(isStoreId(storeId) && isTime(created), 'a store manifest has an id and a time');
-  return new TextEncoder().encode(textOf({ ...fieldsOf(manifest), checksum: sumOf(manifest) }));
+  return utf8Bytes(textOf({ ...fieldsOf(manifest), checksum: sumOf(manifest) }));
 }
 
 export function decodeStoreManifest(bytes: Uint8Array): Decoded<StoreManifest> {
@@ -60,7 +61,7 @@ function textOf(json: Readonly<Record<string, unknown>>): string {
 }
 
 function sumOf(manifest: StoreManifest): string {
-  const bytes = new TextEncoder().encode(textOf(fieldsOf(manifest)));
+  const bytes = utf8Bytes(textOf(fieldsOf(manifest)));
   const { hi, lo } = checksumOf(bytes, 0, bytes.byteLength);
   return [hi, lo].map((half) => half.toString(16).padStart(8, '0')).join('');
 }
@@ -81,14 +82,6 @@ function isStoreId(value: unknown): value is string {
 
 function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
-}
-
-function utf8Text(bytes: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return undefined;
-  }
 }
 
 function jsonObject(text: string): Readonly<Record<string, unknown>> | undefined {

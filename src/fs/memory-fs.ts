@@ -12,6 +12,8 @@ import { systemError } from './system-error.js';
 
 export class MemoryFs implements FileSystem {
   protected readonly root: MemoryDirectory;
+  /** Where paths of directories lead, as long as no directory comes, goes or moves. */
+  readonly #directories = new Map<string, MemoryDirectory>();
 
   constructor(root: MemoryDirectory = new MemoryDirectory()) {
     this.root = root;
@@ -127,6 +129,8 @@ export class MemoryFs implements FileSystem {
   /** Applies changes that belong to one operation, in order. */
   protected change(changes: readonly EntryChange[]): void {
     for (const { directory, name, node } of changes) {
+      const changed = node ?? directory.entries.get(name);
+      if (changed?.kind === 'directory') this.#directories.clear();
       if (node === undefined) directory.entries.delete(name);
       else directory.entries.set(name, node);
     }
@@ -153,27 +157,49 @@ export class MemoryFs implements FileSystem {
   }
 
   #find(path: string, operation: string): Place | undefined {
-    const segments = segmentsOf(path);
-    const last = segments.length - 1;
-    const name = segments[last];
+    const known = knownPath(path);
+    const { name } = known;
     if (name === undefined) return { directory: this.root, name: '', node: this.root };
+    const directory = this.#directories.get(known.parent) ?? this.#parentOf(known, path, operation);
+    return directory && { directory, name, node: directory.entries.get(name) };
+  }
+
+  #parentOf(
+    { segments, parent }: KnownPath,
+    path: string,
+    operation: string,
+  ): MemoryDirectory | undefined {
     let directory = this.root;
-    for (let i = 0; i < last; i += 1) {
-      const next = directory.entries.get(segments[i] ?? '');
+    for (const segment of segments.slice(0, -1)) {
+      const next = directory.entries.get(segment);
       if (next === undefined) return undefined;
       if (next.kind === 'file') throw systemError('ENOTDIR', operation, path);
       directory = next;
     }
-    return { directory, name, node: directory.entries.get(name) };
+    this.#directories.set(parent, directory);
+    return directory;
   }
 }
 
 /** Paths come again and again, in one file system and in all of its images. */
-const KNOWN_PATHS: Map<string, readonly string[]> = new Map();
+const KNOWN_PATHS: Map<string, KnownPath> = new Map();
 const MAX_KNOWN_PATHS = 4096;
 
-/** The names on the way from the root. There are no links, so `..` can be taken textually. */
+interface KnownPath {
+  /** The names on the way from the root. */
+  readonly segments: readonly string[];
+  /** What stands before the last of them. */
+  readonly parent: string;
+  /** The last one; undefined for the root. */
+  readonly name: string | undefined;
+}
+
 function segmentsOf(path: string): readonly string[] {
+  return knownPath(path).segments;
+}
+
+/** There are no links, so `..` can be taken textually. */
+function knownPath(path: string): KnownPath {
   const known = KNOWN_PATHS.get(path);
   if (known !== undefined) return known;
   const segments: string[] = [];
@@ -182,6 +208,7 @@ function segmentsOf(path: string): readonly string[] {
     else if (segment !== '' && segment !== '.') segments.push(segment);
   }
   if (KNOWN_PATHS.size >= MAX_KNOWN_PATHS) KNOWN_PATHS.clear();
-  KNOWN_PATHS.set(path, segments);
-  return segments;
+  const made = { segments, parent: segments.slice(0, -1).join('/'), name: segments.at(-1) };
+  KNOWN_PATHS.set(path, made);
+  return made;
 }

@@ -6,9 +6,13 @@ import { ChunkedBytes } from './chunked-bytes.js';
 
 export class MemoryFile {
   readonly kind = 'file';
-  bytes: ChunkedBytes = new ChunkedBytes();
+  bytes: ChunkedBytes;
   /** The open handle that has the lock. */
   lockHolder: object | undefined;
+
+  constructor(bytes: ChunkedBytes = new ChunkedBytes()) {
+    this.bytes = bytes;
+  }
 
   write(buffer: Uint8Array, offset: number, length: number, position: number): void {
     this.bytes.write(buffer, offset, length, position);

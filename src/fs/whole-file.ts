@@ -25,8 +25,10 @@ export function readWholeFile(fs: FileSystem, path: string, limit: number): Uint
 }
 
 function readStart(file: FileHandle, most: number): Uint8Array {
-  const bytes = new Uint8Array(most);
-  return bytes.subarray(0, file.readSync(bytes, 0, most, 0));
+  // Of the memory that small Buffers share: most of it is not needed for long.
+  const { buffer, byteOffset } = Buffer.allocUnsafe(most);
+  const bytes = new Uint8Array(buffer, byteOffset, most);
+  return new Uint8Array(buffer, byteOffset, file.readSync(bytes, 0, most, 0));
 }
 
 /** Creates a file with these bytes and syncs it; its name is synced by the caller. */

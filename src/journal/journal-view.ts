@@ -23,7 +23,7 @@ import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { ChannelView } from './channel-view.js';
 import { controlPath, readControl, readJournal } from './recovered-journal.js';
-import { idOf } from './redo-plan.js';
+import { idOf, textOf } from './redo-plan.js';
 
 /** How often a look starts over because the journal went on while it was looking. */
 const MAX_PASSES = 16;
@@ -129,7 +129,7 @@ export class JournalView {
       const { place, group } = found;
       let name = '';
       for (const entry of group.entries) {
-        if (entry.kind === 'name') name = new TextDecoder().decode(entry.data);
+        if (entry.kind === 'name') name = textOf(entry.data);
         this.#takeName(entry, name, group.header.number);
         this.channel(entry.channelId).take(entry, group.header.number);
       }

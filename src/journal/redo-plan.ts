@@ -88,9 +88,13 @@ export function isBeforeRedo(
 }
 
 export function idOf(channelId: Uint8Array): string {
-  return Buffer.from(channelId).toString('hex');
+  const { buffer, byteOffset, byteLength } = channelId;
+  return Buffer.from(buffer, byteOffset, byteLength).toString('hex');
 }
 
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+const decoder = new TextDecoder();
+
+/** Of a name: what the text is in a group of the journal. */
+export function textOf(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
 }

@@ -5,6 +5,7 @@
  * a thread and appends go on.
  */
 import type { RedexError } from '../core/errors.js';
+import { utf8Bytes } from '../format/text.js';
 import type { Cancel, Logger } from '../core/runtime.js';
 import type { GroupPlace } from '../format/journal-control.js';
 import { Slots } from '../core/slots.js';
@@ -97,7 +98,7 @@ export class StoreJournal {
 
   /** The same without waiting for anything; there must be room for it. */
   addDeletion(channel: ChannelJournal, name: string): NameChange {
-    return this.names.begin(channel.delete(new TextEncoder().encode(name)));
+    return this.names.begin(channel.delete(utf8Bytes(name)));
   }
 
   /** A channel is made. Durable when this resolves; its directory is then put in its place. */
@@ -130,7 +131,7 @@ export class StoreJournal {
       journal: this.journal,
       slots: this.#slots,
       channelId,
-      name: new TextEncoder().encode(name),
+      name: utf8Bytes(name),
       onWaiting: (channel: ChannelJournal, isWaiting: boolean): void => {
         if (isWaiting) this.#waiting.set(channel.id, channel);
         else this.#waiting.delete(channel.id);

@@ -5,7 +5,7 @@
  * file, and it is rebuilt from there.
  */
 import { writeAllSync } from '../fs/whole-file.js';
-import { viewOf } from '../format/bytes.js';
+import { sharedBytes, viewOf } from '../format/bytes.js';
 import { sameChecksum } from '../format/checksum.js';
 import { decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
@@ -13,14 +13,16 @@ import { PAGE_BYTES, type EntryPages } from './entry-pages.js';
 import type { Segment } from './segment.js';
 
 const TAIL_ENTRIES = 4096;
+const NO_BYTES = new Uint8Array(0);
+const NO_VIEW = viewOf(NO_BYTES);
 
 export interface DerivedFileOptions {
   readonly fs: FileSystem;
   readonly path: string;
   readonly magic: number;
   readonly entryBytes: number;
-  /** Header for a file that has to be created. */
-  readonly header: Uint8Array;
+  /** The header for a file that has to be created. */
+  readonly header: () => Uint8Array;
   readonly pages: EntryPages;
 }
 
@@ -36,10 +38,11 @@ export class DerivedFile {
   /** The file's number in the page cache. */
   #file: number;
   #handle: FileHandle | undefined;
-  #tail: Uint8Array = new Uint8Array(0);
-  #tailView: DataView = viewOf(this.#tail);
-  #scratch: Uint8Array = new Uint8Array(32);
-  #scratchView: DataView = viewOf(this.#scratch);
+  #tail: Uint8Array = NO_BYTES;
+  #tailView: DataView = NO_VIEW;
+  /** For one entry; there is none before the first. */
+  #scratch: Uint8Array = NO_BYTES;
+  #scratchView: DataView = NO_VIEW;
 
   constructor(options: DerivedFileOptions) {
     this.#options = options;
@@ -65,7 +68,7 @@ export class DerivedFile {
     }
     this.#handle = handle;
     try {
-      const header = new Uint8Array(FILE_HEADER_BYTES);
+      const header = sharedBytes(FILE_HEADER_BYTES);
       const length = handle.readSync(header, 0, FILE_HEADER_BYTES, 0);
       const decoded = decodeFileHeader(magic, header.subarray(0, length));
       if (!decoded.ok || !sameChecksum(decoded.value.nonce, segment.nonce)) return false;
@@ -141,7 +144,8 @@ export class DerivedFile {
   }
 
   #create(): FileHandle {
-    const { fs, path, header } = this.#options;
+    const { fs, path } = this.#options;
+    const header = this.#options.header();
     // What stands under the name belongs to an earlier segment of this base, or is no file of ours.
     if (fs.statSync(path) !== undefined) fs.unlinkSync(path);
     const handle = fs.openSync(path, 'create');
@@ -171,6 +175,10 @@ export class DerivedFile {
       return view === undefined ? undefined : { view, at };
     }
     const position = FILE_HEADER_BYTES + ordinal * entryBytes;
+    if (this.#scratch === NO_BYTES) {
+      this.#scratch = sharedBytes(entryBytes);
+      this.#scratchView = viewOf(this.#scratch);
+    }
     try {
       const length = this.#handle.readSync(this.#scratch, 0, entryBytes, position);
       return length === entryBytes ? { view: this.#scratchView, at: 0 } : undefined;

@@ -4,7 +4,7 @@
  * temporary file takes over, and replaces the old one by a rename at the end.
  */
 import { writeAllSync } from '../fs/whole-file.js';
-import { viewOf } from '../format/bytes.js';
+import { sharedBytes, viewOf } from '../format/bytes.js';
 import { FILE_HEADER_BYTES, IDX_MAGIC, TS_MAGIC } from '../format/file-header.js';
 import { rebuiltFileName } from '../format/file-name.js';
 import { IDX_ENTRY_BYTES, TS_ENTRY_BYTES, writeIndexEntry } from '../format/index-entry.js';
@@ -17,13 +17,14 @@ import { segmentPath, type Segment } from './segment.js';
 const PIECE_BYTES = 64 * 1024;
 /** Enough for the entries of a small segment. */
 const FIRST_PIECE_BYTES = 1024;
+const NO_BYTES = new Uint8Array(0);
 
 /** Compares a stream of bytes with a file and rewrites it from the first difference on. */
 class ComparingWriter {
   readonly #fs: FileSystem;
   readonly #path: string;
-  #piece: Uint8Array = new Uint8Array(FIRST_PIECE_BYTES);
-  #present: Uint8Array = new Uint8Array(0);
+  #piece: Uint8Array = sharedBytes(FIRST_PIECE_BYTES);
+  #present: Uint8Array = NO_BYTES;
   view: DataView = viewOf(this.#piece);
   #old: FileHandle | undefined;
   #new: FileHandle | undefined;
@@ -80,7 +81,7 @@ class ComparingWriter {
   }
 
   #reservePresent(length: number): void {
-    if (this.#present.byteLength < length) this.#present = new Uint8Array(length);
+    if (this.#present.byteLength < length) this.#present = sharedBytes(length);
   }
 
   #startNew(): void {

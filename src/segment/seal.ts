@@ -1,5 +1,5 @@
 /** The seal that ends the file of a finished segment. */
-import { viewOf } from '../format/bytes.js';
+import { sharedBytes, viewOf } from '../format/bytes.js';
 import type { Checksum } from '../format/checksum.js';
 import { FILE_HEADER_BYTES } from '../format/file-header.js';
 import {
@@ -15,7 +15,7 @@ import type { FileHandle } from '../fs/file-system.js';
 export function readSeal(file: FileHandle, nonce: Checksum, size: number): UnitHeader | undefined {
   const position = size - SEAL_BYTES;
   if (position < FILE_HEADER_BYTES) return undefined;
-  const bytes = new Uint8Array(SEAL_BYTES);
+  const bytes = sharedBytes(SEAL_BYTES);
   if (file.readSync(bytes, 0, SEAL_BYTES, position) < SEAL_BYTES) return undefined;
   const unit = decodeUnitHeader(viewOf(bytes), 0, position, SEAL_BYTES);
   if (typeof unit === 'string' || unit.magic !== SEAL_MAGIC) return undefined;

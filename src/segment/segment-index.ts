@@ -66,7 +66,7 @@ export class SegmentIndex {
       path: segmentPath(segment, 'idx'),
       magic: IDX_MAGIC,
       entryBytes: IDX_ENTRY_BYTES,
-      header: derivedHeader(owner, segment, IDX_MAGIC),
+      header: () => derivedHeader(owner, segment, IDX_MAGIC),
       pages: owner.pages,
     });
     this.#ts = new DerivedFile({
@@ -74,7 +74,7 @@ export class SegmentIndex {
       path: segmentPath(segment, 'ts'),
       magic: TS_MAGIC,
       entryBytes: TS_ENTRY_BYTES,
-      header: derivedHeader(owner, segment, TS_MAGIC),
+      header: () => derivedHeader(owner, segment, TS_MAGIC),
       pages: owner.pages,
     });
   }

@@ -6,6 +6,7 @@
 import { assert } from '../core/assert.js';
 import type { FailedCheck } from '../core/errors.js';
 import { ZERO_NANOS, type Nanos } from '../core/nanos.js';
+import { sharedBytes } from '../format/bytes.js';
 import type { Checksum } from '../format/checksum.js';
 import type { DecodeFailure } from '../format/decoded.js';
 import {
@@ -29,7 +30,7 @@ import { UnitParser } from './unit-parser.js';
 export function readDatHeader(
   file: FileHandle,
 ): { ok: true; header: FileHeader } | { ok: false; failure: DecodeFailure } {
-  const bytes = new Uint8Array(FILE_HEADER_BYTES);
+  const bytes = sharedBytes(FILE_HEADER_BYTES);
   const length = file.readSync(bytes, 0, FILE_HEADER_BYTES, 0);
   const decoded = decodeFileHeader(DAT_MAGIC, bytes.subarray(0, length));
   return decoded.ok ? { ok: true, header: decoded.value } : { ok: false, failure: decoded };

@@ -77,14 +77,14 @@ export function takeDataDirectory(
 ): DataDirectory {
   const { fs } = settings;
   const path = existingDirectory(fs, directory);
-  const isNew = path === undefined || isUnfinished(fs, path);
+  const isNew = path === undefined || presentStore(fs, path) === undefined;
   if (isNew && !createIfMissing) throw notFound(directory);
   const place = path ?? realPath(fs, createDirectories(fs, absolutePath(directory)));
   const lock = StoreLock.take(fs, place);
   try {
-    const manifest = isUnfinished(fs, place)
-      ? createStore(settings, place)
-      : takeUpStore(fs, place);
+    const present = presentStore(fs, place);
+    if (present !== undefined) takeUpStore(fs, place);
+    const manifest = present ?? createStore(settings, place);
     lock.announce(settings);
     return { path: place, manifest, lock };
   } catch (error) {
@@ -134,17 +134,20 @@ function readStoreManifest(fs: FileSystem, directory: string): StoreManifest | u
 }
 
 /**
- * Whether the directory may become a store: it is empty, or holds what an unfinished creation
- * leaves. False for a store; throws for everything else, which is not ours to touch.
+ * The manifest of the store that is there; undefined when the directory may become one: it is
+ * empty, or holds what an unfinished creation leaves. Throws for everything else, which is not ours
+ * to touch.
  */
-function isUnfinished(fs: FileSystem, directory: string): boolean {
-  if (readStoreManifest(fs, directory) !== undefined) return false;
+function presentStore(fs: FileSystem, directory: string): StoreManifest | undefined {
+  const present = readStoreManifest(fs, directory);
+  if (present !== undefined) return present;
   const entries = fs.readDirectorySync(directory);
   if (entries.every(({ name }) => UNFINISHED.has(name) || isEmptyWork(fs, directory, name))) {
-    return true;
+    return undefined;
   }
   // Another process may have made a store of it since.
-  if (readStoreManifest(fs, directory) !== undefined) return false;
+  const late = readStoreManifest(fs, directory);
+  if (late !== undefined) return late;
   if (entries.some(({ name }) => name === CHANNELS_NAME)) {
     throw damagedFile('store', `${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
   }
@@ -198,15 +201,11 @@ export function finishStore(fs: FileSystem, directory: string, manifest: StoreMa
  * Takes up a store that is there. Its names may come from a process that was killed before it had
  * synced them, so they are synced before anything is built on them (RULES S4).
  */
-function takeUpStore(fs: FileSystem, directory: string): StoreManifest {
-  const manifest = readStoreManifest(fs, directory);
-  if (manifest === undefined)
-    throw damagedFile('store', `${directory}/${STORE_MANIFEST_NAME}`, 0, 'missing');
+function takeUpStore(fs: FileSystem, directory: string): void {
   const channels = requireChannels(fs, directory);
   makeWorkDirectories(fs, channels);
   fs.syncDirectorySync(directory);
   syncParent(fs, directory);
-  return manifest;
 }
 
 function requireChannels(fs: FileSystem, directory: string): string {

@@ -8,7 +8,7 @@ import { redexError, RedexError } from '../core/errors.js';
 import { readManifest } from '../channel/channel-files.js';
 import { damagedFile } from '../channel/damaged-file.js';
 import { ioError } from '../channel/io-error.js';
-import { viewOf } from '../format/bytes.js';
+import { sharedBytes, viewOf } from '../format/bytes.js';
 import { decodeFileHeader, DAT_MAGIC, FILE_HEADER_BYTES } from '../format/file-header.js';
 import { generationName, segmentFileName } from '../format/file-name.js';
 import {
@@ -242,7 +242,7 @@ function unitAt(file: FileHandle, position: number): Uint8Array {
 }
 
 function readAt(file: FileHandle, position: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(Math.max(0, length));
+  const bytes = sharedBytes(Math.max(0, length));
   return bytes.subarray(0, file.readSync(bytes, 0, bytes.byteLength, position));
 }
 

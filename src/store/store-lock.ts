@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import { redexError, type RedexErrorOf } from '../core/errors.js';
 import type { ChannelSettings } from '../channel/settings.js';
 import { LOCK_INFO_NAME, LOCK_NAME } from '../format/file-name.js';
+import { utf8Bytes } from '../format/text.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { readWholeFile, writeAllSync } from '../fs/whole-file.js';
@@ -52,7 +53,7 @@ export class StoreLock {
     const holder: LockHolder = { pid: process.pid, host: hostname() };
     try {
       const text = `${JSON.stringify({ ...holder, since: settings.runtime.now() })}\n`;
-      const bytes = new TextEncoder().encode(text);
+      const bytes = utf8Bytes(text);
       if (this.#fs.statSync(path) !== undefined) this.#fs.unlinkSync(path);
       const file = this.#fs.openSync(path, 'create');
       try {

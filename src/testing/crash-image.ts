@@ -134,9 +134,9 @@ class Image {
 
   #file(original: MemoryFile): CrashFile {
     const { unsynced, former } = original as CrashFile;
-    const copy = new CrashFile(this.sequence);
     const inFlight = this.#inFlight.get(original) ?? [];
-    copy.bytes = this.#survival.file({ visible: original.bytes, unsynced, inFlight, former });
+    const bytes = this.#survival.file({ visible: original.bytes, unsynced, inFlight, former });
+    const copy = new CrashFile(this.sequence, bytes);
     this.#copies.set(original, copy);
     return copy;
   }
@@ -200,8 +200,7 @@ class Clone {
   file(original: CrashFile): CrashFile {
     const known = this.#copies.get(original);
     if (known !== undefined) return known as CrashFile;
-    const copy = new CrashFile(this.state.sequence);
-    copy.bytes = original.bytes.copy();
+    const copy = new CrashFile(this.state.sequence, original.bytes.copy());
     copy.nextSync = original.nextSync;
     copy.former = original.former;
     if (original.errors !== undefined) copy.errors = { ...original.errors };

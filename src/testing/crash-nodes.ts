@@ -72,8 +72,8 @@ export class CrashFile extends MemoryFile {
   former: ChunkedBytes | undefined;
   readonly #sequence: Sequence;
 
-  constructor(sequence: Sequence) {
-    super();
+  constructor(sequence: Sequence, bytes?: ChunkedBytes) {
+    super(bytes);
     this.#sequence = sequence;
   }
 

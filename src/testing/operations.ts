@@ -120,16 +120,16 @@ export interface OperationRecord {
   readonly operation: Operation;
   readonly path: string;
   /** The second path of a rename or a link. */
-  readonly to?: string;
-  readonly position?: number;
-  readonly length?: number;
-  /** What it returned, when that is a number; absent while it is in flight. */
-  result?: number;
+  readonly to: string | undefined;
+  readonly position: number | undefined;
+  readonly length: number | undefined;
+  /** What it returned, when that is a number; undefined while it is in flight. */
+  result: number | undefined;
   /** The errno name with which it failed. */
-  error?: string;
+  error: string | undefined;
 }
 
-export type OperationDetails = Pick<OperationRecord, 'to' | 'position' | 'length'>;
+export type OperationDetails = Partial<Pick<OperationRecord, 'to' | 'position' | 'length'>>;
 
 /** Decides when an asynchronous operation takes effect and settles. */
 export type Defer = (complete: () => void) => void;
@@ -170,9 +170,16 @@ export class OperationLog {
   }
 
   #begin(operation: Operation, path: string, details?: OperationDetails): OperationRecord {
-    const index = this.operations.length;
-    const record: OperationRecord =
-      details === undefined ? { index, operation, path } : { index, operation, path, ...details };
+    const record: OperationRecord = {
+      index: this.operations.length,
+      operation,
+      path,
+      to: details?.to,
+      position: details?.position,
+      length: details?.length,
+      result: undefined,
+      error: undefined,
+    };
     this.onOperation?.(record);
     this.operations.push(record);
     return record;
