@@ -342,7 +342,7 @@ export class ChannelParts implements ChannelCore {
 
   async #discard(): Promise<void> {
     const { appender, worker, schedule, chain } = this;
-    schedule.stop();
+    schedule.end();
     await this.compaction.stop();
     await appender.idle();
     await this.trimming.stop();

@@ -46,6 +46,7 @@ export class SyncSchedule {
   /** What the last witness on disk states. */
   #witnessedSeq: number;
   #writtenAtLastLook = -1;
+  #isEnded = false;
 
   constructor(context: ChannelContext, unsynced: Unsynced, actions: ScheduleActions) {
     this.#context = context;
@@ -57,7 +58,7 @@ export class SyncSchedule {
   /** A frame was written. */
   onWritten(): void {
     const { stored, settings } = this.#context;
-    if (stored.sync === 'never') return;
+    if (this.#isEnded || stored.sync === 'never') return;
     if (isSyncDue(stored.sync, this.#unsynced.uncovered)) {
       this.#actions.requestSync();
       return;
@@ -78,6 +79,7 @@ export class SyncSchedule {
 
   /** A sync has finished. */
   onSynced(): void {
+    if (this.#isEnded) return;
     if (this.#cancelWitness !== undefined) return;
     if (this.#unsynced.durableSeq <= this.#witnessedSeq) {
       this.#actions.onQuiet();
@@ -117,6 +119,12 @@ export class SyncSchedule {
     if (this.#context.stored.sync !== 'never' && this.#unsynced.uncovered.records > 0) {
       this.#actions.requestSync();
     }
+  }
+
+  /** Whatever still ends puts off nothing any more: the channel is deleted. */
+  end(): void {
+    this.#isEnded = true;
+    this.stop();
   }
 
   stop(): void {

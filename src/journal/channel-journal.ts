@@ -84,6 +84,8 @@ export class ChannelJournal implements WaitingFiles {
   /** The use of a segment of the journal in which the channel's name stands. */
   #namedIn = -1;
   #creation: Creation | undefined;
+  /** The journal says that it is gone: nothing is added any more. */
+  #isDeleted = false;
   #filed: { readonly baseSeq: number; readonly position: number } | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -137,6 +139,8 @@ export class ChannelJournal implements WaitingFiles {
    * directly since is synced. There must be room for them.
    */
   add(file: FileStart, data: Uint8Array, from: number, length: number): void {
+    // A redo would find bytes of a channel that is not there.
+    if (this.#isDeleted) throw new Error('the channel is deleted');
     const { journal, channelId } = this.#parts;
     const present = this.#files.get(file.path);
     // What came between went to the file directly, and is synced with all that is before it.
@@ -201,6 +205,7 @@ export class ChannelJournal implements WaitingFiles {
   delete(name: Uint8Array): number {
     const { journal, channelId } = this.#parts;
     const place = { channelId, baseSeq: 0, position: 0 };
+    this.#isDeleted = true;
     journal.add({ kind: 'name', ...place }, name, 0, name.byteLength);
     return journal.add({ kind: 'delete', ...place }, name, 0, 0).group;
   }
