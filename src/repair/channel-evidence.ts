@@ -76,3 +76,10 @@ function idInHeader(fs: FileSystem, path: string, magic: number): Uint8Array | u
     file.closeSync();
   }
 }
+
+/** Whether nothing but directories of a channel has reached the disk. */
+export function isWithoutFiles(fs: FileSystem, directory: string): boolean {
+  return fs.readDirectorySync(directory).every(({ name, kind }) => {
+    return kind === 'directory' && isWithoutFiles(fs, `${directory}/${name}`);
+  });
+}

@@ -28,6 +28,7 @@ import { ChannelDirectories } from '../store/channel-directories.js';
 import { StoreHealth } from '../store/store-health.js';
 import { openJournal } from '../store/store-journal-open.js';
 import { salvageJournal, type SalvagedJournal } from './journal-salvage.js';
+import { isWithoutFiles } from './channel-evidence.js';
 import type { RepairRun } from './repair-run.js';
 
 /** The fewest bytes that a record takes in it. */
@@ -139,7 +140,7 @@ export class JournalRepair {
     const waiting: RedoChannel[] = [];
     for (const channel of channels) {
       const directory = present.get(idOf(channel.channelId));
-      if (channel.isDeleted) this.#bury(directory);
+      if (channel.isDeleted) this.#bury(directory ?? this.#unmade(channel.hint));
       else if (directory !== undefined || (await this.#create(channel, found))) {
         waiting.push(channel);
       } else this.#tellNowhere(channel);
@@ -172,14 +173,24 @@ export class JournalRepair {
     damaged.move(directory);
   }
 
+  /** The directory of a channel of which nothing but directories has reached the disk. */
+  #unmade(hint: string | undefined): string | undefined {
+    const { fs, directory } = this.#run;
+    const path = `${directory}/${CHANNELS_NAME}/${hint ?? ''}`;
+    if (hint === undefined || fs.statSync(path)?.kind !== 'directory') return undefined;
+    return isWithoutFiles(fs, path) ? path : undefined;
+  }
+
   /** Makes what the journal has made, unless it may be gone since. */
   async #create(channel: RedoChannel, { hasStart }: SalvagedJournal): Promise<boolean> {
     const { channelId, hint } = channel;
     const creation = channel.creation === undefined ? undefined : decodeCreation(channel.creation);
-    if (creation === undefined || hint === undefined || !hasStart) return false;
-    if (this.#run.fs.statSync(`${this.#run.directory}/${CHANNELS_NAME}/${hint}`) !== undefined) {
-      return false;
-    }
+    if (creation === undefined || hint === undefined) return false;
+    const path = `${this.#run.directory}/${CHANNELS_NAME}/${hint}`;
+    // Without a control block nobody knows whether what is not there was deleted since.
+    const mayMake =
+      this.#run.fs.statSync(path) === undefined ? hasStart : this.#unmade(hint) !== undefined;
+    if (!mayMake) return false;
     const directories = this.#directories();
     await directories.finishCreation(hint, { channelId, ...creation });
     directories.syncNames();

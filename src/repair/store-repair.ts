@@ -9,6 +9,7 @@ import { decodeChannelEntry, encodeChannelName } from '../format/channel-name.js
 import type { Config } from '../format/config.js';
 import { idOf } from '../journal/redo-plan.js';
 import { storedOptionsFrom } from '../channel/options.js';
+import { isWithoutFiles } from './channel-evidence.js';
 import { repairChannel } from './channel-repair.js';
 import { repairConfig, type ChannelPlace } from './config-repair.js';
 import { JournalRepair, type JournalState } from './journal-repair.js';
@@ -42,6 +43,10 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   }
   const known: Known[] = [];
   for (const place of places) {
+    if (isWithoutFiles(run.fs, place.directory)) {
+      setAside(run, place);
+      continue;
+    }
     const config = await repairConfig(run, place);
     if (config !== undefined) known.push({ place, config });
   }
@@ -56,6 +61,15 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   const state = { ...again, journaled: first.journaled };
   for (const each of whole) await repairOne(run, each, state);
   await journal.finish(state);
+}
+
+/** What the journal had of it is lost, or it would have been made again by now. */
+function setAside({ notes, damaged }: RepairRun, { directory, entry }: ChannelPlace): void {
+  const reason = 'nothing but directories of the channel has reached the disk';
+  const place = { channel: entry, path: directory, reason };
+  notes.steps.push({ kind: 'config', ...place, action: 'is set aside' });
+  notes.losses.push(place);
+  damaged.move(directory);
 }
 
 async function repairOne(
