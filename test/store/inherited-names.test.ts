@@ -85,7 +85,7 @@ test('N1: a deletion in a store that never had a journal is durable when it reso
   const redex = await Redex.open(COPY, { fs: store.lab.watch, runtime: store.lab.runtime });
   const begun = store.lab.disk.operations.length;
   expect(await redex.deleteChannel('a')).toBe(true);
-  // To the disk of a test a rename is one change; on another one both directories have to be synced.
+  // To the disk of a test a rename is one change; elsewhere both directories need a sync.
   const done = store.lab.disk.operations.slice(begun);
   const renamed = done.findIndex(({ operation }) => operation === 'renameSync');
   const synced = done
