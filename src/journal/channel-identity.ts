@@ -2,9 +2,18 @@
  * Whose directory it is, when a crash may have left any part of it: the first file that can be read
  * says so. What nothing identifies has never been synced.
  */
+import { decodeCheckpointHeader, MAX_CHECKPOINT_HEADER_BYTES } from '../format/checkpoint.js';
+import { CLEAN_FILE_BYTES, decodeCleanFile } from '../format/clean-mark.js';
 import { decodeConfig, MAX_CONFIG_BYTES } from '../format/config.js';
 import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
-import { CONFIG_NAME, MANIFEST_NAME, parseGenerationName } from '../format/file-name.js';
+import {
+  CHECKPOINTS_NAME,
+  CLEAN_MARK_NAME,
+  CONFIG_NAME,
+  MANIFEST_NAME,
+  parseCheckpointFileName,
+  parseGenerationName,
+} from '../format/file-name.js';
 import { decodeManifest, MANIFEST_BYTES } from '../format/manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { readWholeFile } from '../fs/whole-file.js';
@@ -22,6 +31,26 @@ export function channelIdIn(fs: FileSystem, directory: string): Uint8Array | und
     if (kind !== 'directory' || parseGenerationName(name) === undefined) continue;
     const id = idInGeneration(fs, `${directory}/${name}`);
     if (id !== undefined) return id;
+  }
+  const clean = readWholeFile(fs, `${directory}/${CLEAN_MARK_NAME}`, CLEAN_FILE_BYTES);
+  const mark = clean === undefined ? undefined : decodeCleanFile(clean).mark;
+  return mark?.channelId ?? idInCheckpoints(fs, `${directory}/${CHECKPOINTS_NAME}`);
+}
+
+/** Of folds: a checkpoint may be all that a sync has covered, and no record before it be left. */
+function idInCheckpoints(fs: FileSystem, checkpoints: string): Uint8Array | undefined {
+  if (fs.statSync(checkpoints)?.kind !== 'directory') return undefined;
+  for (const { name, kind } of fs.readDirectorySync(checkpoints)) {
+    if (kind !== 'file' || parseCheckpointFileName(name)?.isNew !== false) continue;
+    const file = fs.openSync(`${checkpoints}/${name}`, 'read');
+    try {
+      const bytes = new Uint8Array(MAX_CHECKPOINT_HEADER_BYTES);
+      const length = file.readSync(bytes, 0, bytes.byteLength, 0);
+      const head = decodeCheckpointHeader(bytes.subarray(0, length));
+      if (head.ok) return head.value.header.channelId;
+    } finally {
+      file.closeSync();
+    }
   }
   return undefined;
 }

@@ -130,6 +130,6 @@ test('every branch of recovery is reached but for those that are listed', () => 
 });
 
 test('every reason that is given is one of those above', () => {
-  const reasons = [DAMAGE, IO, READ_ONLY, ALONE, TORN, FULL, OUTSIDE];
+  const reasons = [DAMAGE, IO, READ_ONLY, ALONE, TORN, FULL, LOST, OUTSIDE];
   for (const reason of Object.values(EXCEPTIONS)) expect(reasons).toContain(reason);
 });
