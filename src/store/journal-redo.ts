@@ -104,7 +104,7 @@ async function redoOne(fs: FileSystem, target: RedoTarget): Promise<HeldChannel 
     const error = damagedFile('generation', generation, 0, 'missing');
     return { channelId, error, writes: [], firstGroup, directory };
   }
-  const conflict = findConflict(fs, generation, writes);
+  const conflict = findConflict(fs, generation, channelId, writes);
   if (conflict !== undefined) {
     return { channelId, error: conflict, writes: [], firstGroup, directory };
   }
@@ -179,10 +179,14 @@ async function redoFile(fs: FileSystem, path: string, writes: readonly RedoWrite
   }
 }
 
-/** What stands at the place of an entry and is neither the same, nor anything that fails. */
+/**
+ * What stands at the place of an entry and is neither the same, nor anything that fails; or a file
+ * that is another segment's, whose bytes would be written over.
+ */
 function findConflict(
   fs: FileSystem,
   generation: string,
+  channelId: Uint8Array,
   writes: readonly RedoWrite[],
 ): RedexError | undefined {
   for (const [baseSeq, inFile] of byFile(writes)) {
@@ -195,6 +199,7 @@ function findConflict(
     }
     const file = fs.openSync(path, 'read');
     try {
+      if (isOther(file, channelId, baseSeq)) return conflictError(path, 8, 'identity');
       const position = conflictIn(file, inFile);
       if (position !== undefined) return conflictError(path, position, 'sequence');
       if (file.sizeSync() < first.position) return conflictError(path, file.sizeSync(), 'length');
@@ -203,6 +208,13 @@ function findConflict(
     }
   }
   return undefined;
+}
+
+function isOther(file: FileHandle, channelId: Uint8Array, baseSeq: number): boolean {
+  const header = decodeFileHeader(DAT_MAGIC, readAt(file, 0, FILE_HEADER_BYTES));
+  if (!header.ok) return false;
+  const { channelId: owner, baseSeq: stated } = header.value;
+  return stated !== baseSeq || Buffer.compare(owner, channelId) !== 0;
 }
 
 function conflictIn(file: FileHandle, writes: readonly RedoWrite[]): number | undefined {
@@ -249,7 +261,7 @@ function readAt(file: FileHandle, position: number, length: number): Uint8Array 
 function conflictError(
   path: string,
   position: number,
-  check: 'missing' | 'sequence' | 'length',
+  check: 'missing' | 'sequence' | 'length' | 'identity',
 ): RedexError {
   const message = `${path} is not what the journal goes on from, at byte ${position} (${check})`;
   return redexError('CORRUPT', message, { path, position, check });
