@@ -67,7 +67,10 @@ describe('docs/cli.md', () => {
     ['delete', ['delete', 'DATA', 'c'], ''],
     ['verify', ['verify', 'DATA'], ''],
     ['compact', ['compact', 'DATA', 'b', '--drop-where', 'seq=0'], ''],
+    ['repair', ['repair', 'DATA'], ''],
     ['backup', ['backup', 'DATA', 'COPY'], ''],
+    ['export', ['export', 'DATA', '-o', 'FILE'], ''],
+    ['import', ['import', 'NEW', 'FILE'], ''],
     ['bench', ['bench', 'HERE', '--records', '100'], ''],
     ['crash-test', ['crash-test', '--images', '1'], ''],
     ['completion', ['completion', 'bash'], ''],
@@ -75,6 +78,8 @@ describe('docs/cli.md', () => {
     const paths: Readonly<Record<string, string>> = {
       DATA: data,
       COPY: place.at('copy'),
+      FILE: place.at('all.rxar'),
+      NEW: place.at('imported'),
       HERE: place.path,
     };
     const document = await answer(
@@ -84,6 +89,10 @@ describe('docs/cli.md', () => {
     expect(Object.keys(document).toSorted()).toEqual(fieldsOf(`\`${name}\``).toSorted());
     if (name === 'verify') {
       const fields = fieldsOf('`channels` of `verify`');
+      expect(Object.keys(first(document['channels'])).toSorted()).toEqual(fields.toSorted());
+    }
+    if (name === 'export' || name === 'import') {
+      const fields = fieldsOf(`\`channels\` of \`${name}\``);
       expect(Object.keys(first(document['channels'])).toSorted()).toEqual(fields.toSorted());
     }
     if (name === 'compact') {
@@ -101,6 +110,22 @@ describe('docs/cli.md', () => {
     const document = await answer(['compact', data, 'a', '--before-seq', '1', '--dry-run']);
     expect(Object.keys(document)).toEqual(fieldsOf('`compact`', 'with `--dry-run`'));
     expect(Object.keys(document['dropped'] as Json)).toEqual(fieldsOf('`dropped`'));
+  });
+
+  test('repair, of damage', async () => {
+    const { stdout } = await runHere([
+      'repair',
+      place.fixture('v1/block-zeroed', 'damaged'),
+      '--dry-run',
+      '--json',
+    ]);
+    const plan = JSON.parse(stdout) as Json;
+    expect(plan['dryRun']).toBe(true);
+    for (const name of ['steps', 'losses', 'kept'] as const) {
+      expect(fieldsOf(`\`${name}\``)).toEqual(
+        expect.arrayContaining(Object.keys(first(plan[name]))),
+      );
+    }
   });
 
   test.each(['cat', 'tail'])('%s', async (name) => {

@@ -135,8 +135,11 @@ export const repair: CliCommand = {
         runs(async (session, directory: string, name: string | undefined, flags: Flags) => {
           const isDry = flags.dryRun === true;
           const report = await repaired(directory, name, isDry);
-          if (report.losses.length > 0 || (isDry && report.steps.length > 0)) session.problem();
-          const document = { ...report, dryRun: isDry };
+          const isProblem = report.losses.length > 0 || (isDry && report.steps.length > 0);
+          if (isProblem) session.problem();
+          const { directory: path, steps, losses, kept, savedRecords, writtenBytes } = report;
+          const saved = { savedRecords, writtenBytes };
+          const document = { directory: path, dryRun: isDry, steps, losses, kept, ...saved };
           await session.show(document, () => repairLines(session, report, isDry));
         }),
       );
