@@ -1,6 +1,6 @@
 /**
  * Goal: what export writes import reads, through pipes and files; whoever imports what is damaged,
- * or is there already, is told what to do and has nothing half; logs of RedEX come in with a report.
+ * or is there already, is told what to do and has nothing half; logs of RedEX come with a report.
  * Method: the program in this process, on stores that it has written itself.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
