@@ -22,12 +22,19 @@ interface Loss {
 }
 
 let program: CliProgram;
+/** Has the store that is damaged, in copies. */
+let origin: CliPlace;
 let place: CliPlace;
 
-beforeAll(() => {
+beforeAll(async () => {
   program = new CliProgram();
+  origin = new CliPlace();
+  await write();
 });
-afterAll(() => program.remove());
+afterAll(() => {
+  program.remove();
+  origin.remove();
+});
 beforeEach(() => {
   place = new CliPlace();
 });
@@ -64,13 +71,13 @@ function flip(path: string | undefined, at: number): void {
 }
 
 /** A store with 3,000 records in several segments, and another channel. */
-async function written(): Promise<void> {
+async function write(): Promise<void> {
   const line =
     'redex create data numbers --segment-bytes 64KiB --sync never && ' +
     `for i in $(seq 1 ${PER_FRAME} ${COUNT}); do ` +
     `seq -f '%0200.0f' $i $((i + ${PER_FRAME - 1})) | redex append data numbers || exit 1; done; ` +
     "printf 'a\\nb\\nc\\n' | redex append data orders";
-  expect(await program.shell(place.path, line)).toMatchObject({ code: 0 });
+  expect(await program.shell(origin.path, line)).toMatchObject({ code: 0 });
 }
 
 const DAMAGE: Readonly<Record<string, (data: string) => void>> = {
@@ -120,9 +127,8 @@ async function repairedByHand(data: string, isDamage: boolean): Promise<readonly
 
 describe('a store that redex append has written', () => {
   test.each(Object.keys(DAMAGE))('%s', async (what) => {
-    await written();
     const data = place.at('copy');
-    cpSync(place.at('data'), data, { recursive: true });
+    cpSync(origin.at('data'), data, { recursive: true });
     DAMAGE[what]?.(data);
     const losses = await repairedByHand(data, what !== 'no index');
     const { stdout } = await run('cat', data, 'numbers');
@@ -138,8 +144,8 @@ describe('a store that redex append has written', () => {
   });
 
   test('all of it at once', async () => {
-    await written();
     const data = place.at('data');
+    cpSync(origin.at('data'), data, { recursive: true });
     for (const damage of Object.values(DAMAGE)) damage(data);
     expect((await run('verify', data)).code).toBe(1);
     const losses = await repairedByHand(data, true);
