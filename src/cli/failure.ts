@@ -95,6 +95,7 @@ function holderOf(pid: number, host: string | undefined): string {
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or directory; look at the path again',
   EACCES: 'you may not read or write it; run as its owner, or change its permissions',
   EPERM: 'you may not do this to it; run as its owner',
   ENOSPC: 'the disk is full; make room and run it again',

@@ -77,6 +77,10 @@ test('what is damaged or missing leaves no store, and no file', async () => {
     expect(existsSync(copy)).toBe(false);
   }
   expect((await refused(['export', data, '-o', file])).stderr).toContain('is there already');
+  const nowhere = await refused(['export', data, '-o', place.at('none', 'x')]);
+  expect(nowhere.stderr).toContain('there is no such file or directory');
+  expect((await refused(['import', copy, data])).stderr).toContain('is a store of its own');
+  expect(existsSync(copy)).toBe(false);
   expect(readFileSync(file)).toEqual(bytes);
   const damaged = place.fixture('v1/block-zeroed', 'damaged');
   await refused(['export', damaged, '-o', place.at('part')]);

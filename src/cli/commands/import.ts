@@ -1,6 +1,7 @@
 /** `redex import`: channels from an export, or from a directory of RedEX. */
 import { basename } from 'node:path';
 import { RedexError } from '../../core/errors.js';
+import { STORE_MANIFEST_NAME } from '../../format/file-name.js';
 import { nodeFs } from '../../fs/node-fs.js';
 import type { Redex } from '../../index.js';
 import { importRedexV1 } from '../../transfer/import-redex-v1.js';
@@ -85,6 +86,9 @@ async function importedLegacy(
   flags: Flags,
 ): Promise<Imported> {
   const { as, generation } = flags;
+  if (nodeFs.statSync(`${source}/${STORE_MANIFEST_NAME}`) !== undefined) {
+    throw new Problem(`${source} is a store of its own: redex export writes what can be imported`);
+  }
   const inside = findV1Logs(nodeFs, source);
   const isOne = inside.length === 0;
   const logs = isOne ? [{ name: as ?? basename(source), directory: source }] : inside;
