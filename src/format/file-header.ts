@@ -62,3 +62,12 @@ export function decodeFileHeader(magic: number, bytes: Uint8Array): Decoded<File
     checksum: readChecksum(view, 56),
   });
 }
+
+/** Whether a dat file begins with a good header that is another segment's. */
+export function isOtherSegment(bytes: Uint8Array, channelId: Uint8Array, baseSeq: number): boolean {
+  const header = decodeFileHeader(DAT_MAGIC, bytes);
+  if (!header.ok) return false;
+  return (
+    header.value.baseSeq !== baseSeq || Buffer.compare(header.value.channelId, channelId) !== 0
+  );
+}

@@ -31,6 +31,12 @@ function readStart(file: FileHandle, most: number): Uint8Array {
   return new Uint8Array(buffer, byteOffset, file.readSync(bytes, 0, most, 0));
 }
 
+/** The bytes at a place, as far as they are there, in memory of their own. */
+export function readAt(file: FileHandle, position: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(Math.max(0, length));
+  return bytes.subarray(0, file.readSync(bytes, 0, bytes.byteLength, position));
+}
+
 /** Creates a file with these bytes and syncs it; its name is synced by the caller. */
 export async function writeWholeFile(
   fs: FileSystem,

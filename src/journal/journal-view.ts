@@ -20,6 +20,7 @@ import {
 } from '../format/journal-group.js';
 import { decodeCreation } from '../format/creation.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
+import { readAt } from '../fs/whole-file.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { ChannelView } from './channel-view.js';
 import { controlPath, readControl, readJournal } from './recovered-journal.js';
@@ -198,9 +199,4 @@ export class JournalView {
       file.closeSync();
     }
   }
-}
-
-function readAt(file: FileHandle, position: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  return bytes.subarray(0, file.readSync(bytes, 0, length, position));
 }

@@ -9,7 +9,7 @@ import { IDX_ENTRY_BYTES, readIndexEntry } from '../format/index-entry.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { IndexRebuild } from '../segment/index-rebuild.js';
 import type { IndexOwner } from '../segment/segment-index.js';
-import type { Segment } from '../segment/segment.js';
+import { emptySegment } from '../segment/segment.js';
 import type { SegmentSurvey } from './segment-survey.js';
 import { PlannedFs } from './planned-fs.js';
 import { walkUnits } from './unit-walk.js';
@@ -25,39 +25,13 @@ export async function rebuildIndex(
   const { nonce, link, timestampFloor } = identity;
   const file = owner.fs.openSync(path, 'read');
   try {
-    const index = new IndexRebuild(owner, identityOf(directory, baseSeq, nonce, timestampFloor));
+    const index = new IndexRebuild(owner, emptySegment(directory, baseSeq, nonce, timestampFloor));
     const walked = { nonce, link, baseSeq, end: size };
     await walkUnits(file, walked, ({ view }, at, unit) => index.add(view, at, unit));
     return index.finish(survey.recordCount);
   } finally {
     file.closeSync();
   }
-}
-
-/** What the header of a derived file says. */
-function identityOf(
-  directory: string,
-  baseSeq: number,
-  nonce: Segment['nonce'],
-  timestampFloor: Segment['timestampFloor'],
-): Segment {
-  const none = { hi: 0, lo: 0 };
-  return {
-    directory,
-    baseSeq,
-    nonce,
-    timestampFloor,
-    headerChecksum: none,
-    nextSeq: baseSeq,
-    recordCount: 0,
-    frameCount: 0,
-    datLength: 0,
-    lastTimestamp: timestampFloor,
-    lastChecksum: none,
-    sealed: false,
-    damage: undefined,
-    marks: undefined,
-  };
 }
 
 /** The derived files of a segment that are missing or do not say what its dat file says. */

@@ -17,7 +17,7 @@ import {
 } from '../format/file-name.js';
 import { decodeChannelEntry } from '../format/channel-name.js';
 import { readManifest } from '../channel/channel-files.js';
-import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
+import { FILE_HEADER_BYTES, isOtherSegment } from '../format/file-header.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { readWholeFile } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
@@ -94,7 +94,8 @@ export class JournalRepair {
       if (generation === undefined) continue;
       for (const baseSeq of new Set(writes.map((write) => write.baseSeq))) {
         const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
-        if (isOtherSegment(fs, path, channelId, baseSeq)) return path;
+        const head = headerBytes(fs, path);
+        if (head !== undefined && isOtherSegment(head, channelId, baseSeq)) return path;
       }
     }
     return undefined;
@@ -257,20 +258,6 @@ function liveIn(fs: FileSystem, directory: string, channelId: Uint8Array): strin
     if (RedexError.is(error, 'CORRUPT')) return undefined;
     throw error;
   }
-}
-
-/** Whether a file has a good header, which is not that of this segment. */
-function isOtherSegment(
-  fs: FileSystem,
-  path: string,
-  channelId: Uint8Array,
-  baseSeq: number,
-): boolean {
-  const bytes = headerBytes(fs, path);
-  const header = bytes === undefined ? undefined : decodeFileHeader(DAT_MAGIC, bytes);
-  if (header?.ok !== true) return false;
-  const isOwn = Buffer.compare(header.value.channelId, channelId) === 0;
-  return !isOwn || header.value.baseSeq !== baseSeq;
 }
 
 function headerBytes(fs: FileSystem, path: string): Uint8Array | undefined {

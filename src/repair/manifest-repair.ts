@@ -1,7 +1,7 @@
 /**
  * The manifest of a channel, when it cannot be read or is not the channel's. One wrong bit is put
  * right; one that stands in another channel's place comes back, and so does one that was about to
- * take its place. Otherwise it is written for the newest generation that goes as far as any: a
+ * take its place. Otherwise it is written for the newest of the generations that reach furthest: a
  * compaction that did not get to its end does not, and one that did has retired the others. Those
  * are set aside before a manifest says so, because the next open would remove them.
  */
@@ -169,7 +169,7 @@ async function byGenerations(
   const others = candidates.filter((each) => each !== chosen);
   return {
     manifest,
-    how: `for ${generationName(generation)}, the newest that goes as far as any`,
+    how: `for ${generationName(generation)}, the newest of those that reach furthest`,
     others: others.map((each) => each.generation),
     lost:
       `where the channel began: a trim may have taken records behind ${firstSeq} from its first ` +

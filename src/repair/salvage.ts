@@ -15,8 +15,7 @@ import type { Manifest } from '../format/manifest.js';
 import { decodeRecords } from '../format/unit-records.js';
 import { copyFile } from '../fs/copy-file.js';
 import type { FileSystem } from '../fs/file-system.js';
-import type { Segment } from '../segment/segment.js';
-import { corruption } from '../segment/segment.js';
+import { corruption, emptySegment } from '../segment/segment.js';
 import { DatWriteError } from '../segment/segment-writer.js';
 import { rebuildIndex } from './derived-files.js';
 import type { Piece, SalvagePlan } from './salvage-plan.js';
@@ -135,7 +134,7 @@ async function writeSegment(
   last: Nanos,
 ): Promise<number> {
   const { baseSeq, nextBase } = piece;
-  writer.begin(segmentAt(baseSeq, last));
+  writer.begin(emptySegment('', baseSeq, { hi: 0, lo: 0 }, last));
   const count = piece.kind === 'rewrite' ? await copyRecords(source, piece, writer) : 0;
   await writer.finish(nextBase);
   return count;
@@ -143,27 +142,6 @@ async function writeSegment(
 
 function laterOf(a: Nanos, b: Nanos): Nanos {
   return compareNanos(a, b) < 0 ? b : a;
-}
-
-/** What a new segment begins with. */
-function segmentAt(baseSeq: number, timestampFloor: Nanos): Segment {
-  const none = { hi: 0, lo: 0 };
-  return {
-    directory: '',
-    baseSeq,
-    nonce: none,
-    timestampFloor,
-    headerChecksum: none,
-    nextSeq: baseSeq,
-    recordCount: 0,
-    frameCount: 0,
-    datLength: 0,
-    lastTimestamp: timestampFloor,
-    lastChecksum: none,
-    sealed: false,
-    damage: undefined,
-    marks: undefined,
-  };
 }
 
 async function copyRecords(

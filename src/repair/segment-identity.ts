@@ -29,6 +29,7 @@ import {
   decodeUnitHeader,
 } from '../format/unit.js';
 import type { FileHandle } from '../fs/file-system.js';
+import { readAt } from '../fs/whole-file.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { standInHeader } from '../segment/stand-in-header.js';
 import { withoutOneBit } from './single-bit.js';
@@ -166,9 +167,4 @@ function impliedNonce(file: FileHandle, position: number, end: number): Checksum
   const bytes = readAt(file, position, covered);
   if (bytes.byteLength < covered) return undefined;
   return bindToNonce(checksumOf(bytes, 8, covered - 8), unit.checksum);
-}
-
-function readAt(file: FileHandle, position: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(Math.max(0, length));
-  return bytes.subarray(0, file.readSync(bytes, 0, bytes.byteLength, position));
 }

@@ -9,7 +9,7 @@ import { segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import { BLOCK_LIST_AT, coveredBytes, decodeUnitHeader, verifyUnit } from '../format/unit.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
-import { writeAllSync } from '../fs/whole-file.js';
+import { readAt, writeAllSync } from '../fs/whole-file.js';
 import { isBeforeRedo, type RedoWrite } from '../journal/redo-plan.js';
 import { PlannedFs } from './planned-fs.js';
 import type { IndexOwner } from '../segment/segment-index.js';
@@ -97,9 +97,4 @@ function holdsAnything(file: FileHandle, position: number, data: Uint8Array): bo
   if (covered === undefined) return false;
   const bytes = readAt(file, position, covered);
   return verifyUnit(bytes, 0, covered, unit.checksum, header.value.nonce) === undefined;
-}
-
-function readAt(file: FileHandle, position: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(Math.max(0, length));
-  return bytes.subarray(0, file.readSync(bytes, 0, bytes.byteLength, position));
 }

@@ -50,6 +50,32 @@ export function movedSegment(segment: Segment, directory: string): Segment {
   return { ...segment, directory };
 }
 
+/** A segment with nothing in it yet. */
+export function emptySegment(
+  directory: string,
+  baseSeq: number,
+  nonce: Checksum,
+  timestampFloor: Nanos,
+): Segment {
+  const headerChecksum = { hi: 0, lo: 0 };
+  return {
+    directory,
+    baseSeq,
+    nonce,
+    timestampFloor,
+    headerChecksum,
+    nextSeq: baseSeq,
+    recordCount: 0,
+    frameCount: 0,
+    datLength: 0,
+    lastTimestamp: timestampFloor,
+    lastChecksum: headerChecksum,
+    sealed: false,
+    damage: undefined,
+    marks: undefined,
+  };
+}
+
 /** Whether every seq from base to next has a record, so that entry n is seq base + n. */
 export function isDense(segment: Segment): boolean {
   return segment.nextSeq - segment.baseSeq === segment.recordCount;

@@ -9,7 +9,12 @@ import { readManifest } from '../channel/channel-files.js';
 import { damagedFile } from '../channel/damaged-file.js';
 import { ioError } from '../channel/io-error.js';
 import { sharedBytes, viewOf } from '../format/bytes.js';
-import { decodeFileHeader, DAT_MAGIC, FILE_HEADER_BYTES } from '../format/file-header.js';
+import {
+  decodeFileHeader,
+  DAT_MAGIC,
+  FILE_HEADER_BYTES,
+  isOtherSegment,
+} from '../format/file-header.js';
 import { generationName, segmentFileName } from '../format/file-name.js';
 import {
   BLOCK_HEADER_BYTES,
@@ -199,7 +204,8 @@ function findConflict(
     }
     const file = fs.openSync(path, 'read');
     try {
-      if (isOther(file, channelId, baseSeq)) return conflictError(path, 8, 'identity');
+      const head = readAt(file, 0, FILE_HEADER_BYTES);
+      if (isOtherSegment(head, channelId, baseSeq)) return conflictError(path, 8, 'identity');
       const position = conflictIn(file, inFile);
       if (position !== undefined) return conflictError(path, position, 'sequence');
       if (file.sizeSync() < first.position) return conflictError(path, file.sizeSync(), 'length');
@@ -208,13 +214,6 @@ function findConflict(
     }
   }
   return undefined;
-}
-
-function isOther(file: FileHandle, channelId: Uint8Array, baseSeq: number): boolean {
-  const header = decodeFileHeader(DAT_MAGIC, readAt(file, 0, FILE_HEADER_BYTES));
-  if (!header.ok) return false;
-  const { channelId: owner, baseSeq: stated } = header.value;
-  return stated !== baseSeq || Buffer.compare(owner, channelId) !== 0;
 }
 
 function conflictIn(file: FileHandle, writes: readonly RedoWrite[]): number | undefined {

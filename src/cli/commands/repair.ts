@@ -1,6 +1,6 @@
 /** `redex repair`: what verify has found is mended, and every damaged byte kept. */
 import { RedexError } from '../../core/errors.js';
-import { decodeChannelEntry, encodeChannelName } from '../../format/channel-name.js';
+import { encodeChannelName } from '../../format/channel-name.js';
 import { CHANNELS_NAME } from '../../format/file-name.js';
 import { nodeFs } from '../../fs/node-fs.js';
 import type { RepairLoss, RepairPlan, RepairReport, RepairStep } from '../../index.js';
@@ -36,14 +36,14 @@ function requireChannel(directory: string, channel: string): void {
   if (!isThere && nodeFs.statSync(directory) !== undefined) throw noChannel(directory, channel);
 }
 
-/** Its name, or what its directory says of one that has none. */
-function nameOf({ channel }: RepairStep | RepairLoss): string {
-  if (channel === undefined) return 'the store';
-  const entry = decodeChannelEntry(channel);
-  return entry?.kind === 'name' ? entry.name : channel;
+function nameOf({ channel = 'the store' }: RepairStep | RepairLoss): string {
+  return channel;
 }
 
-function placeOf({ path, position }: RepairStep | RepairLoss, directory: string): string {
+function placeOf(
+  { path, position }: Pick<RepairStep, 'path' | 'position'>,
+  directory: string,
+): string {
   const inside = path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
   return position === undefined ? inside : `${inside} at byte ${formatCount(position)}`;
 }
@@ -77,9 +77,9 @@ function repairLines(session: Session, plan: RepairPlan, isDry: boolean): string
   if (kept.length > 0) {
     lines.push('', heading(isDry ? 'would be kept aside' : 'kept aside'));
     const rows = kept.map(({ path, keptAt, bytes }) => [
-      placeOf({ path, reason: '' }, directory),
+      placeOf({ path }, directory),
       formatBytes(bytes),
-      placeOf({ path: keptAt, reason: '' }, directory),
+      placeOf({ path: keptAt }, directory),
     ]);
     const columns = [
       { title: 'file', isFlexible: true },
