@@ -200,7 +200,8 @@ export class StoreCommands {
       .map(({ operation, error }) => (error === undefined ? operation : 'failed'));
     const written = before.findLastIndex((operation) => operation.startsWith('write'));
     const isSynced = before.slice(written).some((operation) => operation.startsWith('datasync'));
-    if (renamed < 0 || (written >= 0 && isSynced)) return;
+    if (renamed < 0) throw new Violation('N1: no rename');
+    if (written >= 0 && isSynced) return;
     throw new Violation(`N1: no sync of the journal before the rename: ${before.join()}`);
   }
 
