@@ -10,6 +10,7 @@ import { journalSegmentName } from '../../src/format/file-name.js';
 import {
   CONTROL_SLOT_BYTES,
   JOURNAL_SEGMENT_HEADER_BYTES,
+  controlSlotPosition,
 } from '../../src/format/journal-control.js';
 import type { FileSystem } from '../../src/fs/file-system.js';
 import type { MemoryFs } from '../../src/fs/memory-fs.js';
@@ -310,3 +311,36 @@ describe('what else is read', () => {
     expect(names.map(({ data }) => new TextDecoder().decode(data))).toEqual(['orders']);
   });
 });
+
+test.each(['flipped', 'zeroed'])(
+  'J6: a newer slot that is %s hides neither groups nor epoch',
+  async (what) => {
+    const fs = memoryStore();
+    const first = openLab(fs);
+    await addSynced(first, writeEntry(1, 0, 40));
+    const end = first.journal.syncedEnd;
+    if (end === undefined) throw new Error('nothing was synced');
+    await first.journal.control.advance(end, true);
+    first.journal.close();
+    expect(contentsOf(fs)).toMatchObject({ groups: [], control: { isClosed: true } });
+    // The next open writes its epoch into the other slot.
+    const second = openLab(fs);
+    await addSynced(second, writeEntry(1, 40, 40));
+    const { epoch, counter } = second.journal.control.current ?? {};
+    second.journal.close();
+    const at = controlSlotPosition(counter ?? 0);
+    const damage = what === 'flipped' ? new Uint8Array([1]) : new Uint8Array(CONTROL_SLOT_BYTES);
+    const file = fs.openSync(CONTROL, 'write');
+    file.writeSync(damage, 0, damage.byteLength, what === 'flipped' ? at + 60 : at);
+    file.closeSync();
+    const found = contentsOf(fs);
+    expect(found.groups.flatMap(({ entries }) => entries.map(({ position }) => position))).toEqual([
+      40,
+    ]);
+    expect(found.control).toMatchObject({ epoch, isClosed: false });
+    const third = openLab(fs);
+    await addSynced(third, writeEntry(1, 80, 40));
+    expect(third.journal.control.epoch).toBe((epoch ?? 0) + 1);
+    third.journal.close();
+  },
+);
