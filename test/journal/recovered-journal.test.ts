@@ -315,30 +315,30 @@ describe('what else is read', () => {
 test.each(['flipped', 'zeroed'])(
   'J6: a newer slot that is %s hides neither groups nor epoch',
   async (what) => {
-    const fs = memoryStore();
-    const first = openLab(fs);
+    const disk = memoryStore();
+    const first = openLab(disk);
     await addSynced(first, writeEntry(1, 0, 40));
     const end = first.journal.syncedEnd;
     if (end === undefined) throw new Error('nothing was synced');
     await first.journal.control.advance(end, true);
     first.journal.close();
-    expect(contentsOf(fs)).toMatchObject({ groups: [], control: { isClosed: true } });
+    expect(contentsOf(disk)).toMatchObject({ groups: [], control: { isClosed: true } });
     // The next open writes its epoch into the other slot.
-    const second = openLab(fs);
+    const second = openLab(disk);
     await addSynced(second, writeEntry(1, 40, 40));
     const { epoch, counter } = second.journal.control.current ?? {};
     second.journal.close();
     const at = controlSlotPosition(counter ?? 0);
     const damage = what === 'flipped' ? new Uint8Array([1]) : new Uint8Array(CONTROL_SLOT_BYTES);
-    const file = fs.openSync(CONTROL, 'write');
+    const file = disk.openSync(CONTROL, 'write');
     file.writeSync(damage, 0, damage.byteLength, what === 'flipped' ? at + 60 : at);
     file.closeSync();
-    const found = contentsOf(fs);
+    const found = contentsOf(disk);
     expect(found.groups.flatMap(({ entries }) => entries.map(({ position }) => position))).toEqual([
       40,
     ]);
     expect(found.control).toMatchObject({ epoch, isClosed: false });
-    const third = openLab(fs);
+    const third = openLab(disk);
     await addSynced(third, writeEntry(1, 80, 40));
     expect(third.journal.control.epoch).toBe((epoch ?? 0) + 1);
     third.journal.close();
