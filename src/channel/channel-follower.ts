@@ -179,6 +179,8 @@ export class ChannelFollower {
   #hasOtherManifest(): boolean {
     let manifest: Manifest;
     try {
+      // Its directory is still there when the journal says so first, without what waited for it.
+      if (this.#context.view?.isDeleted === true) throw absent(this.#context);
       manifest = readOwnManifest(this.#context);
     } catch (error) {
       if (RedexError.is(error, 'NOT_FOUND')) {
@@ -270,7 +272,7 @@ export class ChannelFollower {
 
 /** The manifest, or NOT_FOUND when there is no channel of this id any more. */
 function readOwnManifest(context: ChannelContext): Manifest {
-  const { fs, directory, channelId, name } = context;
+  const { fs, directory, channelId } = context;
   try {
     return readManifest(fs, directory, channelId);
   } catch (error) {
@@ -279,8 +281,7 @@ function readOwnManifest(context: ChannelContext): Manifest {
       (error.check === 'missing' || error.check === 'identity') &&
       !hasOwnConfig(context);
     if (!isOther) throw error;
-    const message = `channel ${name} is not in ${directory} any more`;
-    throw redexError('NOT_FOUND', message, { kind: 'channel', resource: directory }, error);
+    throw absent(context, error);
   }
 
   function hasOwnConfig(of: ChannelContext): boolean {
@@ -291,6 +292,11 @@ function readOwnManifest(context: ChannelContext): Manifest {
       return !(RedexError.is(error, 'CORRUPT') && error.check === 'missing');
     }
   }
+}
+
+function absent({ name, directory }: ChannelContext, cause?: unknown): RedexErrorOf<'NOT_FOUND'> {
+  const message = `channel ${name} is not in ${directory} any more`;
+  return redexError('NOT_FOUND', message, { kind: 'channel', resource: directory }, cause);
 }
 
 /** What a pass takes for damage, to be compared with what the next one does. */

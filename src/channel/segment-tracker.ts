@@ -212,6 +212,8 @@ export class SegmentTracker {
       if (!end.sealed && end.check === undefined) return [...this.#unfinishedBefore(known), end];
     }
     this.#bases = this.#listed();
+    // What the journal has of a segment was synced before the next but one got its name.
+    this.#context.shared.view?.look();
     this.#forgetMissing();
     const last = this.#bases.at(-1);
     const previous = this.#bases.at(-2);
