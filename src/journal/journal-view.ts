@@ -93,14 +93,16 @@ export class JournalView {
 
   /**
    * The first look: what a writer would refuse is not shown in part. Beside a live writer it may
-   * have read half of a change, so that it is read again. False when there is no journal.
+   * have read half of a change, or not have found a segment that was there when they were listed,
+   * so that it is read again. False when there is no journal.
    */
   #isWhole(): boolean {
     for (let pass = 1; ; pass++) {
       try {
         return readJournal(this.#fs, this.#directory, this.#storeId) !== undefined;
       } catch (error) {
-        if (pass === WHOLE_PASSES || !RedexError.is(error, 'CORRUPT')) throw error;
+        const mayChange = RedexError.is(error, 'CORRUPT') || systemCodeOf(error) === 'ENOENT';
+        if (pass === WHOLE_PASSES || !mayChange) throw error;
       }
     }
   }

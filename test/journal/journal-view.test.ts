@@ -9,8 +9,9 @@ import { expect, test } from 'vitest';
 import { silentLogger } from '../../src/core/runtime.js';
 import { segmentFileName } from '../../src/format/file-name.js';
 import { CONTROL_SLOT_BYTES } from '../../src/format/journal-control.js';
-import type { FileSystem } from '../../src/fs/file-system.js';
+import type { DirectoryEntry, FileSystem } from '../../src/fs/file-system.js';
 import type { MemoryFs } from '../../src/fs/memory-fs.js';
+import { PassingFs } from '../../src/fs/passing-fs.js';
 import { JournalView } from '../../src/journal/journal-view.js';
 import { OverlaidFs } from '../../src/journal/journaled-fs.js';
 import { StoreJournal } from '../../src/journal/store-journal.js';
@@ -260,6 +261,27 @@ test('a group that is not whole yet is not looked at, and is seen when it is', a
   file.writeSync(last, 0, 8, at);
   view.look();
   expect(channel.files.map(({ end }) => end)).toEqual([16]);
+});
+
+test('a segment that goes between a listing and the look at it is no error', async () => {
+  const fs = memoryStore();
+  const lab = openLab(fs);
+  await addSynced(lab, writeEntry(1, 0, 8));
+  const unfinished = `${JOURNAL}/0000000099.journal`;
+  let listings = 0;
+  class ShrinkingFs extends PassingFs {
+    override readDirectorySync(path: string): DirectoryEntry[] {
+      if (path !== JOURNAL || listings++ > 0) return super.readDirectorySync(path);
+      fs.openSync(unfinished, 'create').closeSync();
+      const entries = super.readDirectorySync(path);
+      fs.unlinkSync(unfinished);
+      return entries;
+    }
+  }
+  const view = new JournalView(new ShrinkingFs(fs), STORE, STORE_ID);
+  view.look();
+  expect(listings).toBeGreaterThan(1);
+  expect(view.channel(channelId(1)).isWaiting).toBe(true);
 });
 
 test('no journal is nothing, another one is an error, and no descriptor stays open', async () => {
