@@ -11,7 +11,11 @@ import { get, scan } from './tasks/read.mjs';
 /** What is done with a contender's store. */
 const TASKS = { append, fill, scan, get };
 /** What is done with a store of ours that has no counterpart elsewhere. */
-const OWN = { steps: './tasks/life.mjs', reclaim: './tasks/reclaim.mjs' };
+const OWN = {
+  steps: './tasks/life.mjs',
+  reclaim: './tasks/reclaim.mjs',
+  channels: './tasks/channels.mjs',
+};
 
 const job = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 // The contender alone is loaded, and before any clock starts.

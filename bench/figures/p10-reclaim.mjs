@@ -1,10 +1,9 @@
 /** P10: space comes back: 1 GB by retention and by trim, one segment of 16 by compaction. */
 import { mkdirSync, rmSync } from 'node:fs';
-import { atMost, median } from '../lib/checks.mjs';
+import { atMost, median, middle } from '../lib/checks.mjs';
 import { runJob } from '../lib/child.mjs';
 import { rounds, scaled, selected } from '../lib/compare.mjs';
 import { GROUP, mixedPayloads } from '../lib/payloads.mjs';
-import { summary } from '../lib/stats.mjs';
 import { settle, warmPageCache } from '../lib/warm.mjs';
 
 const MIB = 1024 * 1024;
@@ -44,10 +43,6 @@ async function runOnce(context, { way, scanned }) {
     rmSync(directory, { recursive: true, force: true });
   }
 }
-
-/** Median of something that a run tells. */
-const middle = (row, pick) =>
-  median(row) === undefined ? undefined : summary(row.runs.map((each) => pick(each))).median;
 
 function detailsOf(row) {
   if (median(row) === undefined) return [];

@@ -1,4 +1,5 @@
 /** Targets: what was measured against what was promised. A miss is printed like everything else. */
+import { summary } from './stats.mjs';
 
 const usable = (row) => row !== undefined && row.error === undefined && row.median !== undefined;
 
@@ -14,6 +15,10 @@ export function bestPeer(results) {
 export const ratio = (a, b) => (usable(a) && usable(b) ? a.median / b.median : undefined);
 
 export const median = (row) => (usable(row) ? row.median : undefined);
+
+/** Median of something that each run of a row tells. */
+export const middle = (row, pick) =>
+  usable(row) ? summary(row.runs.map((each) => pick(each))).median : undefined;
 
 export const atLeast = (text, value, target, unit = '×', note) => ({
   text,
