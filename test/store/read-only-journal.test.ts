@@ -83,7 +83,7 @@ test('a channel that the journal says is deleted is gone, whatever is left of it
   const isOfIt = (path: string): boolean => path === pathOf('a');
   const effect = { error: 'EIO' };
   faults.inject({ operation: 'anyMutation', path: isOfIt, nth: 1, times: Infinity, effect });
-  await expect(writer.deleteChannel('a')).rejects.toThrow();
+  await expect(writer.deleteChannel('a')).rejects.toThrow('failed');
   expect(disk.statSync(pathOf('a'))).toBeDefined();
   await rejection(channel.stats(), 'NOT_FOUND');
   await rejection(all(channel.read()), 'NOT_FOUND');
