@@ -32,7 +32,8 @@ function detailsOf(row) {
   const count = (pick) => Math.round(middle(row, pick)).toLocaleString('en-US');
   const ms = (pick) => `${count(pick)} ms`;
   const waits = `acknowledged p50 ${ms((each) => each.p50Ms)}, p99 ${ms((each) => each.p99Ms)}`;
-  const created = `created in ${ms((each) => each.createMs)}, opened in ${ms((each) => each.openMs)}`;
+  const made = ms((each) => each.createMs);
+  const created = `created in ${made}, opened in ${ms((each) => each.openMs)}`;
   const checkpoints = `${count((each) => each.checkpoints)} checkpoints`;
   const worst = `worst second ${count((each) => each.worstSecond)} records`;
   const closed = `closed in ${ms((each) => each.closeMs)}`;
