@@ -12,6 +12,8 @@ const LONGEST = [
   'test/process/strace-faults.',
   'test/process/kill-store.',
   'test/corruption/corruption.',
+  'test/cli/bad-day.',
+  'test/crash/scene.',
   'test/process/follow.',
   'test/crash/coverage.',
   'test/crash/store-exhaustive.',

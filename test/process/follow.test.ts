@@ -25,7 +25,7 @@ import { FOLLOWED_NAMES } from '../support/process-follow-records.js';
 import type { WriterMoment } from '../support/process-follow-writer.js';
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 
-const SECONDS = Number(process.env['REDEX_FOLLOW_SECONDS'] ?? '20');
+const SECONDS = Number(process.env['REDEX_FOLLOW_SECONDS'] ?? '15');
 const SEED = Number(process.env['REDEX_FOLLOW_SEED'] ?? '20251');
 const READERS = 3;
 /** For what is only waited for. */
