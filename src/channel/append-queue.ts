@@ -116,16 +116,18 @@ export class AppendQueue {
    * who wait for a sync as one group.
    */
   settleWritten(writtenSeq: number): SyncGroup | undefined {
+    let first: PendingAppend | undefined;
     let synced: PendingAppend[] | undefined;
     while (this.#settled < this.#waiters.length) {
       const waiter = this.#waiters[this.#settled];
       if (waiter === undefined || waiter.endSeq > writtenSeq) break;
       this.#settled++;
       if (!waiter.synced) waiter.settle(undefined);
-      else if (synced === undefined) synced = [waiter];
+      else if (first === undefined) first = waiter;
+      else if (synced === undefined) synced = [first, waiter];
       else synced.push(waiter);
     }
-    return synced === undefined ? undefined : new WaiterGroup(synced);
+    return synced === undefined ? first : new WaiterGroup(synced);
   }
 
   /** None of the rest is in the log. */

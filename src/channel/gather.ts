@@ -15,8 +15,9 @@ import { MAX_SEQ_DELTA } from '../format/index-entry.js';
 import type { FrameContent } from '../format/frame-encoder.js';
 import type { NormalRecord } from './record-input.js';
 
-const FIRST_RECORDS = 64;
-const FIRST_PAYLOAD_BYTES = 16 * 1024;
+// Of thousands of channels each has a few: little memory is soon found again.
+const FIRST_RECORDS = 8;
+const FIRST_PAYLOAD_BYTES = 512;
 /** Columns that grew beyond this are not kept for the next group. */
 const KEPT_PAYLOAD_BYTES = 4 * 1024 * 1024;
 const KEPT_RECORDS = 64 * 1024;

@@ -3,6 +3,7 @@
  * who wait while one sync runs share the next one: that is the group commit.
  */
 import { redexError, type RedexError } from '../core/errors.js';
+import { clearList } from '../core/lists.js';
 import { diagnostics } from '../core/runtime.js';
 import type { Journal } from '../journal/journal.js';
 import { isJournaled, type ChannelContext } from './channel-context.js';
@@ -34,6 +35,15 @@ interface SyncCaller {
   reject(error: RedexError): void;
 }
 
+/** A sync that has begun. */
+interface RunningSync {
+  readonly target: SyncTarget;
+  readonly callers: readonly SyncCaller[];
+  readonly started: number;
+}
+
+const NO_CALLERS: readonly SyncCaller[] = [];
+
 export interface SyncListener {
   /** A sync has finished; what it covered is settled. */
   onSynced(): void;
@@ -51,7 +61,8 @@ export class SyncWorker {
   #groups: SyncGroup[] = [];
   #firstGroup = 0;
   #wanted: 'all' | 'sealed' | undefined;
-  #running: Promise<void> | undefined;
+  #isRunning = false;
+  readonly #idleWaiters: (() => void)[] = [];
   /** Who waits for a sync of everything that begins from now on. */
   #callers: SyncCaller[] = [];
 
@@ -74,7 +85,7 @@ export class SyncWorker {
   }
 
   get isRunning(): boolean {
-    return this.#running !== undefined;
+    return this.#isRunning;
   }
 
   /** Adds appends whose records have been written. Their sync has still to be requested. */
@@ -86,12 +97,15 @@ export class SyncWorker {
   request(scope: 'all' | 'sealed'): void {
     if (this.#health.isPoisoned) return;
     if (this.#wanted !== 'all') this.#wanted = scope;
-    this.#running ??= this.#run();
+    if (!this.#isRunning) this.#begin(this.#wanted);
   }
 
   /** Resolves when no sync is running or wanted any more. */
   async idle(): Promise<void> {
-    await this.#running;
+    if (!this.#isRunning) return;
+    await new Promise<void>((resolve) => {
+      this.#idleWaiters.push(resolve);
+    });
   }
 
   /** Resolves when everything written before the call is synced. Rejects with POISONED. */
@@ -105,44 +119,62 @@ export class SyncWorker {
     await synced;
   }
 
-  async #run(): Promise<void> {
-    try {
-      while (this.#wanted !== undefined && !this.#health.isPoisoned) {
-        const scope = this.#wanted;
-        this.#wanted = undefined;
-        await this.#syncOnce(scope);
-      }
-    } finally {
-      this.#running = undefined;
-      // Only now a poisoned channel gives its descriptors back.
-      if (this.#health.isPoisoned) this.#context.shared.files.onMayClose();
-    }
+  #begin(scope: 'all' | 'sealed'): void {
+    this.#isRunning = true;
+    this.#wanted = undefined;
+    const sync: RunningSync = {
+      target: this.#unsynced.begin(scope),
+      callers: scope === 'all' && this.#callers.length > 0 ? this.#callers.splice(0) : NO_CALLERS,
+      started: this.#context.settings.runtime.monotonic(),
+    };
+    const { inherited, directories } = sync.target;
+    const { journal } = this.#context.journal ?? {};
+    // Nothing but the journal: the commonest sync of all does without promises of its own.
+    const isPlain = inherited.length === 0 && directories.length === 0;
+    if (journal === undefined || !isJournaled(this.#context)) void this.#syncFiles(sync);
+    else if (isPlain) this.#syncJournal(journal, sync);
+    else void this.#syncFiles(sync, journal);
   }
 
-  async #syncOnce(scope: 'all' | 'sealed'): Promise<void> {
-    const { fs, settings } = this.#context;
-    const target = this.#unsynced.begin(scope);
-    const callers = scope === 'all' ? this.#callers.splice(0) : [];
-    const started = settings.runtime.monotonic();
-    const finish = (): void => this.#finish(target, callers, started);
+  /** Syncs the files that are concerned, and then what the journal has, if there is one. */
+  async #syncFiles(sync: RunningSync, journal?: Journal): Promise<void> {
+    const { target } = sync;
+    const { fs } = this.#context;
     try {
       for (const range of target.inherited) {
         await named(range.path, rewriteInherited(fs, range));
       }
-      const journaled = isJournaled(this.#context) ? this.#context.journal : undefined;
-      for (const { open } of journaled === undefined ? target.writers : []) {
+      for (const { open } of journal === undefined ? target.writers : []) {
         await named(open.dat.path, open.dat.datasync());
       }
       for (const path of target.directories) await named(path, fs.syncDirectory(path));
-      if (journaled !== undefined) {
-        // What the journal's sync covers becomes visible in one turn, in all channels together.
-        await syncJournal(journaled.journal, finish);
-        return;
-      }
     } catch (error) {
-      this.#fail(error);
+      this.#end(sync, error);
+      return;
     }
-    finish();
+    if (journal === undefined) this.#end(sync, undefined);
+    else this.#syncJournal(journal, sync);
+  }
+
+  /** What the journal's sync covers becomes visible in one turn, in all channels together. */
+  #syncJournal(journal: Journal, sync: RunningSync): void {
+    journal.sync((cause) => {
+      const { directory } = journal.segments;
+      this.#end(sync, cause === undefined ? undefined : new SyncFailure(directory, cause));
+    });
+  }
+
+  #end({ target, callers, started }: RunningSync, error: unknown): void {
+    if (error !== undefined) this.#fail(error);
+    this.#finish(target, callers, started);
+    if (this.#wanted !== undefined && !this.#health.isPoisoned) {
+      this.#begin(this.#wanted);
+      return;
+    }
+    this.#isRunning = false;
+    // Only now a poisoned channel gives its descriptors back.
+    if (this.#health.isPoisoned) this.#context.shared.files.onMayClose();
+    for (const wake of this.#idleWaiters.splice(0)) wake();
   }
 
   #finish(target: SyncTarget, callers: readonly SyncCaller[], started: number): void {
@@ -216,7 +248,10 @@ export class SyncWorker {
       this.#firstGroup++;
       group.settle(undefined);
     }
-    if (this.#firstGroup === this.#groups.length || this.#firstGroup > 1024) {
+    if (this.#firstGroup === this.#groups.length) {
+      clearList(this.#groups);
+      this.#firstGroup = 0;
+    } else if (this.#firstGroup > 1024) {
       this.#groups = this.#groups.slice(this.#firstGroup);
       this.#firstGroup = 0;
     }
@@ -240,20 +275,6 @@ export class SyncWorker {
     for (const caller of this.#callers.splice(0)) caller.reject(this.#health.poisonedError());
     this.#listener.onPoisoned();
   }
-}
-
-/** Calls `finish` in the turn in which everything that was added before is synced. */
-function syncJournal(journal: Journal, finish: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    journal.sync((error) => {
-      if (error !== undefined) {
-        reject(new SyncFailure(journal.segments.directory, error));
-        return;
-      }
-      finish();
-      resolve();
-    });
-  });
 }
 
 async function named(path: string, operation: Promise<void>): Promise<void> {

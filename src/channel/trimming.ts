@@ -149,6 +149,11 @@ export class Trimming implements AgingChannel {
   /** Segments below `firstSeq` go, once no sync has to come to them any more. */
   dropSegments(): void {
     const { chain, manifest, reclaim } = this.#parts;
+    // Asked after every sync, and mostly there is only the segment that stays.
+    if (chain.all.length < 2) {
+      reclaim.start();
+      return;
+    }
     const dropped = chain.dropBelow(manifest.current.firstSeq, (segment) =>
       this.#isNeeded(segmentPath(segment, 'dat')),
     );

@@ -22,6 +22,8 @@ export interface SyncTarget {
   readonly written: Written;
 }
 
+const NONE: readonly never[] = [];
+
 export class Unsynced {
   /** Every record below it has been written. */
   writtenSeq: number;
@@ -145,10 +147,10 @@ export class Unsynced {
   #target(scope: 'all' | 'sealed'): SyncTarget {
     const last = this.sealed.at(-1);
     const all = scope === 'all';
-    const active = all && this.active?.dirty === true ? [this.active] : [];
+    const active = all && this.active?.dirty === true ? [this.active] : NONE;
     return {
-      writers: [...this.sealed, ...active],
-      directories: [...this.#directories],
+      writers: this.sealed.length === 0 ? active : [...this.sealed, ...active],
+      directories: this.#directories.size === 0 ? NONE : [...this.#directories],
       inherited: this.#inherited,
       seq: all ? this.writtenSeq : (last?.segment.nextSeq ?? this.durableSeq),
       written: { ...this.#written },
@@ -174,6 +176,7 @@ export class Unsynced {
     if (this.#inherited === target.inherited) this.#inherited = [];
     const covered = Math.min(target.seq, this.writtenSeq);
     this.durableSeq = Math.max(this.durableSeq, covered);
+    if (this.sealed.length === 0) return [];
     const done = this.sealed.filter(
       (writer) => target.writers.includes(writer) && this.isSettled(writer),
     );
