@@ -42,6 +42,13 @@ export interface FileSystem {
   syncDirectory(path: string): Promise<void>;
   /** The absolute path with all links resolved. ENOENT when it does not exist. */
   realpathSync(path: string): string;
+  /**
+   * Calls `onChange` soon after names or bytes of files in a directory have changed, by whichever
+   * process. A hint and no more: it may come for nothing, several may come as one, and any may be
+   * missed. Returns what ends it. Never keeps the process alive. Throws what the system says when
+   * the directory cannot be watched. Absent where nothing is ever told.
+   */
+  watch?(path: string, onChange: () => void): () => void;
 }
 
 export type OpenMode = 'read' | 'write' | 'create';

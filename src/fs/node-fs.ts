@@ -231,6 +231,13 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+function watch(path: string, onChange: () => void): () => void {
+  const watcher = fs.watch(path, { persistent: false }, () => onChange());
+  // What goes on is only not told any more.
+  watcher.on('error', () => watcher.close());
+  return () => watcher.close();
+}
+
 export const nodeFs: FileSystem = {
   openSync: (path, mode) =>
     new NodeFileHandle(fs.openSync(path, OPEN_FLAGS[mode], 0o600), path, mode !== 'read'),
@@ -248,4 +255,6 @@ export const nodeFs: FileSystem = {
   syncDirectorySync,
   syncDirectory,
   realpathSync: (path) => fs.realpathSync.native(path),
+  // There an open directory cannot be renamed or removed.
+  ...(WINDOWS ? {} : { watch }),
 };

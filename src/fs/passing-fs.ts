@@ -55,4 +55,10 @@ export class PassingFs implements FileSystem {
   realpathSync(path: string): string {
     return this.fs.realpathSync(path);
   }
+
+  watch(path: string, onChange: () => void): () => void {
+    return this.fs.watch?.(path, onChange) ?? nothingToEnd;
+  }
 }
+
+const nothingToEnd = (): void => {};

@@ -48,7 +48,8 @@ interface Group {
 export class JournalView {
   readonly #fs: FileSystem;
   readonly #directory: string;
-  readonly #journal: string;
+  /** The journal's directory, which may not be there. */
+  readonly path: string;
   readonly #storeId: Uint8Array;
   readonly #channels = new Map<string, ChannelView>();
   /** Channels that the journal has made, by the entries that they are found under. */
@@ -63,7 +64,7 @@ export class JournalView {
   constructor(fs: FileSystem, directory: string, storeId: Uint8Array) {
     this.#fs = fs;
     this.#directory = directory;
-    this.#journal = `${directory}/${JOURNAL_NAME}`;
+    this.path = `${directory}/${JOURNAL_NAME}`;
     this.#storeId = storeId;
   }
 
@@ -166,7 +167,7 @@ export class JournalView {
     const { segment, position } = end;
     const behind = this.#groupAt(end, segment, position);
     if (behind !== undefined) return { place: { segment, position }, group: behind };
-    for (const { name } of this.#fs.readDirectorySync(this.#journal)) {
+    for (const { name } of this.#fs.readDirectorySync(this.path)) {
       const other = parseJournalSegmentName(name);
       if (other === undefined || other === segment) continue;
       const first = this.#groupAt(end, other, JOURNAL_SEGMENT_HEADER_BYTES);
@@ -180,7 +181,7 @@ export class JournalView {
   #groupAt(next: GroupPlace, segment: number, position: number): Group | undefined {
     let file: FileHandle;
     try {
-      file = this.#fs.openSync(`${this.#journal}/${journalSegmentName(segment)}`, 'read');
+      file = this.#fs.openSync(`${this.path}/${journalSegmentName(segment)}`, 'read');
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return undefined;
       throw error;

@@ -50,6 +50,28 @@ describe('nodeFs', () => {
     expect(nodeFs.realpathSync(`${root}/link`)).toBe(nodeFs.realpathSync(`${root}/directory`));
   });
 
+  test('tells of writes to what is in a directory, until it is ended', async (context) => {
+    const { watch } = nodeFs;
+    requires(context, watch !== undefined, 'a watched directory could not be removed');
+    const file = nodeFs.openSync(`${root}/file`, 'create');
+    let ends: (() => void) | undefined;
+    let count = 0;
+    await new Promise<void>((resolve) => {
+      ends = watch?.(root, () => {
+        count++;
+        resolve();
+      });
+      file.writeSync(bytesOf('x'), 0, 1, 0);
+    });
+    ends?.();
+    const before = count;
+    file.writeSync(bytesOf('y'), 0, 1, 1);
+    await new Promise(setImmediate);
+    expect(count).toBe(before);
+    file.closeSync();
+    expect(codeOf(() => watch?.(`${root}/nothing`, () => undefined))).toBe('ENOENT');
+  });
+
   test('a closed handle never touches the file that got its number', async () => {
     const first = nodeFs.openSync(`${root}/first`, 'create');
     const inFlight = first.datasync();
