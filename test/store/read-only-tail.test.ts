@@ -6,11 +6,10 @@
  */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
-import type { LogRecord } from '../../src/core/record.js';
 import type { SyncPolicy } from '../../src/channel/options.js';
 import type { Redex } from '../../src/store/redex.js';
 import { outcomeOf, payload, rejection } from '../support/channel-kit.js';
-import { idsIn, pathOf, ReadOnlyLab } from '../support/read-only-lab.js';
+import { idsIn, pathOf, ReadOnlyLab, seqOf } from '../support/read-only-lab.js';
 
 let lab: ReadOnlyLab;
 
@@ -29,10 +28,6 @@ async function pair(
   await written.append(payload(0));
   const redex = await lab.look();
   return { written, redex, channel: await redex.channel('a') };
-}
-
-function seqOf(step: IteratorResult<LogRecord> | undefined): number | undefined {
-  return step === undefined || step.done === true ? undefined : step.value.seq;
 }
 
 test.each<SyncPolicy>(['never', 'always'])(

@@ -7,21 +7,17 @@
 import { expect, test } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
 import type { SyncPolicy } from '../../src/channel/options.js';
-import type { FileSystem } from '../../src/fs/file-system.js';
+import type { LogRecord } from '../../src/core/record.js';
 import { PassingFs } from '../../src/fs/passing-fs.js';
 import { Redex } from '../../src/store/redex.js';
 import { outcomeOf, payload, type Outcome } from '../support/channel-kit.js';
-import { DATA, pathOf, ReadOnlyLab } from '../support/read-only-lab.js';
+import { DATA, pathOf, ReadOnlyLab, seqOf } from '../support/read-only-lab.js';
 
 /** Tells of changes when it is told to. */
 class TellingFs extends PassingFs {
   readonly watched = new Map<string, () => void>();
   /** As if there were too many watches. */
   isFull = false;
-
-  constructor(fs: FileSystem) {
-    super(fs);
-  }
 
   override watch(path: string, onChange: () => void): () => void {
     if (this.isFull) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
@@ -41,7 +37,7 @@ interface Scene {
   readonly written: Channel;
   readonly redex: Redex;
   readonly channel: Channel;
-  readonly next: Outcome<IteratorResult<{ readonly seq: number }>>;
+  readonly next: Outcome<IteratorResult<LogRecord>>;
 }
 
 /** A tail that has waited until it looks as seldom as it can. */
@@ -71,7 +67,7 @@ test.each<SyncPolicy>(['never', 'always'])('what is told of is seen at once, %s'
   fs.watched.get(path)?.();
   expect(lab.delays).toEqual([0]);
   await lab.runtime.elapse(0);
-  expect(next.value?.value?.seq).toBe(1);
+  expect(seqOf(next.value)).toBe(1);
 });
 
 test('a change that comes during a look leads to another one', async () => {
@@ -84,7 +80,7 @@ test('a change that comes during a look leads to another one', async () => {
   expect(next.state).toBe('pending');
   await written.append(payload(1));
   await lab.runtime.elapse(40);
-  expect(next.value?.value?.seq).toBe(1);
+  expect(seqOf(next.value)).toBe(1);
 });
 
 test('changes of others lead to a look in forty milliseconds at most', async () => {
@@ -111,14 +107,14 @@ test('a generation that takes the place of another one is watched', async () => 
   await written.append(payload(1));
   fs.watched.get(`${pathOf('a')}/v0000000002`)?.();
   await lab.runtime.elapse(0);
-  expect(next.value?.value?.seq).toBe(1);
+  expect(seqOf(next.value)).toBe(1);
 });
 
 test('nothing is watched when nobody waits, and when the channel is closed', async () => {
   const { lab, fs, written, channel, next } = await waiting();
   await written.append(payload(1));
   await lab.runtime.elapse(200);
-  expect(next.value?.value?.seq).toBe(1);
+  expect(seqOf(next.value)).toBe(1);
   await lab.runtime.elapse(200);
   expect([fs.paths, lab.delays]).toEqual([[], []]);
   const another = outcomeOf(channel.tail({ from: 'end' }).next());
@@ -134,5 +130,5 @@ test('where nothing can be watched everything is still seen', async () => {
   const { lab, fs, written, next } = await waiting('always', true);
   await written.append(payload(1));
   await lab.runtime.elapse(200);
-  expect([fs.paths, next.value?.value?.seq]).toEqual([[], 1]);
+  expect([fs.paths, seqOf(next.value)]).toEqual([[], 1]);
 });

@@ -82,3 +82,8 @@ export async function listOf(redex: Redex): Promise<[string, number | string][]>
   }
   return found;
 }
+
+/** The seq that a step of a tail has given. */
+export function seqOf(step: IteratorResult<LogRecord> | undefined): number | undefined {
+  return step === undefined || step.done === true ? undefined : step.value.seq;
+}
