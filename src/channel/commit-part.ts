@@ -4,6 +4,7 @@
  * calls the steps, each of them for all parts before the next one.
  */
 import { redexError, type RedexError } from '../core/errors.js';
+import { segmentFileName } from '../format/file-name.js';
 import type { EncodedFrame } from '../segment/segment-writer.js';
 import { Waiter } from './append-queue.js';
 import type { PreparedFrame } from './appender-parts.js';
@@ -73,6 +74,14 @@ export class CommitPart {
     const { name: channel } = context;
     const message = `expected the next seq of ${channel} to be ${expectedSeq}: it is ${actualSeq}`;
     return redexError('SEQ_CONFLICT', message, { expectedSeq, actualSeq, channel });
+  }
+
+  /** Makes the file that a new channel begins with. Throws what the file system says. */
+  makeFile(): void {
+    if (this.#isEmpty) return;
+    const { context, unsynced } = this.parts;
+    const name = segmentFileName(unsynced.writtenSeq, 'dat');
+    context.journal?.makeFile(`${context.generationDirectory}/${name}`);
   }
 
   /** Gives the records their seqs. Throws RangeError for impossible ones, with nothing changed. */

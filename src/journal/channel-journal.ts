@@ -86,6 +86,8 @@ export class ChannelJournal implements WaitingFiles {
   #creation: Creation | undefined;
   /** The journal says that it is gone: nothing is added any more. */
   #isDeleted = false;
+  /** Files that are made and not opened for the first time yet. */
+  readonly #made = new Set<string>();
   #filed: { readonly baseSeq: number; readonly position: number } | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -172,6 +174,17 @@ export class ChannelJournal implements WaitingFiles {
   hold(file: FileStart, data: Uint8Array, group: number): void {
     const waiting = this.#files.get(file.path) ?? this.#startFile(file);
     waiting.push({ bytes: data, offset: 0, group }, data.byteLength, file.start);
+  }
+
+  /** Makes a dat file that is created later, while a failure costs nothing. */
+  makeFile(path: string): void {
+    this.#parts.fs.openSync(path, 'create').closeSync();
+    this.#made.add(path);
+  }
+
+  /** Creates a dat file, unless it was made for that. */
+  createFile(path: string): void {
+    if (!this.#made.delete(path)) this.#parts.fs.openSync(path, 'create').closeSync();
   }
 
   /** Says that the channel is made. There must be room for it. Returns the group. */

@@ -86,7 +86,7 @@ export class JournaledFs extends OverlaidFs {
     }
     if (file.kind !== 'dat') return this.#openDerived(path, mode);
     // The name is there from now on; the first bytes come with the first checkpoint.
-    if (mode === 'create') this.fs.openSync(path, mode).closeSync();
+    if (mode === 'create') channel.createFile(path);
     const isNew = mode === 'create';
     return new JournaledDat(this.fs, this.#pool, path, file.baseSeq, channel, isNew);
   }

@@ -166,7 +166,10 @@ export class Commit {
     const { journal } = this.#host.journal;
     try {
       // In the turn of the check: what is appended from now on comes behind it.
-      for (const part of parts) if (!this.#isCreated(part) || !part.isJournaled) part.take();
+      for (const part of parts) {
+        if (!this.#isCreated(part) || !part.isJournaled) part.take();
+        else part.makeFile();
+      }
       const deleted = new Set(this.#deleted.map(({ parts: channel }) => channel));
       for (const part of parts) if (!deleted.has(part.parts)) await part.sync();
       const bytes = this.#bytes;

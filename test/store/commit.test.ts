@@ -389,3 +389,43 @@ describe('while something else goes on', () => {
     }
   });
 });
+
+describe('a full disk during a commit that makes channels', () => {
+  const made = (name: string, sync: 'always' | 'never'): CommitOperation => ({
+    channel: name,
+    create: { sync },
+    records: [payload(7), payload(8)],
+  });
+
+  test.each(['createSync', 'mkdirSync'] as const)('at each %s: none of it is there', async (at) => {
+    let refused = 0;
+    for (let nth = 1; ; nth++) {
+      const { store, redex } = await opened();
+      const { lab } = store;
+      const fault = lab.faults.inject({ operation: at, nth, effect: { error: 'ENOSPC' } });
+      const commit = outcomeOf(
+        redex.commit([made('n', 'always'), add('a', 5), made('m', 'never')]),
+      );
+      await lab.runtime.drainIo();
+      expect(commit.state).not.toBe('pending');
+      // Without a file for idx or ts there are none, and nothing else is missing.
+      if (commit.state === 'rejected') {
+        refused++;
+        requireCode(commit.error, 'IO');
+        expect(commit.error).toMatchObject({ systemCode: 'ENOSPC', outcome: 'absent' });
+        expect(await redex.hasChannel('n')).toBe(false);
+        expect(await idsOfAll(redex)).toEqual([[0], [1], [2]]);
+        await redex.commit([made('n', 'always'), add('a', 5), made('m', 'never')]);
+      }
+      expect(await idsOfAll(redex)).toEqual([[0, 5], [1], [2]]);
+      expect([await idsOfName(redex, 'n'), await idsOfName(redex, 'm')]).toEqual([
+        [7, 8],
+        [7, 8],
+      ]);
+      await redex.close();
+      if (fault.fired > 0) continue;
+      expect(refused).toBeGreaterThan(1);
+      return;
+    }
+  });
+});
