@@ -182,7 +182,8 @@ export class ChannelParts implements ChannelCore {
     this.#watchJournal();
     if (recovered.damage !== undefined || this.context.journal?.refusal !== undefined) return;
     const last = recovered.segments.at(-1);
-    const { settings, stored } = this.context;
+    const { settings, stored, journal } = this.context;
+    if (last !== undefined) journal?.openedAt(last.baseSeq, last.datLength);
     if (last?.sealed === false) {
       const random = settings.runtime.random(new Uint8Array(4));
       const attempt = new DataView(random.buffer, random.byteOffset, 4).getUint32(0);

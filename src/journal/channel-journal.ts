@@ -126,6 +126,14 @@ export class ChannelJournal implements WaitingFiles {
     return this.#filed;
   }
 
+  /**
+   * The channel is opened, and its files end here. What the journal has of it from before is in
+   * them, and may be redone all the same, as long as the journal has it.
+   */
+  openedAt(baseSeq: number, position: number): void {
+    if (!this.isWaiting) this.#filed ??= { baseSeq, position };
+  }
+
   /** What waits for a file. */
   waitingFor(path: string): WaitingFile | undefined {
     return this.#files.get(path);
