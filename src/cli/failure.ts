@@ -26,6 +26,8 @@ export interface Failure {
   readonly exitCode: number;
   /** Undefined when there is nothing to tell. */
   readonly message: string | undefined;
+  /** Of an error that nobody has foreseen: where it came from. */
+  readonly stack?: string | undefined;
 }
 
 export function failureOf(error: unknown): Failure {
@@ -40,8 +42,8 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof RangeError || error instanceof TypeError) {
     return { exitCode: EXIT_USAGE, message: error.message };
   }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { exitCode: EXIT_PROBLEM, message: `unexpected: ${message}` };
+  const stack = error instanceof Error ? error.stack : undefined;
+  return { exitCode: EXIT_PROBLEM, message: `unexpected: ${String(error)}`, stack };
 }
 
 /** What a code of the engine means to who sits at a terminal. */

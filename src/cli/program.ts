@@ -5,6 +5,7 @@ import { COMMANDS } from './commands.js';
 import { EXIT_USAGE, failureOf, UsageError } from './failure.js';
 import { HELP_TOPICS } from './help-topics.js';
 import { nearest } from './nearest.js';
+import { printable } from './printable.js';
 import { Session, widthOf, type CliIo } from './session.js';
 import { themeFor } from './theme.js';
 
@@ -31,10 +32,12 @@ interface RunState {
 /** An abort that a command has met may be wrapped: what it was aborted for counts. */
 async function tell(io: CliIo, error: unknown): Promise<number> {
   const aborted = [io.stdout.signal, io.signal].find((signal) => signal.aborted);
-  const { exitCode, message } = failureOf(aborted === undefined ? error : aborted.reason);
+  const { exitCode, message, stack } = failureOf(aborted === undefined ? error : aborted.reason);
   if (message !== undefined) {
     const { bad } = themeFor(io.stderr.isTerminal, io.env);
-    await io.stderr.line(`${bad('redex:')} ${message}`).catch(() => undefined);
+    const places = stack?.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];
+    const lines = [`${bad('redex:')} ${printable(message)}`, ...places];
+    await io.stderr.line(lines.join('\n')).catch(() => undefined);
   }
   return exitCode;
 }
@@ -53,13 +56,7 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
       writeOut: (text) => void pending.push(io.stdout.write(text).catch(() => undefined)),
       writeErr: (text) => void pending.push(io.stderr.write(text).catch(() => undefined)),
       // A suggestion goes into the same line.
-      outputError: (text, write) =>
-        write(
-          `redex: ${text
-            .trimEnd()
-            .replace(/^error: /, '')
-            .replaceAll('\n', ' ')}\n`,
-        ),
+      outputError: (text, write) => write(`redex: ${printable(oneLine(text))}\n`),
       getOutHelpWidth: () => widthOf(io.stdout, io.env),
       getErrHelpWidth: () => widthOf(io.stderr, io.env),
       getOutHasColors: () => false,
@@ -71,6 +68,12 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
   addHelpCommand(program);
   return program;
 }
+
+const oneLine = (text: string): string =>
+  text
+    .trimEnd()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ');
 
 function runsWith<A extends unknown[]>(
   io: CliIo,

@@ -7,6 +7,7 @@ import type { Runtime } from '../core/runtime.js';
 import type { RecoveryReport } from '../index.js';
 import { EXIT_PROBLEM } from './failure.js';
 import type { Output } from './output.js';
+import { printable } from './printable.js';
 import { progressOn, type Progress } from './progress.js';
 import { fieldLines, tableLines, type Column } from './table.js';
 import { themeFor, type Theme } from './theme.js';
@@ -73,12 +74,16 @@ export class Session {
 
   /** One JSON document, or lines for people. */
   async show(document: unknown, lines: () => readonly string[]): Promise<void> {
-    const text = this.json ? jsonText(document) : lines().join('\n');
-    await this.out.write(`${text}\n`);
+    const shown = (): string => lines().map(this.#shown).join('\n');
+    await this.out.write(`${this.json ? jsonText(document) : shown()}\n`);
   }
 
+  readonly #shown = (text: string): string => printable(text, this.theme.hasColours);
+
   table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-    return tableLines(columns, rows, this.width, this.theme.heading);
+    const cells = rows.map((row) => row.map(this.#shown));
+    const titles = columns.map(({ title, ...rest }) => ({ title: this.#shown(title), ...rest }));
+    return tableLines(titles, cells, this.width, this.theme.heading);
   }
 
   fields(fields: readonly (readonly [label: string, value: string])[]): string[] {
@@ -87,7 +92,7 @@ export class Session {
 
   /** Something worth knowing that is not the answer. */
   async note(text: string): Promise<void> {
-    await this.io.stderr.line(`redex: ${text}`);
+    await this.io.stderr.line(`redex: ${printable(text)}`);
   }
 
   /** Of a store that is opened for writing: what a recovery has cut or found is worth a note. */
@@ -110,7 +115,7 @@ export class Session {
   /** Whoever gets it stops it. */
   progress(what: string, format: (amount: number) => string = formatBytes): Progress {
     const { stderr, runtime, env } = this.io;
-    return progressOn(stderr, runtime, { what, format }, widthOf(stderr, env));
+    return progressOn(stderr, runtime, { what: printable(what), format }, widthOf(stderr, env));
   }
 }
 

@@ -52,6 +52,7 @@ describe('compact', () => {
     [['--older-than', '100d'], `old ${a1} ${b2} ${a3} new`],
     [['--keep-latest-by-key', '/id'], `old ${b2} ${a3} new`],
     [['--keep-where', 'type=3'], `${b2} ${a3}`],
+    [['--where', 'type=3', '--where', '/n>2'], a3],
     [['--drop-where', 'type=3'], `old ${a1} new`],
     [['--drop-where', 'type=3', '--drop-where', '/n>2'], `old ${a1} ${b2} new`],
     [['--keep-where', '/id'], `${a1} ${b2} ${a3}`],
@@ -201,6 +202,7 @@ describe('completion', () => {
       '--keep-latest-by-key',
       '--keep-where',
     ]);
+    expect(await completed('verify', 'other', '--q')).toEqual(['--quick']);
     expect(await completed('help', 'du')).toEqual(['durability']);
     expect(await completed('cat', 'm')).toEqual(['my data']);
     expect(await completed('cat', 'other', 'x')).toEqual([]);
