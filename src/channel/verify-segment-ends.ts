@@ -46,7 +46,7 @@ export interface SegmentVerdict {
   readonly end: SegmentEndState | undefined;
 }
 
-export interface SegmentEndState {
+interface SegmentEndState {
   readonly nextSeq: number;
   readonly frameCount: number;
   readonly lastChecksum: Checksum | undefined;

@@ -125,7 +125,9 @@ export class InputAppender {
       // Which record of the batch it is, the engine does not say.
       const isInput = error instanceof RangeError || RedexError.is(error, 'LIMIT');
       if (!isInput) throw error;
-      throw this.#at(undefined, error.message);
+      const { batch = 1 } = this.#plan;
+      const isTooLarge = batch > 1 && RedexError.is(error, 'LIMIT');
+      throw this.#at(undefined, error.message + (isTooLarge ? ', choose a smaller --batch' : ''));
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { RedexError, type RedexErrorOf } from '../core/errors.js';
+import { JOURNAL_NAME } from '../format/file-name.js';
 import { systemCodeOf } from '../fs/system-error.js';
 
 export const EXIT_PROBLEM = 1;
@@ -58,10 +59,11 @@ export function messageOf(error: RedexError): string {
     );
   }
   if (RedexError.is(error, 'CORRUPT')) {
-    const { message } = error;
-    return message.includes('redex repair')
-      ? message
-      : `${message}: run redex verify to see all of it`;
+    const { message, path } = error;
+    if (message.includes('redex repair')) return message;
+    // What verify cannot open it can say no more about.
+    const isJournal = path.includes(`/${JOURNAL_NAME}/`);
+    return `${message}: run redex ${isJournal ? 'repair --dry-run' : 'verify'} to see all of it`;
   }
   if (RedexError.is(error, 'POISONED')) {
     return `${error.message}: find out why the disk failed, then open it again`;
@@ -99,6 +101,7 @@ function holderOf(pid: number, host: string | undefined): string {
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or directory; look at the path again',
   EACCES: 'you may not read or write it; run as its owner, or change its permissions',
+  ENOTDIR: 'a part of the path is no directory; look at it again',
   EPERM: 'you may not do this to it; run as its owner',
   ENOSPC: 'the disk is full; make room and run it again',
   EDQUOT: 'the disk quota is used up; make room and run it again',

@@ -18,11 +18,28 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
   const program = programFor(io, version, run);
   try {
     await program.parseAsync(args, { from: 'user' });
+    await delivered(io);
     return run.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (!(error instanceof CommanderError)) return await tell(io, error);
+    return error.exitCode === 0 ? await helped(io) : EXIT_USAGE;
+  }
+}
+
+/** Help that was asked for is the output, too. */
+async function helped(io: CliIo): Promise<number> {
+  try {
+    await delivered(io);
+    return 0;
+  } catch (error) {
     return await tell(io, error);
   }
+}
+
+/** Resolves when all output was handed over; rejects with why it cannot be. */
+async function delivered({ stdout }: CliIo): Promise<void> {
+  await stdout.flush();
+  stdout.signal.throwIfAborted();
 }
 
 interface RunState {
@@ -69,11 +86,14 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
   return program;
 }
 
-const oneLine = (text: string): string =>
-  text
+function oneLine(text: string): string {
+  const line = text
     .trimEnd()
     .replace(/^error: /, '')
     .replaceAll('\n', ' ');
+  const isBare = line.startsWith('unknown command') && !line.endsWith(')');
+  return isBare ? `${line}: redex --help lists them` : line;
+}
 
 function runsWith<A extends unknown[]>(
   io: CliIo,
@@ -85,9 +105,16 @@ function runsWith<A extends unknown[]>(
     const json = command instanceof Command && command.opts<{ json?: boolean }>().json === true;
     const session = new Session(io, json);
     session.signal.throwIfAborted();
+    if (command instanceof Command) checkDirectory(command);
     await action(session, ...args);
     run.exitCode = session.exitCode;
   };
+}
+
+/** An empty one is a variable of a script that was never set. */
+function checkDirectory({ registeredArguments: [first], args: [given] }: Command): void {
+  const name = first?.name() ?? '';
+  if (name.endsWith('dir') && given === '') throw new UsageError(`${name} is empty`);
 }
 
 function addCommand(program: Command, command: CliCommand, runs: Runs): void {

@@ -12,6 +12,7 @@ import { progressOn, type Progress } from './progress.js';
 import { fieldLines, tableLines, type Column } from './table.js';
 import { themeFor, type Theme } from './theme.js';
 import { formatBytes } from './units.js';
+import { bounded, MOST_ROWS, wrapped } from './wrap.js';
 
 /** What a process gives a command; tests give something else. */
 export interface CliIo {
@@ -74,8 +75,27 @@ export class Session {
 
   /** One JSON document, or lines for people. */
   async show(document: unknown, lines: () => readonly string[]): Promise<void> {
-    const shown = (): string => lines().map(this.#shown).join('\n');
-    await this.out.write(`${this.json ? jsonText(document) : shown()}\n`);
+    const text = this.json ? jsonText(document) : this.#page(lines()).join('\n');
+    await this.out.write(`${text}\n`);
+  }
+
+  /** Lines for a terminal are no wider than it; other programs get them as they are. */
+  #page(lines: readonly string[]): string[] {
+    const shown = lines.map(this.#shown);
+    return this.out.isTerminal ? shown.flatMap((line) => wrapped(line, this.width)) : shown;
+  }
+
+  /**
+   * What a terminal shows of a long list, with a line that counts the rest; other programs get all.
+   * `what` is the plural of its items.
+   */
+  bounded(lines: readonly string[], what: string): string[] {
+    if (!this.out.isTerminal) return [...lines];
+    return bounded(
+      lines,
+      MOST_ROWS,
+      `${what}: a pipe or a file gets all of them, and so does --json`,
+    );
   }
 
   readonly #shown = (text: string): string => printable(text, this.theme.hasColours);

@@ -2,10 +2,10 @@
 import { RedexError } from '../../core/errors.js';
 import type { Channel, Redex, VerifyProblem, VerifyReport, VerifySeverity } from '../../index.js';
 import type { CliCommand } from '../command.js';
-import { messageOf } from '../failure.js';
 import type { Session } from '../session.js';
 import { existingChannel, reading } from '../store.js';
 import { counted, formatBytes, formatCount, formatDuration, perSecond } from '../units.js';
+import { MOST_ROWS } from '../wrap.js';
 
 /** A problem without the fields that only some have. */
 type Found = Partial<VerifyProblem> & Pick<VerifyProblem, 'message'>;
@@ -50,7 +50,7 @@ function refused(channel: string, error: RedexError): ChannelVerdict {
   return {
     channel,
     ok: false,
-    problems: [{ severity: 'damage', ...place, message: messageOf(error), repair }],
+    problems: [{ severity: 'damage', ...place, message: error.message, repair }],
     moreProblems: 0,
     recordCount: 0,
     byteCount: 0,
@@ -99,27 +99,22 @@ const SEVERITIES: readonly VerifySeverity[] = ['damage', 'derived', 'note'];
 const countOf = ({ problems }: ChannelVerdict, severity: VerifySeverity): number =>
   problems.filter((problem) => problem.severity === severity).length;
 
-export function verdictLines(
-  session: Session,
-  verdicts: readonly ChannelVerdict[],
-  isQuick: boolean = false,
-): string[] {
-  const { good, bad, warning } = session.theme;
-  const rows = verdicts.map((verdict) => {
-    const { channel, ok, recordCount, byteCount, segmentCount, durationMs } = verdict;
-    const isClean = SEVERITIES.every((severity) => countOf(verdict, severity) === 0);
-    const word = ok ? (isClean ? good('ok') : warning('ok')) : bad('damaged');
-    return [
-      channel,
-      word,
-      ...SEVERITIES.map((severity) => formatCount(countOf(verdict, severity))),
-      isQuick ? '-' : formatCount(recordCount),
-      formatBytes(byteCount),
-      formatCount(segmentCount),
-      formatDuration(durationMs),
-    ];
-  });
-  const table = session.table(
+const isClean = ({ ok, problems }: ChannelVerdict): boolean => ok && problems.length === 0;
+
+export interface Verdicts {
+  /** Of the store; paths are shown as they are in it. */
+  readonly directory: string;
+  readonly quick: boolean;
+  readonly channels: readonly ChannelVerdict[];
+}
+
+export function verdictLines(session: Session, verdicts: Verdicts): string[] {
+  const { channels, quick } = verdicts;
+  // Of many those come first about which there is something to say: the others may be left out.
+  const isLong = session.out.isTerminal && channels.length > MOST_ROWS;
+  const shown = isLong ? channels.toSorted((a, b) => +isClean(a) - +isClean(b)) : channels;
+  const rows = shown.map((verdict) => rowOf(session, verdict, quick));
+  const [titles = '', ...table] = session.table(
     [
       { title: 'channel', isFlexible: true },
       { title: 'verdict' },
@@ -133,25 +128,37 @@ export function verdictLines(
     ],
     rows,
   );
-  const details = verdicts.flatMap((verdict) => detailLines(session, verdict));
-  return [...table, ...details, '', totalLine(verdicts, isQuick)];
+  const list = session.bounded(table, 'channels');
+  const details = shown.flatMap((verdict) => detailLines(session, verdicts.directory, verdict));
+  return [titles, ...list, ...session.bounded(details, 'lines'), '', totalLine(channels, quick)];
 }
 
-function detailLines(session: Session, verdict: ChannelVerdict): string[] {
+function rowOf({ theme }: Session, verdict: ChannelVerdict, isQuick: boolean): string[] {
+  const { channel, ok, recordCount, byteCount, segmentCount, durationMs } = verdict;
+  const { good, bad, warning } = theme;
+  const word = ok ? (isClean(verdict) ? good('ok') : warning('ok')) : bad('damaged');
+  return [
+    channel,
+    word,
+    ...SEVERITIES.map((severity) => formatCount(countOf(verdict, severity))),
+    isQuick ? '-' : formatCount(recordCount),
+    formatBytes(byteCount),
+    formatCount(segmentCount),
+    formatDuration(durationMs),
+  ];
+}
+
+function detailLines(session: Session, directory: string, verdict: ChannelVerdict): string[] {
   if (verdict.problems.length === 0) return [];
   const { heading, bad, warning, dim } = session.theme;
   const lines = verdict.problems.flatMap(
-    ({ severity, kind, position, check, recordsBehind = 0, message, repair }) => {
+    ({ severity, kind, recordsBehind = 0, message, repair }) => {
       const colour = severity === 'damage' ? bad : severity === 'derived' ? warning : dim;
-      const facts = [
-        ...(position === undefined ? [] : [`byte ${formatCount(position)}`]),
-        ...(check === undefined ? [] : [`check: ${check}`]),
-        ...(recordsBehind === 0 ? [] : [`${formatCount(recordsBehind)} records behind it verify`]),
-      ].join(', ');
+      const behind = `${counted(recordsBehind, 'record')} behind it in its segment verify`;
       return [
         `  ${colour(severity ?? 'damage')} ${kind ?? ''}`.trimEnd(),
-        `    ${message}`,
-        ...(facts === '' ? [] : [`    ${dim(facts)}`]),
+        `    ${message.replaceAll(`${directory}/`, '')}`,
+        ...(recordsBehind === 0 ? [] : [`    ${dim(behind)}`]),
         `    repair: ${repair ?? 'none'}`,
       ];
     },
@@ -204,8 +211,10 @@ export const verify: CliCommand = {
             const ok = channels.every((verdict) => verdict.ok);
             if (!ok) session.problem();
             const quick = flags.quick === true;
-            const document = { directory: redex.directory, ok, quick, channels };
-            await session.show(document, () => verdictLines(session, channels, quick));
+            const { directory: path } = redex;
+            await session.show({ directory: path, ok, quick, channels }, () =>
+              verdictLines(session, { directory: path, quick, channels }),
+            );
           }),
         ),
       );
