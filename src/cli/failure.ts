@@ -68,6 +68,9 @@ export function messageOf(error: RedexError): string {
   if (RedexError.is(error, 'POISONED')) {
     return `${error.message}: find out why the disk failed, then open it again`;
   }
+  if (RedexError.is(error, 'LIMIT') && error.what === 'journalBytes') {
+    return `${error.message}, because the disk is full or fails: make room and run it again`;
+  }
   if (RedexError.is(error, 'OUT_OF_RANGE')) {
     const { seq, firstSeq } = error;
     return `there is no record ${seq} any more: the first one is ${firstSeq}`;
@@ -105,7 +108,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EPERM: 'you may not do this to it; run as its owner',
   ENOSPC: 'the disk is full; make room and run it again',
   EDQUOT: 'the disk quota is used up; make room and run it again',
-  EROFS: 'the file system is read-only',
+  EROFS: 'the file system is read-only; take another directory, or mount it for writing',
   EMFILE: 'too many files are open; raise the limit (ulimit -n)',
   ENFILE: 'too many files are open in the system',
   EIO: 'the disk reports an error; look at the system log, and copy what is left',

@@ -3,9 +3,11 @@
  * does exactly what it says; nothing that others have named can fake lines of an answer.
  * Method: the program in this process, on stores that it has written itself.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { failureOf } from '../../src/cli/failure.js';
 import { printable } from '../../src/cli/printable.js';
+import { redexError } from '../../src/core/errors.js';
 import { CliPlace, runHere, type HereOptions } from '../support/cli-kit.js';
 
 let place: CliPlace;
@@ -118,6 +120,49 @@ describe('append', () => {
     expect(line).toContain('over the limit of');
     expect(line).toContain('choose a smaller --batch');
   });
+});
+
+test('what is unreadable is not called damaged, and nobody is told to repair it', async () => {
+  place.fixture('v1/config-newer');
+  for (const flags of [[], ['--quick']]) {
+    const { code, stdout } = await runHere(['verify', data, ...flags], { width: 140 });
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^orders +unreadable +1 /m);
+    expect(stdout).toContain('use a newer release');
+    expect(stdout).not.toContain('repair');
+    expect(stdout).toMatch(/ channels, (nothing is damaged|no damage seen), 1 unreadable; /);
+  }
+});
+
+test('verify does not advise to run verify', async () => {
+  place.fixture('v1/generation-missing');
+  const { stdout } = await runHere(['verify', data]);
+  expect(stdout).toContain('damaged');
+  expect(stdout).not.toContain('redex verify');
+  place.fixture('v1/journal-flipped', 'other');
+  const { stderr } = await runHere(['verify', place.at('other')]);
+  expect(stderr).toContain('run redex repair --dry-run to see all of it');
+});
+
+test('a full disk is no fault of the input', () => {
+  const fields = { what: 'journalBytes', limit: 1, actual: 2 };
+  const { exitCode, message } = failureOf(redexError('LIMIT', 'the journal is full', fields));
+  expect(exitCode).toBe(1);
+  expect(message).toContain('the journal is full, because the disk is full or fails');
+});
+
+test.each([true, false])('a backup that fails leaves no half of one (%s)', async (wasThere) => {
+  await redex(['append', data, 'orders'], { input: 'x\n' });
+  // A path that has room for the copy itself, but not for the files of its channels.
+  let parent = place.path;
+  while (parent.length < 4096 - 40 - 250) parent += `/${'p'.repeat(200)}`;
+  const target = `${parent}/${'t'.repeat(4096 - 40 - parent.length)}`;
+  mkdirSync(wasThere ? target : parent, { recursive: true });
+  const before = readdirSync(parent);
+  const line = await refused(1, ['backup', data, target]);
+  expect(line).toContain('ENAMETOOLONG');
+  expect(readdirSync(parent)).toEqual(before);
+  if (wasThere) expect(readdirSync(target)).toEqual([]);
 });
 
 test('names of one letter are not like each other', async () => {

@@ -2,6 +2,7 @@
 import { RedexError } from '../../core/errors.js';
 import type { Channel, Redex, VerifyProblem, VerifyReport, VerifySeverity } from '../../index.js';
 import type { CliCommand } from '../command.js';
+import { messageOf } from '../failure.js';
 import type { Session } from '../session.js';
 import { existingChannel, reading } from '../store.js';
 import { counted, formatBytes, formatCount, formatDuration, perSecond } from '../units.js';
@@ -41,16 +42,21 @@ async function verified(
   }
 }
 
+/** Without the advice to verify it. */
+const verdictOf = (error: RedexError): string =>
+  RedexError.is(error, 'CORRUPT') ? error.message : messageOf(error);
+
 /** A channel that cannot even be opened. */
 function refused(channel: string, error: RedexError): ChannelVerdict {
   const place = RedexError.is(error, 'CORRUPT')
     ? { path: error.path, position: error.position, check: error.check }
     : {};
-  const repair = 'redex repair';
+  // A newer version, or files that may not be read, are nothing to repair.
+  const repair = RedexError.is(error, 'CORRUPT') ? { repair: 'redex repair' } : {};
   return {
     channel,
     ok: false,
-    problems: [{ severity: 'damage', ...place, message: error.message, repair }],
+    problems: [{ severity: 'damage', ...place, message: verdictOf(error), ...repair }],
     moreProblems: 0,
     recordCount: 0,
     byteCount: 0,
@@ -101,6 +107,9 @@ const countOf = ({ problems }: ChannelVerdict, severity: VerifySeverity): number
 
 const isClean = ({ ok, problems }: ChannelVerdict): boolean => ok && problems.length === 0;
 
+/** Of a newer version, or not to be read by this user: whether it is damaged nobody knows. */
+const isRefused = ({ error }: ChannelVerdict): boolean => error !== null && error !== 'CORRUPT';
+
 export interface Verdicts {
   /** Of the store; paths are shown as they are in it. */
   readonly directory: string;
@@ -136,7 +145,8 @@ export function verdictLines(session: Session, verdicts: Verdicts): string[] {
 function rowOf({ theme }: Session, verdict: ChannelVerdict, isQuick: boolean): string[] {
   const { channel, ok, recordCount, byteCount, segmentCount, durationMs } = verdict;
   const { good, bad, warning } = theme;
-  const word = ok ? (isClean(verdict) ? good('ok') : warning('ok')) : bad('damaged');
+  const wrong = bad(isRefused(verdict) ? 'unreadable' : 'damaged');
+  const word = ok ? (isClean(verdict) ? good('ok') : warning('ok')) : wrong;
   return [
     channel,
     word,
@@ -159,7 +169,7 @@ function detailLines(session: Session, directory: string, verdict: ChannelVerdic
         `  ${colour(severity ?? 'damage')} ${kind ?? ''}`.trimEnd(),
         `    ${message.replaceAll(`${directory}/`, '')}`,
         ...(recordsBehind === 0 ? [] : [`    ${dim(behind)}`]),
-        `    repair: ${repair ?? 'none'}`,
+        ...(repair === undefined ? [] : [`    repair: ${repair}`]),
       ];
     },
   );
@@ -172,17 +182,19 @@ function totalLine(verdicts: readonly ChannelVerdict[], isQuick: boolean): strin
     verdicts.reduce((total, verdict) => total + of(verdict), 0);
   const bytes = sum(({ byteCount }) => byteCount);
   const ms = sum(({ durationMs }) => durationMs);
-  const damaged = verdicts.filter(({ ok }) => !ok).length;
+  const refused = verdicts.filter(isRefused).length;
+  const damaged = verdicts.filter(({ ok }) => !ok).length - refused;
+  const unread = refused === 0 ? '' : `, ${formatCount(refused)} unreadable`;
   if (isQuick) {
     const result = damaged === 0 ? 'no damage seen' : `${formatCount(damaged)} damaged`;
     return (
-      `${counted(verdicts.length, 'channel')}, ${result}; only headers, seals and lengths were ` +
+      `${counted(verdicts.length, 'channel')}, ${result}${unread}; only headers, seals and lengths were ` +
       `checked (${formatBytes(bytes)}), no records`
     );
   }
   const rate = `${formatBytes(Math.round(perSecond(bytes, ms)))}/s`;
   const result = damaged === 0 ? 'nothing is damaged' : `${formatCount(damaged)} damaged`;
-  return `${counted(verdicts.length, 'channel')}, ${result}; ${formatBytes(bytes)} read, ${rate}`;
+  return `${counted(verdicts.length, 'channel')}, ${result}${unread}; ${formatBytes(bytes)} read, ${rate}`;
 }
 
 export const verify: CliCommand = {
