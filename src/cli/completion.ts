@@ -97,8 +97,8 @@ function zsh(entries: readonly Entry[]): string {
   const commands = entries.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`);
   const cases = entries.map(({ name, options, words }) => {
     const flags = options.flatMap(({ flag, short, help, takesValue, choices }) => {
-      const words = choices.length === 0 ? '_files' : `(${choices.join(' ')})`;
-      const value = takesValue ? `:value:${words}` : '';
+      const values = choices.length === 0 ? '_files' : `(${choices.join(' ')})`;
+      const value = takesValue ? `:value:${values}` : '';
       return [flag, ...(short === undefined ? [] : [short])].map(
         (each) => `        ${quoted(`${each}[${help.replaceAll(/[[\]:]/g, '')}]${value}`)}`,
       );

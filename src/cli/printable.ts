@@ -15,6 +15,9 @@ function escaped(character: string): string {
   return SHORT[character] ?? `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
+/** A name in a table, where a space at one of its ends could not be seen. */
+export const nameCell = (name: string): string => (name === name.trim() ? name : `'${name}'`);
+
 export function printable(text: string, hasColours: boolean = false): string {
   return text.replace(hasColours ? ALL_BUT_COLOURS : ALL, escaped);
 }

@@ -124,12 +124,13 @@ export class Session {
         keptAside === undefined ? [] : [keptAside],
       );
       const kept = files.length === 0 ? '' : `, and kept in ${files.join(', ')}`;
-      found.push(`a torn tail of ${formatBytes(bytes)} was cut${kept}`);
+      found.push(`recovered '${channel}': a torn tail of ${formatBytes(bytes)} was cut${kept}`);
     }
-    if (damage !== undefined) found.push(`${damage.path} is damaged at byte ${damage.position}`);
-    if (found.length === 0) return;
-    // It tells what has happened; nothing depends on whether it can be read.
-    this.note(`recovered '${channel}': ${found.join('; ')}`).catch(() => undefined);
+    if (damage !== undefined) {
+      found.push(`'${channel}' takes no records: ${damage.path} is damaged at ${damage.position}`);
+    }
+    // They tell what has happened; nothing depends on whether they can be read.
+    for (const text of found) this.note(text).catch(() => undefined);
   };
 
   /** Whoever gets it stops it. */

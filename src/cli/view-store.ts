@@ -2,6 +2,7 @@
 import { keptText, syncText } from './channel-options.js';
 import type { JournalLook, LockHolder } from './inspect-files.js';
 import type { StoreView } from './inspect-store.js';
+import { nameCell } from './printable.js';
 import type { Session } from './session.js';
 import { formatMs } from './times.js';
 import { counted, formatBytes, formatCount } from './units.js';
@@ -74,7 +75,7 @@ export function storeLines(session: Session, view: StoreView, prefix: string = '
   const rows = channels.map((info) =>
     info.error === undefined
       ? [
-          info.name,
+          nameCell(info.name),
           formatCount(info.count),
           String(info.firstSeq),
           String(info.nextSeq),
@@ -82,7 +83,7 @@ export function storeLines(session: Session, view: StoreView, prefix: string = '
           syncText(info.options.sync),
           keptText(info.options.retention),
         ]
-      : [info.name, bad(info.error.code), '', '', '', '', ''],
+      : [nameCell(info.name), bad(info.error.code), '', '', '', '', ''],
   );
   const [titles = '', ...table] = session.table(
     [

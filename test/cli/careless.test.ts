@@ -66,6 +66,12 @@ describe('names with control characters', () => {
     await redex(['delete', data, NAME]);
   });
 
+  test('with a space at an end are seen in a list', async () => {
+    await redex(['append', data, ' '], { input: 'x\n' });
+    expect(await redex(['inspect', data])).toMatch(/^' ' /m);
+    expect(await redex(['verify', data])).toMatch(/^' ' /m);
+  });
+
   test('are shown as they are but for these', () => {
     expect(printable('a/b ü 日本 🎉')).toBe('a/b ü 日本 🎉');
     expect(printable('\t\r\u0000\u007F\u0085\u2028')).toBe(

@@ -182,7 +182,7 @@ test('crash-test repeats a run from its seed', async () => {
 });
 
 describe('completion', () => {
-  const completed = async (...words: readonly string[]): Promise<string[]> => {
+  const inBash = async (...words: readonly string[]): Promise<string[]> => {
     const script = await redex(['completion', 'bash']);
     const line = words.map((word) => `'${word}'`).join(' ');
     const run = `${script}\nCOMP_WORDS=(redex ${line}); COMP_CWORD=${words.length}; _redex
@@ -197,16 +197,16 @@ describe('completion', () => {
   test('of bash knows commands, options, topics and directories', async () => {
     mkdirSync(place.at('my data'));
     mkdirSync(place.at('other'));
-    expect(await completed('co')).toEqual(['configure', 'compact', 'completion']);
-    expect(await completed('verify', '--j')).toEqual(['--json']);
-    expect(await completed('compact', 'other', 'c', '--keep')).toEqual([
+    expect(await inBash('co')).toEqual(['configure', 'compact', 'completion']);
+    expect(await inBash('verify', '--j')).toEqual(['--json']);
+    expect(await inBash('compact', 'other', 'c', '--keep')).toEqual([
       '--keep-latest-by-key',
       '--keep-where',
     ]);
-    expect(await completed('verify', 'other', '--q')).toEqual(['--quick']);
-    expect(await completed('help', 'du')).toEqual(['durability']);
-    expect(await completed('cat', 'm')).toEqual(['my data']);
-    expect(await completed('cat', 'other', 'x')).toEqual([]);
+    expect(await inBash('verify', 'other', '--q')).toEqual(['--quick']);
+    expect(await inBash('help', 'du')).toEqual(['durability']);
+    expect(await inBash('cat', 'm')).toEqual(['my data']);
+    expect(await inBash('cat', 'other', 'x')).toEqual([]);
   });
 
   test('of fish knows them, and takes no directory for a command', async (context) => {

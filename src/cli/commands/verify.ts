@@ -3,6 +3,7 @@ import { RedexError } from '../../core/errors.js';
 import type { Channel, Redex, VerifyProblem, VerifyReport, VerifySeverity } from '../../index.js';
 import type { CliCommand } from '../command.js';
 import { messageOf } from '../failure.js';
+import { nameCell } from '../printable.js';
 import type { Session } from '../session.js';
 import { existingChannel, reading } from '../store.js';
 import { counted, formatBytes, formatCount, formatDuration, perSecond } from '../units.js';
@@ -148,7 +149,7 @@ function rowOf({ theme }: Session, verdict: ChannelVerdict, isQuick: boolean): s
   const wrong = bad(isRefused(verdict) ? 'unreadable' : 'damaged');
   const word = ok ? (isClean(verdict) ? good('ok') : warning('ok')) : wrong;
   return [
-    channel,
+    nameCell(channel),
     word,
     ...SEVERITIES.map((severity) => formatCount(countOf(verdict, severity))),
     isQuick ? '-' : formatCount(recordCount),
@@ -182,9 +183,9 @@ function totalLine(verdicts: readonly ChannelVerdict[], isQuick: boolean): strin
     verdicts.reduce((total, verdict) => total + of(verdict), 0);
   const bytes = sum(({ byteCount }) => byteCount);
   const ms = sum(({ durationMs }) => durationMs);
-  const refused = verdicts.filter(isRefused).length;
-  const damaged = verdicts.filter(({ ok }) => !ok).length - refused;
-  const unread = refused === 0 ? '' : `, ${formatCount(refused)} unreadable`;
+  const unreadable = verdicts.filter(isRefused).length;
+  const damaged = verdicts.filter(({ ok }) => !ok).length - unreadable;
+  const unread = unreadable === 0 ? '' : `, ${formatCount(unreadable)} unreadable`;
   if (isQuick) {
     const result = damaged === 0 ? 'no damage seen' : `${formatCount(damaged)} damaged`;
     return (
