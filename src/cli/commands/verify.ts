@@ -185,17 +185,16 @@ function totalLine(verdicts: readonly ChannelVerdict[], isQuick: boolean): strin
   const ms = sum(({ durationMs }) => durationMs);
   const unreadable = verdicts.filter(isRefused).length;
   const damaged = verdicts.filter(({ ok }) => !ok).length - unreadable;
-  const unread = unreadable === 0 ? '' : `, ${formatCount(unreadable)} unreadable`;
-  if (isQuick) {
-    const result = damaged === 0 ? 'no damage seen' : `${formatCount(damaged)} damaged`;
-    return (
-      `${counted(verdicts.length, 'channel')}, ${result}${unread}; only headers, seals and lengths were ` +
-      `checked (${formatBytes(bytes)}), no records`
-    );
-  }
-  const rate = `${formatBytes(Math.round(perSecond(bytes, ms)))}/s`;
-  const result = damaged === 0 ? 'nothing is damaged' : `${formatCount(damaged)} damaged`;
-  return `${counted(verdicts.length, 'channel')}, ${result}${unread}; ${formatBytes(bytes)} read, ${rate}`;
+  const none = isQuick ? 'no damage seen' : 'nothing is damaged';
+  const results = [
+    counted(verdicts.length, 'channel'),
+    damaged === 0 ? none : `${formatCount(damaged)} damaged`,
+    ...(unreadable === 0 ? [] : [`${formatCount(unreadable)} unreadable`]),
+  ].join(', ');
+  const size = formatBytes(bytes);
+  return isQuick
+    ? `${results}; only headers, seals and lengths were checked (${size}), no records`
+    : `${results}; ${size} read, ${formatBytes(Math.round(perSecond(bytes, ms)))}/s`;
 }
 
 export const verify: CliCommand = {
