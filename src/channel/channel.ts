@@ -276,6 +276,7 @@ export class Channel {
   /**
    * Reads and checks every byte of the channel's files up to the end as it is at the call, and
    * resolves to all that is wrong with them. Changes nothing; appends and reads go on beside it.
+   * With `quick` it reads no record, only what stands around them.
    * Rejects with IO, CLOSED, the reason of the signal, or what `onProgress` throws.
    */
   async verify(options: VerifyOptions = {}): Promise<VerifyReport> {

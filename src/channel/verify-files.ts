@@ -31,7 +31,7 @@ import { readConfig, readManifest } from './channel-files.js';
 import { storedOptionsFrom } from './options.js';
 import { problemOf } from './verify-problem.js';
 import type { ProblemList, VerifyKind } from './verify-report.js';
-import type { SegmentVerdict } from './verify-segment.js';
+import type { SegmentVerdict } from './verify-segment-ends.js';
 
 /** Runs a check of one file; what it throws for damage, or EIO, is a problem. */
 function checkFile(problems: ProblemList, kind: VerifyKind, path: string, check: () => void): void {

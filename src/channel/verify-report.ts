@@ -64,15 +64,17 @@ export interface VerifyProblem {
 }
 
 export interface VerifyReport {
-  /** Nothing is damaged. Wrong derived files and notes do not count. */
+  /** Nothing is damaged, of what was read. Wrong derived files and notes do not count. */
   readonly ok: boolean;
+  /** No record was read: see `VerifyOptions.quick`. */
+  readonly quick: boolean;
   /** In the order in which they were found; at most 10,000. */
   readonly problems: readonly VerifyProblem[];
   /** Problems that were found and are not in the list. */
   readonly moreProblems: number;
-  /** Records that verify, those behind damage included. */
+  /** Records that verify, those behind damage included; 0 when none was read. */
   readonly recordCount: number;
-  /** Bytes of dat files that were read. */
+  /** Bytes of dat files that were read; of a quick one those of headers and seals. */
   readonly byteCount: number;
   readonly segmentCount: number;
   readonly durationMs: number;
@@ -87,6 +89,12 @@ export interface VerifyProgress {
 }
 
 export interface VerifyOptions {
+  /**
+   * Reads no record, and so takes milliseconds whatever the size: config, manifest, clean mark,
+   * names, and of dat, idx, ts and checkpoint files the headers, seals and lengths. Finds what is
+   * missing, cut off or another's; damage inside of files it does not find. Default false.
+   */
+  readonly quick?: boolean | undefined;
   /** Ends it: it rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -96,10 +104,11 @@ export interface VerifyOptions {
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
 }
 
-const KNOWN = new Set(['signal', 'onProgress']);
+const KNOWN = new Set(['quick', 'signal', 'onProgress']);
 
 export function checkVerifyOptions(options: VerifyOptions): void {
   checkKnown(options, KNOWN);
+  checkType('quick', options.quick, 'boolean');
   checkType('onProgress', options.onProgress, 'function');
   const { signal } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {

@@ -4,61 +4,30 @@
  * are compared. Nothing is changed, and nothing that is known in memory stands in for the bytes:
  * only the nonce does, when the file header is damaged, so that what is behind it can be checked.
  */
-import type { Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
-import { sameChecksum } from '../format/checksum.js';
 import { FILE_HEADER_BYTES } from '../format/file-header.js';
-import { segmentFileName } from '../format/file-name.js';
 import { SEAL_BYTES, type UnitHeader } from '../format/unit.js';
 import type { FileHandle } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import type { Chunk, ChunkSource } from '../segment/chunk.js';
 import { findNextUnit, surveyRemains, type ResyncRequest } from '../segment/resync.js';
-import { readDatHeader } from '../segment/segment-scan.js';
-import type { IndexOwner } from '../segment/segment-index.js';
-import { segmentPath, type Segment } from '../segment/segment.js';
-import { standInHeader } from '../segment/stand-in-header.js';
+import { segmentPath } from '../segment/segment.js';
 import { UnitParser, type Step } from '../segment/unit-parser.js';
 import { EntryCheck, laterOf } from './verify-entries.js';
-import { missingSegment, problemOf, rangeOf } from './verify-problem.js';
+import { problemOf } from './verify-problem.js';
 import { RegionList, type Region } from './verify-regions.js';
 import { ProblemList } from './verify-report.js';
-
-export interface SegmentJob {
-  readonly owner: IndexOwner;
-  /** For this segment alone until it is verified. */
-  readonly chunks: ChunkSource;
-  /** As it was when the verification began; nothing else changes it. */
-  readonly segment: Segment;
-  /** Base seq of the segment behind it. */
-  readonly nextBase: number | undefined;
-  /** The channel holds nothing below it. */
-  readonly firstSeq: number;
-  /** No record may be older. */
-  readonly notBefore: Nanos;
-  /** Whether idx and ts must have all entries, and no more; asked when they have been read. */
-  readonly mustBeIndexed: () => boolean;
-  /** Bytes behind the accepted end are left over; otherwise a writer may be writing them. */
-  readonly endIsFinal: boolean;
-  /** Called before each piece that is read; what it throws ends the verification. */
-  readonly onPiece: (position: number) => void;
-}
-
-/** What the bytes of a segment say. */
-export interface SegmentVerdict {
-  readonly problems: ProblemList;
-  readonly recordCount: number;
-  readonly byteCount: number;
-  readonly lastTime: Nanos;
-  /** How the segment ends when all of it is whole; undefined behind damage. */
-  readonly end: SegmentEndState | undefined;
-}
-
-interface SegmentEndState {
-  readonly nextSeq: number;
-  readonly frameCount: number;
-  readonly lastChecksum: Checksum | undefined;
-}
+import {
+  badHeaderOf,
+  expectedNext,
+  hasNonce,
+  isSuffixDamage,
+  missingBehind,
+  tailBehind,
+  type BadHeader,
+  type SegmentJob,
+  type SegmentVerdict,
+} from './verify-segment-ends.js';
 
 /** Opens the file and verifies it. What opening it throws is for the caller. */
 export async function verifySegment(job: SegmentJob): Promise<SegmentVerdict> {
@@ -101,26 +70,18 @@ class SegmentCheck {
     this.#file = file;
     this.#path = file.path;
     this.#size = file.sizeSync();
-    this.#end = this.#isSuffixDamage || !this.#isKnown ? this.#size : segment.datLength;
+    this.#end = this.#isSuffixDamage || !hasNonce(segment) ? this.#size : segment.datLength;
     const notBefore = laterOf(segment.timestampFloor, job.notBefore);
     this.#entries = new EntryCheck(job.owner, segment, notBefore, this.#derived);
     this.#parser = this.#parserAt(FILE_HEADER_BYTES, segment.headerChecksum, segment.baseSeq);
   }
 
-  /** Its nonce is known. */
-  get #isKnown(): boolean {
-    const { hi, lo } = this.#job.segment.nonce;
-    return hi !== 0 || lo !== 0;
-  }
-
-  /** Recovery has found damage below what was synced, and dropped what is behind it. */
   get #isSuffixDamage(): boolean {
-    return this.#job.segment.damage !== undefined && this.#job.nextBase === undefined;
+    return isSuffixDamage(this.#job);
   }
 
-  /** What is expected behind the last record. */
   get #expectedNext(): number {
-    return this.#job.nextBase ?? this.#job.segment.nextSeq;
+    return expectedNext(this.#job);
   }
 
   #parserAt(position: number, link: Checksum | undefined, nextSeq: number): UnitParser {
@@ -140,47 +101,20 @@ class SegmentCheck {
 
   /** False when nothing behind the header can be checked against it. */
   async #checkHeader(): Promise<boolean> {
-    const { segment, owner } = this.#job;
-    const read = this.#readHeader();
-    if (read === undefined) return false;
-    if (read.ok) {
-      const { channelId, baseSeq, checksum } = read.header;
-      const isOwn = Buffer.compare(channelId, owner.channelId) === 0;
-      if (isOwn && baseSeq === segment.baseSeq && sameChecksum(checksum, segment.headerChecksum)) {
-        return true;
-      }
+    let bad: BadHeader | undefined;
+    try {
+      bad = badHeaderOf(this.#job, this.#file);
+    } catch (error) {
+      this.#cannotRead(error);
+      return false;
     }
-    const failed = read.ok ? 'identity' : read.failure.check;
-    const what =
-      failed === 'version'
-        ? `${this.#path} has the header of a newer format version`
-        : `the file header of ${this.#path} is damaged (${failed})`;
-    const check = failed === 'version' ? undefined : failed;
-    const { baseSeq: firstSeq } = segment;
-    const isReadable = check !== undefined && this.#canDoWithout;
-    const range = { firstSeq, nextSeq: isReadable ? firstSeq : this.#expectedNext };
-    const end = FILE_HEADER_BYTES;
-    this.#addRegion({ kind: 'header', position: 0, check, what, ...range, end });
-    if (this.#isKnown) return true;
+    if (bad === undefined) return true;
+    const { baseSeq: firstSeq } = this.#job.segment;
+    this.#addRegion({ kind: 'header', position: 0, firstSeq, end: FILE_HEADER_BYTES, ...bad });
+    if (hasNonce(this.#job.segment)) return true;
     const remains = await surveyRemains(this.#file, this.#behind(FILE_HEADER_BYTES, undefined));
     this.#entries.recordCount = remains.recordCount;
     return false;
-  }
-
-  /** An open that finds the segment finished reads its records without the file header. */
-  get #canDoWithout(): boolean {
-    const { owner, segment, nextBase } = this.#job;
-    if (nextBase === undefined) return false;
-    return standInHeader(owner, segment.directory, this.#file, segment.baseSeq) !== undefined;
-  }
-
-  #readHeader(): ReturnType<typeof readDatHeader> | undefined {
-    try {
-      return readDatHeader(this.#file);
-    } catch (error) {
-      this.#cannotRead(error);
-      return undefined;
-    }
   }
 
   #behind(position: number, nonce: Checksum | undefined): ResyncRequest {
@@ -327,9 +261,7 @@ class SegmentCheck {
   }
 
   #missingSegment(from: number, to: number): void {
-    const { segment, firstSeq } = this.#job;
-    const path = `${segment.directory}/${segmentFileName(from, 'dat')}`;
-    this.#problems.add(missingSegment(path, rangeOf(from, to, firstSeq)));
+    this.#problems.add(missingBehind(this.#job, from, to));
   }
 
   /** Damage that recovery has found: all from there on is unreadable, as far as it was synced. */
@@ -346,12 +278,9 @@ class SegmentCheck {
     this.#addRegion({ kind: 'frame', position, check, what, firstSeq, nextSeq, end: this.#end });
   }
 
-  /** Bytes behind the end of the log. */
   #checkTail(position: number): void {
-    const byteCount = this.#size - position;
-    if (byteCount <= 0) return;
-    const what = `${byteCount} bytes behind the end of the log in ${this.#path} are no part of it`;
-    this.#problems.add(problemOf('note', 'tail', { path: this.#path, position }, what));
+    const tail = tailBehind(this.#path, position, this.#size);
+    if (tail !== undefined) this.#problems.add(tail);
   }
 
   #checkTimes(): void {

@@ -123,9 +123,13 @@ export class InputAppender {
       return await this.#channel.appendBatch(records, { durability: this.#plan.durability });
     } catch (error) {
       // Which record of the batch it is, the engine does not say.
-      const isInput = error instanceof RangeError || RedexError.is(error, 'LIMIT');
-      if (!isInput) throw error;
-      throw this.#at(undefined, error.message);
+      const isTooMuch = RedexError.is(error, 'LIMIT');
+      const isInput = error instanceof RangeError || isTooMuch;
+      // Room in the journal is what a full disk lacks, and no input.
+      if (!isInput || (isTooMuch && error.what === 'journalBytes')) throw error;
+      const { batch = 1 } = this.#plan;
+      const isTooLarge = batch > 1 && isTooMuch;
+      throw this.#at(undefined, error.message + (isTooLarge ? ', choose a smaller --batch' : ''));
     }
   }
 

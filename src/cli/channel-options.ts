@@ -52,9 +52,14 @@ function parseAge(text: string): number {
 }
 
 function pairsOf(text: string, help: string): [key: string, value: string][] {
+  const keys = new Set<string>();
   return text.split(',').map((part) => {
     const [, key = '', value = ''] = /^\s*([a-z-]+)=(.+)$/.exec(part) ?? [];
     if (key === '') throw new InvalidArgumentError(help);
+    if (keys.has(key) && key !== 'wait-for') {
+      throw new InvalidArgumentError(`It says ${key} twice.`);
+    }
+    keys.add(key);
     return [key, value.trim()];
   });
 }
@@ -111,7 +116,7 @@ export function syncText(sync: SyncPolicy): string {
   ].join(', or ');
 }
 
-export function retentionText(retention: RetentionPolicy | undefined): string {
+function retentionText(retention: RetentionPolicy | undefined): string {
   if (retention === undefined) return 'everything is kept';
   const { maxAgeMs, maxBytes, maxRecords, waitFor = [] } = retention;
   return [
@@ -121,6 +126,10 @@ export function retentionText(retention: RetentionPolicy | undefined): string {
     ...(waitFor.length === 0 ? [] : [`waits for ${waitFor.join(', ')}`]),
   ].join(', ');
 }
+
+/** The same for a column of a table. */
+export const keptText = (retention: RetentionPolicy | undefined): string =>
+  retention === undefined ? 'everything' : retentionText(retention);
 
 /** The same for JSON: what is not there is null. */
 export function optionsDocument(options: StoredChannelOptions): Record<string, unknown> {

@@ -14,6 +14,8 @@ export interface CompactFlags {
   readonly olderThan?: number;
   readonly keepLatestByKey?: JsonPointer;
   readonly keepWhere?: readonly RecordFilter[];
+  /** The same as `keepWhere`. */
+  readonly where?: readonly RecordFilter[];
   readonly dropWhere?: readonly RecordFilter[];
   readonly dryRun?: boolean;
 }
@@ -28,6 +30,7 @@ const MODES = [
   ['beforeSeq', '--before-seq'],
   ['olderThan', '--older-than'],
   ['keepLatestByKey', '--keep-latest-by-key'],
+  ['where', '--where'],
   ['keepWhere', '--keep-where'],
   ['dropWhere', '--drop-where'],
 ] as const;
@@ -52,7 +55,8 @@ export async function compactPlan(
   flags: CompactFlags,
   nowMs: number,
 ): Promise<CompactPlan> {
-  const { beforeSeq, olderThan, keepLatestByKey, keepWhere, dropWhere } = flags;
+  const { beforeSeq, olderThan, keepLatestByKey, dropWhere } = flags;
+  const keepWhere = flags.keepWhere ?? flags.where;
   if (beforeSeq !== undefined) return { kind: 'trim', beforeSeq };
   if (olderThan !== undefined) {
     const seq = await channel.seqAt(Math.max(0, nowMs - olderThan));

@@ -7,10 +7,20 @@ import type { Command } from 'commander';
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
+interface CompletedOption {
+  readonly flag: string;
+  /** Of one letter, with its hyphen. */
+  readonly short: string | undefined;
+  readonly help: string;
+  /** A value has to follow; one of these, where there are any. */
+  readonly takesValue: boolean;
+  readonly choices: readonly string[];
+}
+
 interface Entry {
   readonly name: string;
   readonly summary: string;
-  readonly options: readonly { readonly flag: string; readonly help: string }[];
+  readonly options: readonly CompletedOption[];
   /** Words that may follow at once. */
   readonly words: readonly string[];
 }
@@ -27,7 +37,13 @@ export function completionScript(
     return {
       name,
       summary: command.summary(),
-      options: options.map(({ long, description }) => ({ flag: long ?? '', help: description })),
+      options: options.map(({ long, short, description, required, argChoices = [] }) => ({
+        flag: long ?? '',
+        short,
+        help: description,
+        takesValue: required,
+        choices: argChoices,
+      })),
       words: name === 'help' ? [...names, ...topics] : name === 'completion' ? SHELLS : [],
     };
   });
@@ -80,8 +96,12 @@ const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\'
 function zsh(entries: readonly Entry[]): string {
   const commands = entries.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`);
   const cases = entries.map(({ name, options, words }) => {
-    const flags = options.map(({ flag, help }) => {
-      return `        ${quoted(`${flag}[${help.replaceAll(/[[\]]/g, '')}]`)}`;
+    const flags = options.flatMap(({ flag, short, help, takesValue, choices }) => {
+      const values = choices.length === 0 ? '_files' : `(${choices.join(' ')})`;
+      const value = takesValue ? `:value:${values}` : '';
+      return [flag, ...(short === undefined ? [] : [short])].map(
+        (each) => `        ${quoted(`${each}[${help.replaceAll(/[[\]:]/g, '')}]${value}`)}`,
+      );
     });
     const operand =
       words.length === 0 ? "'1:data directory:_directories'" : `'1: :(${words.join(' ')})'`;
@@ -111,11 +131,17 @@ if [ "$funcstack[1]" = _redex ]; then _redex "$@"; else compdef _redex redex; fi
 
 function fish(entries: readonly Entry[]): string {
   const lines = entries.flatMap(({ name, summary, options, words }) => {
-    const inside = `complete -c redex -n '__fish_seen_subcommand_from ${name}'`;
+    // A directory or a channel may have the name of a command.
+    const inside = `complete -c redex -n 'string match -q -- ${name} (commandline -opc)[2]'`;
     return [
       `complete -c redex -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`,
       ...(words.length === 0 ? [] : [`${inside} -f -a '${words.join(' ')}'`]),
-      ...options.map(({ flag, help }) => `${inside} -l ${flag.slice(2)} -d ${quoted(help)}`),
+      ...options.map(({ flag, short, help, takesValue, choices }) => {
+        const letter = short === undefined ? '' : ` -s ${short.slice(1)}`;
+        const values = choices.length === 0 ? ' -r' : ` -x -a '${choices.join(' ')}'`;
+        const value = takesValue ? values : '';
+        return `${inside}${letter} -l ${flag.slice(2)}${value} -d ${quoted(help)}`;
+      }),
     ];
   });
   return `# fish completion of redex: redex completion fish | source\n${lines.join('\n')}\n`;

@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { RedexError, type RedexErrorOf } from '../core/errors.js';
+import { JOURNAL_NAME } from '../format/file-name.js';
 import { systemCodeOf } from '../fs/system-error.js';
 
 export const EXIT_PROBLEM = 1;
@@ -26,6 +27,8 @@ export interface Failure {
   readonly exitCode: number;
   /** Undefined when there is nothing to tell. */
   readonly message: string | undefined;
+  /** Of an error that nobody has foreseen: where it came from. */
+  readonly stack?: string | undefined;
 }
 
 export function failureOf(error: unknown): Failure {
@@ -40,8 +43,8 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof RangeError || error instanceof TypeError) {
     return { exitCode: EXIT_USAGE, message: error.message };
   }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { exitCode: EXIT_PROBLEM, message: `unexpected: ${message}` };
+  const stack = error instanceof Error ? error.stack : undefined;
+  return { exitCode: EXIT_PROBLEM, message: `unexpected: ${String(error)}`, stack };
 }
 
 /** What a code of the engine means to who sits at a terminal. */
@@ -56,13 +59,17 @@ export function messageOf(error: RedexError): string {
     );
   }
   if (RedexError.is(error, 'CORRUPT')) {
-    const { message } = error;
-    return message.includes('redex repair')
-      ? message
-      : `${message}: run redex verify to see all of it`;
+    const { message, path } = error;
+    if (message.includes('redex repair')) return message;
+    // What verify cannot open it can say no more about.
+    const isJournal = path.includes(`/${JOURNAL_NAME}/`);
+    return `${message}: run redex ${isJournal ? 'repair --dry-run' : 'verify'} to see all of it`;
   }
   if (RedexError.is(error, 'POISONED')) {
     return `${error.message}: find out why the disk failed, then open it again`;
+  }
+  if (RedexError.is(error, 'LIMIT') && error.what === 'journalBytes') {
+    return `${error.message}, because the disk is full or fails: make room and run it again`;
   }
   if (RedexError.is(error, 'OUT_OF_RANGE')) {
     const { seq, firstSeq } = error;
@@ -97,10 +104,11 @@ function holderOf(pid: number, host: string | undefined): string {
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or directory; look at the path again',
   EACCES: 'you may not read or write it; run as its owner, or change its permissions',
+  ENOTDIR: 'a part of the path is no directory; look at it again',
   EPERM: 'you may not do this to it; run as its owner',
   ENOSPC: 'the disk is full; make room and run it again',
   EDQUOT: 'the disk quota is used up; make room and run it again',
-  EROFS: 'the file system is read-only',
+  EROFS: 'the file system is read-only; take another directory, or mount it for writing',
   EMFILE: 'too many files are open; raise the limit (ulimit -n)',
   ENFILE: 'too many files are open in the system',
   EIO: 'the disk reports an error; look at the system log, and copy what is left',

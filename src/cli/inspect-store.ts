@@ -18,6 +18,8 @@ export interface StoreView {
   readonly journal: JournalLook;
   /** Sorted by name. */
   readonly channels: readonly ChannelInfo[];
+  /** False when the engine cannot open the store: there may be channels all the same. */
+  readonly isListed: boolean;
   /** Directories that creations, renames and deletions have left. */
   readonly leftovers: number;
   /** What could not be read. */
@@ -37,12 +39,14 @@ export async function inspectStore(
   const journal = journalOf(fs, directory);
   if (journal.problem !== undefined) problems.push(`journal: ${journal.problem}`);
   const channels: ChannelInfo[] = [];
+  let isListed = true;
   try {
     await reading(directory, async (redex) => {
       for await (const info of redex.channels({ prefix })) channels.push(info);
     });
   } catch (error) {
     if (!RedexError.is(error)) throw error;
+    isListed = false;
     problems.push(`it cannot be opened: ${messageOf(error)}`);
   }
   for (const { name, error } of channels) {
@@ -55,6 +59,7 @@ export async function inspectStore(
     holder: lockHolderOf(fs, directory),
     journal,
     channels,
+    isListed,
     leftovers: leftoversOf(fs, directory),
     problems,
   };

@@ -6,7 +6,8 @@ const MOST = 3;
 /** The nearest first, and none that is hardly alike. */
 export function nearest(typed: string, names: readonly string[]): string[] {
   const wanted = typed.toLowerCase();
-  const limit = Math.max(2, Math.floor(wanted.length * 0.4));
+  // A name of one letter is not like every other one.
+  const limit = Math.min(wanted.length - 1, Math.max(2, Math.floor(wanted.length * 0.4)));
   return names
     .map((name) => ({ name, cost: distance(wanted, name.toLowerCase()) }))
     .filter(({ name, cost }) => cost <= limit || isPart(wanted, name.toLowerCase()))

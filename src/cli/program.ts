@@ -5,6 +5,7 @@ import { COMMANDS } from './commands.js';
 import { EXIT_USAGE, failureOf, UsageError } from './failure.js';
 import { HELP_TOPICS } from './help-topics.js';
 import { nearest } from './nearest.js';
+import { printable } from './printable.js';
 import { Session, widthOf, type CliIo } from './session.js';
 import { themeFor } from './theme.js';
 
@@ -17,11 +18,28 @@ export async function runCli(args: readonly string[], io: CliIo, version: string
   const program = programFor(io, version, run);
   try {
     await program.parseAsync(args, { from: 'user' });
+    await delivered(io);
     return run.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (!(error instanceof CommanderError)) return await tell(io, error);
+    return error.exitCode === 0 ? await helped(io) : EXIT_USAGE;
+  }
+}
+
+/** Help that was asked for is the output, too. */
+async function helped(io: CliIo): Promise<number> {
+  try {
+    await delivered(io);
+    return 0;
+  } catch (error) {
     return await tell(io, error);
   }
+}
+
+/** Resolves when all output was handed over; rejects with why it cannot be. */
+async function delivered({ stdout }: CliIo): Promise<void> {
+  await stdout.flush();
+  stdout.signal.throwIfAborted();
 }
 
 interface RunState {
@@ -31,10 +49,12 @@ interface RunState {
 /** An abort that a command has met may be wrapped: what it was aborted for counts. */
 async function tell(io: CliIo, error: unknown): Promise<number> {
   const aborted = [io.stdout.signal, io.signal].find((signal) => signal.aborted);
-  const { exitCode, message } = failureOf(aborted === undefined ? error : aborted.reason);
+  const { exitCode, message, stack } = failureOf(aborted === undefined ? error : aborted.reason);
   if (message !== undefined) {
     const { bad } = themeFor(io.stderr.isTerminal, io.env);
-    await io.stderr.line(`${bad('redex:')} ${message}`).catch(() => undefined);
+    const places = stack?.split('\n').filter((line) => /^\s+at /.test(line)) ?? [];
+    const lines = [`${bad('redex:')} ${printable(message)}`, ...places];
+    await io.stderr.line(lines.join('\n')).catch(() => undefined);
   }
   return exitCode;
 }
@@ -53,13 +73,7 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
       writeOut: (text) => void pending.push(io.stdout.write(text).catch(() => undefined)),
       writeErr: (text) => void pending.push(io.stderr.write(text).catch(() => undefined)),
       // A suggestion goes into the same line.
-      outputError: (text, write) =>
-        write(
-          `redex: ${text
-            .trimEnd()
-            .replace(/^error: /, '')
-            .replaceAll('\n', ' ')}\n`,
-        ),
+      outputError: (text, write) => write(`redex: ${printable(oneLine(text))}\n`),
       getOutHelpWidth: () => widthOf(io.stdout, io.env),
       getErrHelpWidth: () => widthOf(io.stderr, io.env),
       getOutHasColors: () => false,
@@ -72,6 +86,15 @@ function programFor(io: CliIo, version: string, run: RunState): Command {
   return program;
 }
 
+function oneLine(text: string): string {
+  const line = text
+    .trimEnd()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ');
+  const isBare = line.startsWith('unknown command') && !line.endsWith(')');
+  return isBare ? `${line}: redex --help lists them` : line;
+}
+
 function runsWith<A extends unknown[]>(
   io: CliIo,
   run: RunState,
@@ -82,9 +105,16 @@ function runsWith<A extends unknown[]>(
     const json = command instanceof Command && command.opts<{ json?: boolean }>().json === true;
     const session = new Session(io, json);
     session.signal.throwIfAborted();
+    if (command instanceof Command) checkDirectory(command);
     await action(session, ...args);
     run.exitCode = session.exitCode;
   };
+}
+
+/** An empty one is a variable of a script that was never set. */
+function checkDirectory({ registeredArguments: [first], args: [given] }: Command): void {
+  const name = first?.name() ?? '';
+  if (name.endsWith('dir') && given === '') throw new UsageError(`${name} is empty`);
 }
 
 function addCommand(program: Command, command: CliCommand, runs: Runs): void {

@@ -74,7 +74,9 @@ function payloadOf(fields: Record<string, unknown>): Uint8Array | string {
   if (given[0] === 'json') return JSON.stringify(json);
   const value = given[0] === 'text' ? text : payload;
   if (typeof value !== 'string') throw new MalformedRecord(`its ${given[0]} is not a string`);
-  return given[0] === 'text' ? value : bytesOfBase64(value);
+  if (given[0] !== 'text') return bytesOfBase64(value);
+  if (/\p{Surrogate}/u.test(value)) throw new MalformedRecord('its text has half a character');
+  return value;
 }
 
 function numberOf(name: string, value: unknown): number {

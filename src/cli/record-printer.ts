@@ -4,6 +4,7 @@
  */
 import { Option, type Command } from 'commander';
 import type { LogRecord } from '../index.js';
+import { UsageError } from './failure.js';
 import type { Output } from './output.js';
 
 export type RecordFormat = 'text' | 'hex' | 'base64' | 'ndjson';
@@ -13,21 +14,25 @@ const PIECE_BYTES = 256 * 1024;
 const NEWLINE = 0x0a;
 
 export interface FormatFlags {
-  readonly format: RecordFormat;
+  /** Text when it is not given. */
+  readonly format?: RecordFormat;
   readonly json?: boolean;
 }
 
 export function addFormatOption(command: Command): Command {
   return command.addOption(
-    new Option('--format <format>', 'How records are written; see redex help formats.')
-      .choices(['text', 'hex', 'base64', 'ndjson'])
-      .default('text'),
+    new Option(
+      '--format <format>',
+      'How records are written, text when not given; see redex help formats.',
+    ).choices(['text', 'hex', 'base64', 'ndjson']),
   );
 }
 
 /** `--json` stands for NDJSON where records are the answer. */
 export function formatOf({ format, json }: FormatFlags): RecordFormat {
-  return json === true ? 'ndjson' : format;
+  if (json !== true) return format ?? 'text';
+  if (format === undefined || format === 'ndjson') return 'ndjson';
+  throw new UsageError(`--json is --format ndjson, and --format ${format} is something else`);
 }
 
 export class RecordPrinter {

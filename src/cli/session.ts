@@ -7,10 +7,12 @@ import type { Runtime } from '../core/runtime.js';
 import type { RecoveryReport } from '../index.js';
 import { EXIT_PROBLEM } from './failure.js';
 import type { Output } from './output.js';
+import { printable } from './printable.js';
 import { progressOn, type Progress } from './progress.js';
 import { fieldLines, tableLines, type Column } from './table.js';
 import { themeFor, type Theme } from './theme.js';
 import { formatBytes } from './units.js';
+import { bounded, MOST_ROWS, wrapped } from './wrap.js';
 
 /** What a process gives a command; tests give something else. */
 export interface CliIo {
@@ -73,12 +75,35 @@ export class Session {
 
   /** One JSON document, or lines for people. */
   async show(document: unknown, lines: () => readonly string[]): Promise<void> {
-    const text = this.json ? jsonText(document) : lines().join('\n');
+    const text = this.json ? jsonText(document) : this.#page(lines()).join('\n');
     await this.out.write(`${text}\n`);
   }
 
+  /** Lines for a terminal are no wider than it; other programs get them as they are. */
+  #page(lines: readonly string[]): string[] {
+    const shown = lines.map(this.#shown);
+    return this.out.isTerminal ? shown.flatMap((line) => wrapped(line, this.width)) : shown;
+  }
+
+  /**
+   * What a terminal shows of a long list, with a line that counts the rest; other programs get all.
+   * `what` is the plural of its items.
+   */
+  bounded(lines: readonly string[], what: string): string[] {
+    if (!this.out.isTerminal) return [...lines];
+    return bounded(
+      lines,
+      MOST_ROWS,
+      `${what}: a pipe or a file gets all of them, and so does --json`,
+    );
+  }
+
+  readonly #shown = (text: string): string => printable(text, this.theme.hasColours);
+
   table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-    return tableLines(columns, rows, this.width, this.theme.heading);
+    const cells = rows.map((row) => row.map(this.#shown));
+    const titles = columns.map(({ title, ...rest }) => ({ title: this.#shown(title), ...rest }));
+    return tableLines(titles, cells, this.width, this.theme.heading);
   }
 
   fields(fields: readonly (readonly [label: string, value: string])[]): string[] {
@@ -87,7 +112,7 @@ export class Session {
 
   /** Something worth knowing that is not the answer. */
   async note(text: string): Promise<void> {
-    await this.io.stderr.line(`redex: ${text}`);
+    await this.io.stderr.line(`redex: ${printable(text)}`);
   }
 
   /** Of a store that is opened for writing: what a recovery has cut or found is worth a note. */
@@ -99,18 +124,19 @@ export class Session {
         keptAside === undefined ? [] : [keptAside],
       );
       const kept = files.length === 0 ? '' : `, and kept in ${files.join(', ')}`;
-      found.push(`a torn tail of ${formatBytes(bytes)} was cut${kept}`);
+      found.push(`recovered '${channel}': a torn tail of ${formatBytes(bytes)} was cut${kept}`);
     }
-    if (damage !== undefined) found.push(`${damage.path} is damaged at byte ${damage.position}`);
-    if (found.length === 0) return;
-    // It tells what has happened; nothing depends on whether it can be read.
-    this.note(`recovered '${channel}': ${found.join('; ')}`).catch(() => undefined);
+    if (damage !== undefined) {
+      found.push(`'${channel}' takes no records: ${damage.path} is damaged at ${damage.position}`);
+    }
+    // They tell what has happened; nothing depends on whether they can be read.
+    for (const text of found) this.note(text).catch(() => undefined);
   };
 
   /** Whoever gets it stops it. */
   progress(what: string, format: (amount: number) => string = formatBytes): Progress {
     const { stderr, runtime, env } = this.io;
-    return progressOn(stderr, runtime, { what, format }, widthOf(stderr, env));
+    return progressOn(stderr, runtime, { what: printable(what), format }, widthOf(stderr, env));
   }
 }
 

@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 type Style = (text: string) => string;
 
 export interface Theme {
+  readonly hasColours: boolean;
   readonly heading: Style;
   readonly label: Style;
   readonly good: Style;
@@ -20,6 +21,7 @@ function painted(format: Parameters<typeof styleText>[0]): Style {
 const plain: Style = (text) => text;
 
 const PLAIN: Theme = {
+  hasColours: false,
   heading: plain,
   label: plain,
   good: plain,
@@ -29,6 +31,7 @@ const PLAIN: Theme = {
 };
 
 const COLOURED: Theme = {
+  hasColours: true,
   heading: painted('bold'),
   label: painted('cyan'),
   good: painted('green'),

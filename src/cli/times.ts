@@ -10,6 +10,8 @@ const TIME_HELP =
 /** From here on a whole number is one of nanoseconds: as milliseconds it is the year 5138. */
 const FIRST_NANOS = 100_000_000_000_000n;
 const MAX_TIME_NS = 2n ** 64n - 1n;
+/** In the year 2554. */
+const MAX_TIME_MS = Number(MAX_TIME_NS / 1_000_000n);
 
 /** A time that an option says; relative ones count back from `nowMs`. Throws UsageError. */
 export function parseTime(option: string, text: string, nowMs: number): TimeInput {
@@ -34,8 +36,11 @@ function calendarTime(text: string): number | undefined {
     );
   if (match === null) return undefined;
   const [, day = '', minute = '00:00', second = ':00', zone = 'Z'] = match;
+  // A day that its month does not have would be taken for one of the next month.
+  const midnight = new Date(`${day}T00:00:00Z`);
+  if (Number.isNaN(midnight.getTime()) || !midnight.toISOString().startsWith(day)) return undefined;
   const ms = Date.parse(`${day}T${minute}${second}${zone}`);
-  return Number.isNaN(ms) || ms < 0 ? undefined : ms;
+  return Number.isNaN(ms) || ms < 0 || ms > MAX_TIME_MS ? undefined : ms;
 }
 
 /** `2026-11-21T10:30:00.000Z`. */

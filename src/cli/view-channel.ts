@@ -2,12 +2,14 @@
 import { optionFields, optionsDocument } from './channel-options.js';
 import type { ChannelView, GenerationView } from './inspect-channel.js';
 import type { SegmentView } from './inspect-segments.js';
+import { displayWidth } from './display-width.js';
 import { bar } from './progress.js';
 import type { Session } from './session.js';
 import type { Column } from './table.js';
 import { formatMs, formatNanos } from './times.js';
 import { counted, formatBytes, formatCount } from './units.js';
 import { problemLines } from './view-store.js';
+import { MOST_ROWS } from './wrap.js';
 
 const BAR_WIDTH = 8;
 
@@ -103,7 +105,7 @@ export function channelLines(session: Session, view: ChannelView): string[] {
   }
   for (const generation of generations) lines.push('', ...generationLines(session, generation));
   if (checkpoints.length > 0) lines.push('', ...checkpointLines(session, view));
-  return [...lines, ...problemLines(session, problems)];
+  return [...lines, ...problemLines(session, view.directory, problems)];
 }
 
 const seqsText = ({ firstSeq, nextSeq }: { firstSeq: number; nextSeq: number }): string =>
@@ -116,38 +118,60 @@ function syncedText({ durableSeq, nextSeq }: { durableSeq: number; nextSeq: numb
 
 function generationLines(session: Session, view: GenerationView): string[] {
   const { generation, isLive, segments } = view;
-  const { heading, dim, bad, good } = session.theme;
+  const { heading, dim } = session.theme;
   const title = `generation ${generation}${isLive ? '' : dim(' (left over)')}`;
   if (segments.length === 0) return [heading(title), dim('no segments')];
   const most = Math.max(...segments.map(({ byteLength }) => byteLength));
-  const isTerminal = session.out.isTerminal;
-  const rows = segments.map((segment) => [
-    String(segment.baseSeq),
-    stateText(segment, bad, good),
-    segment.recordCount === undefined ? '?' : formatCount(segment.recordCount),
-    formatBytes(segment.byteLength),
-    isTerminal ? dim(bar(most === 0 ? 0 : segment.byteLength / most, BAR_WIDTH)) : '',
-    timeText(segment.firstTime),
-    timeText(segment.lastTime),
-    `${segment.idx}/${segment.ts}`,
-  ]);
-  const columns: readonly Column[] = [
-    { title: 'base seq', align: 'right' },
-    { title: 'state' },
-    { title: 'records', align: 'right' },
-    { title: 'size', align: 'right' },
-    { title: '' },
-    { title: 'first' },
-    { title: 'last' },
-    { title: 'idx/ts' },
+  const columns = segmentColumns(session, most);
+  const lines = (shown: readonly SegmentColumn[]): string[] =>
+    session.table(
+      shown.map(({ column }) => column),
+      segments.map((segment) => shown.map(({ of }) => of(segment))),
+    );
+  const fits = (line: string): boolean =>
+    !session.out.isTerminal || displayWidth(line) <= session.width;
+  const [titles = '', ...table] =
+    [...new Set(columns.map(({ rank }) => rank))]
+      .toSorted((a, b) => b - a)
+      .map((rank) => lines(columns.filter((column) => column.rank <= rank)))
+      .find((shown) => shown.every(fits)) ?? lines(columns.filter(({ rank }) => rank === 0));
+  return [heading(title), titles, ...middleOut(session, table)];
+}
+
+interface SegmentColumn {
+  readonly column: Column;
+  readonly of: (segment: SegmentView) => string;
+  /** On a terminal without room for all, those of the highest rank are left out first. */
+  readonly rank: number;
+}
+
+function segmentColumns(session: Session, most: number): SegmentColumn[] {
+  const { dim, bad, good } = session.theme;
+  const right = (title: string): Column => ({ title, align: 'right' });
+  const share = ({ byteLength }: SegmentView): number => (most === 0 ? 0 : byteLength / most);
+  const columns: SegmentColumn[] = [
+    { column: right('base seq'), of: ({ baseSeq }) => String(baseSeq), rank: 0 },
+    { column: { title: 'state' }, of: (segment) => stateText(segment, bad, good), rank: 0 },
+    { column: right('records'), of: ({ recordCount: n }) => countText(n), rank: 0 },
+    { column: right('size'), of: ({ byteLength }) => formatBytes(byteLength), rank: 0 },
+    { column: { title: '' }, of: (it) => dim(bar(share(it), BAR_WIDTH)), rank: 3 },
+    { column: { title: 'first' }, of: ({ firstTime }) => timeText(firstTime), rank: 2 },
+    { column: { title: 'last' }, of: ({ lastTime }) => timeText(lastTime), rank: 1 },
+    { column: { title: 'idx/ts' }, of: ({ idx, ts }) => `${idx}/${ts}`, rank: 0 },
   ];
   // The bars are for terminals.
-  const shown = (_: unknown, i: number): boolean => isTerminal || columns[i]?.title !== '';
-  const table = session.table(
-    columns.filter(shown),
-    rows.map((row) => row.filter(shown)),
-  );
-  return [heading(title), ...table];
+  return session.out.isTerminal ? columns : columns.filter(({ column }) => column.title !== '');
+}
+
+const countText = (count: number | undefined): string =>
+  count === undefined ? '?' : formatCount(count);
+
+/** Of many the first and the last are shown: the log begins and ends there. */
+function middleOut(session: Session, lines: readonly string[]): string[] {
+  if (!session.out.isTerminal || lines.length <= MOST_ROWS) return [...lines];
+  const half = MOST_ROWS / 2;
+  const between = `... ${formatCount(lines.length - MOST_ROWS)} segments between, with --json all`;
+  return [...lines.slice(0, half), session.theme.dim(between), ...lines.slice(-half)];
 }
 
 function stateText(

@@ -1,7 +1,8 @@
 /** A store as `redex inspect` shows it, to people and to programs. */
-import { retentionText, syncText } from './channel-options.js';
+import { keptText, syncText } from './channel-options.js';
 import type { JournalLook, LockHolder } from './inspect-files.js';
 import type { StoreView } from './inspect-store.js';
+import { nameCell } from './printable.js';
 import type { Session } from './session.js';
 import { formatMs } from './times.js';
 import { counted, formatBytes, formatCount } from './units.js';
@@ -58,7 +59,7 @@ function journalText(session: Session, journal: JournalLook): string {
   return `${size}, ${state === 'closed' ? 'closed, empty' : 'in use, or to be redone'}`;
 }
 
-export function storeLines(session: Session, view: StoreView): string[] {
+export function storeLines(session: Session, view: StoreView, prefix: string = ''): string[] {
   const { directory, storeId, created, holder, journal, channels, leftovers, problems } = view;
   const { bad, dim } = session.theme;
   const fields = session.fields([
@@ -74,17 +75,17 @@ export function storeLines(session: Session, view: StoreView): string[] {
   const rows = channels.map((info) =>
     info.error === undefined
       ? [
-          info.name,
+          nameCell(info.name),
           formatCount(info.count),
           String(info.firstSeq),
           String(info.nextSeq),
           formatBytes(info.sizeBytes),
           syncText(info.options.sync),
-          retentionText(info.options.retention),
+          keptText(info.options.retention),
         ]
-      : [info.name, bad(info.error.code), '', '', '', '', ''],
+      : [nameCell(info.name), bad(info.error.code), '', '', '', '', ''],
   );
-  const table = session.table(
+  const [titles = '', ...table] = session.table(
     [
       { title: 'channel', isFlexible: true },
       { title: 'records', align: 'right' },
@@ -96,12 +97,24 @@ export function storeLines(session: Session, view: StoreView): string[] {
     ],
     rows,
   );
-  const list = channels.length === 0 ? [dim('no channels')] : table;
-  return [...fields, '', ...list, ...problemLines(session, problems)];
+  const none = view.isListed
+    ? `no channels${prefix === '' ? '' : ` that begin with '${prefix}'`}`
+    : 'its channels cannot be listed';
+  const list =
+    channels.length === 0 ? [dim(none)] : [titles, ...session.bounded(table, 'channels')];
+  return [...fields, '', ...list, ...problemLines(session, directory, problems)];
 }
 
-export function problemLines(session: Session, problems: readonly string[]): string[] {
+/** Paths are shown as they are in the directory. */
+export function problemLines(
+  session: Session,
+  directory: string,
+  problems: readonly string[],
+): string[] {
   if (problems.length === 0) return [];
   const { bad } = session.theme;
-  return ['', ...problems.map((problem) => `${bad('problem')}  ${problem}`)];
+  const lines = problems.map(
+    (problem) => `${bad('problem')}  ${problem.replaceAll(`${directory}/`, '')}`,
+  );
+  return ['', ...session.bounded(lines, 'problems')];
 }

@@ -18,7 +18,16 @@ const RUNS = Number(process.env['REDEX_VERIFY_RUNS'] ?? 60);
 const SEED = Number(process.env['REDEX_VERIFY_SEED'] ?? 90_210);
 const STEPS = 40;
 
-const reached = { inFlight: 0, kills: 0, failedWrites: 0, rolls: 0, skips: 0, torn: 0, beside: 0 };
+const reached = {
+  inFlight: 0,
+  kills: 0,
+  failedWrites: 0,
+  rolls: 0,
+  skips: 0,
+  torn: 0,
+  beside: 0,
+  quick: 0,
+};
 
 class History {
   readonly lab: FollowerLab;
@@ -78,7 +87,9 @@ class History {
   async #verify(who: 'writer' | 'reader'): Promise<void> {
     const channel = await (who === 'writer' ? this.writer() : this.reader());
     if (this.lab.runtime.heldIo > 0) reached.inFlight += 1;
-    const verifying = channel.verify();
+    const quick = this.random.below(4) === 0;
+    if (quick) reached.quick += 1;
+    const verifying = channel.verify({ quick });
     if (who === 'reader') {
       reached.beside += 1;
       for (let i = 0; i < 3; i += 1) {

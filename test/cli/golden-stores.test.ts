@@ -41,6 +41,7 @@ describe('healthy', () => {
     expect(listed.map((each) => each.name).toSorted()).toEqual(known);
     expect((await looked(data, ['inspect'])).code).toBe(0);
     expect((await looked(data, ['verify'])).code).toBe(0);
+    expect((await looked(data, ['verify', '--quick'])).code).toBe(0);
     for (const channel of shown) {
       const view = await looked(data, ['inspect', channel.name, '--json']);
       expect(documentOf(view)).toMatchObject({ name: channel.name, problems: [] });
@@ -63,6 +64,8 @@ describe('damaged', () => {
       expect(store.stdout).toContain('problem');
       return;
     }
+    const quick = await looked(data, ['verify', '--quick', '--json']);
+    if (quick.code === 1) expect(verified.code, 'what quick finds, verify finds').toBe(1);
     const { ok, channels: verdicts } = documentOf(verified);
     expect(ok).toBe(verified.code === 0);
     const damaged = channels.filter(({ verify = [] }) =>

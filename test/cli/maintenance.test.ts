@@ -3,10 +3,11 @@
  * interrupted leaves nothing; the scripts for shells complete.
  * Method: the program in this process, and bash for its script.
  */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { CliPlace, CliProcess, runHere, START_MS, type HereOptions } from '../support/cli-kit.js';
+import { commandExists, requires } from '../support/requirements.js';
 
 let place: CliPlace;
 let data: string;
@@ -52,6 +53,7 @@ describe('compact', () => {
     [['--older-than', '100d'], `old ${a1} ${b2} ${a3} new`],
     [['--keep-latest-by-key', '/id'], `old ${b2} ${a3} new`],
     [['--keep-where', 'type=3'], `${b2} ${a3}`],
+    [['--where', 'type=3', '--where', '/n>2'], a3],
     [['--drop-where', 'type=3'], `old ${a1} new`],
     [['--drop-where', 'type=3', '--drop-where', '/n>2'], `old ${a1} ${b2} new`],
     [['--keep-where', '/id'], `${a1} ${b2} ${a3}`],
@@ -180,7 +182,7 @@ test('crash-test repeats a run from its seed', async () => {
 });
 
 describe('completion', () => {
-  const completed = async (...words: readonly string[]): Promise<string[]> => {
+  const inBash = async (...words: readonly string[]): Promise<string[]> => {
     const script = await redex(['completion', 'bash']);
     const line = words.map((word) => `'${word}'`).join(' ');
     const run = `${script}\nCOMP_WORDS=(redex ${line}); COMP_CWORD=${words.length}; _redex
@@ -195,15 +197,64 @@ describe('completion', () => {
   test('of bash knows commands, options, topics and directories', async () => {
     mkdirSync(place.at('my data'));
     mkdirSync(place.at('other'));
-    expect(await completed('co')).toEqual(['configure', 'compact', 'completion']);
-    expect(await completed('verify', '--j')).toEqual(['--json']);
-    expect(await completed('compact', 'other', 'c', '--keep')).toEqual([
+    expect(await inBash('co')).toEqual(['configure', 'compact', 'completion']);
+    expect(await inBash('verify', '--j')).toEqual(['--json']);
+    expect(await inBash('compact', 'other', 'c', '--keep')).toEqual([
       '--keep-latest-by-key',
       '--keep-where',
     ]);
-    expect(await completed('help', 'du')).toEqual(['durability']);
-    expect(await completed('cat', 'm')).toEqual(['my data']);
-    expect(await completed('cat', 'other', 'x')).toEqual([]);
+    expect(await inBash('verify', 'other', '--q')).toEqual(['--quick']);
+    expect(await inBash('help', 'du')).toEqual(['durability']);
+    expect(await inBash('cat', 'm')).toEqual(['my data']);
+    expect(await inBash('cat', 'other', 'x')).toEqual([]);
+  });
+
+  test('of fish knows them, and takes no directory for a command', async (context) => {
+    requires(context, commandExists('fish'), 'fish is not there');
+    writeFileSync(place.at('redex.fish'), await redex(['completion', 'fish']));
+    const completed = async (line: string): Promise<string[]> => {
+      const run = `source redex.fish; complete -C '${line}'`;
+      const shell = new CliProcess('fish', ['--no-config', '-c', run], place.path);
+      shell.child.stdin.end();
+      const { stdout, stderr } = await shell.ended;
+      expect(stderr).toBe('');
+      return stdout
+        .split('\n')
+        .map((row) => row.split('\t')[0] ?? '')
+        .filter((word) => word !== '');
+    };
+    expect(await completed('redex conf')).toEqual(['configure']);
+    expect(await completed('redex verify d --q')).toEqual(['--quick']);
+    expect(await completed('redex help du')).toEqual(['durability']);
+    expect(await completed('redex completion z')).toEqual(['zsh']);
+    expect(await completed('redex cat d c --format h')).toEqual(['hex']);
+    expect(await completed('redex verify help du')).toEqual([]);
+    expect(await completed('redex verify compact --keep')).toEqual([]);
+  });
+
+  test('of zsh knows them', async (context) => {
+    requires(context, commandExists('zsh'), 'zsh is not there');
+    writeFileSync(place.at('_redex'), await redex(['completion', 'zsh']));
+    mkdirSync(place.at('my-data'));
+    /** What a line has become with a tab, in a terminal of its own. */
+    const completed = async (line: string): Promise<string> => {
+      const inside =
+        'autoload -U compinit; compinit -u -D; source ./_redex; ' +
+        'show() { print -r -- "$BUFFER" > line; exit }; zle -N show; bindkey "^P" show';
+      const run =
+        `zmodload zsh/zpty; zpty z 'TERM=dumb zsh -f -i'; zpty -w z '${inside}'; ` +
+        `zpty -w -n z '${line}'$'\\t\\C-P'; while zpty -r z it; do :; done`;
+      const shell = new CliProcess('zsh', ['-f', '-c', run], place.path);
+      shell.child.stdin.end();
+      expect(await shell.ended).toMatchObject({ stderr: '' });
+      return readFileSync(place.at('line'), 'utf8').trimEnd();
+    };
+    expect(await completed('redex conf')).toBe('redex configure');
+    expect(await completed('redex verify d --q')).toBe('redex verify d --quick');
+    expect(await completed('redex help du')).toBe('redex help durability');
+    expect(await completed('redex cat m')).toBe('redex cat my-data/');
+    expect(await completed('redex cat d c --format h')).toBe('redex cat d c --format hex');
+    expect(await completed('redex cat --limit 5 m')).toBe('redex cat --limit 5 my-data/');
   });
 
   test.each(['bash', 'zsh', 'fish'])('of %s has all commands', async (shell) => {

@@ -62,6 +62,10 @@ describe('pipelines', () => {
     );
     expect(code).toBe(1);
     expect(stderr).toBe('redex: cannot write the output (ENOSPC)\n');
+    for (const line of ['redex --help', 'redex help dates', 'redex completion fish']) {
+      expect(await shell(`${line} >/dev/full`), line).toMatchObject({ code: 1, stderr });
+      expect(await shell(`${line} | true`), line).toMatchObject({ code: 0, stderr: '' });
+    }
   });
 
   test('colours and bars are for terminals', async () => {

@@ -105,6 +105,8 @@ describe('times', () => {
     '',
     'yesterday',
     '2026-13-01',
+    '2026-02-29',
+    '2555-01-01',
     '2026-11-21T25:00',
     '123',
     '1969-01-01',
@@ -249,8 +251,29 @@ describe('tables', () => {
   test('cut the flexible column to fit, and no further', () => {
     const lines = tableLines(columns, [['n'.repeat(60), '12']], 40);
     expect(Math.max(...lines.map((line) => line.length))).toBe(40);
-    expect(lines[1]).toMatch(/^n+… {2}12$/);
+    expect(lines[1]).toMatch(/^n+…n+ {2}12$/);
     expect(tableLines(columns, [['n'.repeat(60), '12']], 10)[1]?.length).toBe(16);
+  });
+
+  test('keep both ends of a name, and count no colours', () => {
+    const bold = (title: string): string => `\u001B[1m${title}\u001B[22m`;
+    const rows = [
+      ['sensors/lidar/front/17', '1'],
+      ['日本'.repeat(9), '2'],
+    ];
+    expect(tableLines(columns, rows, 23, bold).slice(1)).toEqual([
+      'sensors/li…/front/17  1',
+      '日本日本日…日本日本   2',
+    ]);
+    const fits = tableLines(columns, [['sensors/lidar', '1']], 20, bold);
+    expect(fits[1]).toBe('sensors/lidar  1');
+  });
+
+  test('of thousands of rows are made at once', () => {
+    const rows = Array.from({ length: 20_000 }, (_, i) => [`name ${i}`, '1']);
+    const lines = tableLines(columns, rows, 80);
+    expect(lines).toHaveLength(20_001);
+    expect(new Set(lines.map((line) => line.length))).toEqual(new Set([13]));
   });
 
   test('fields have their values in one column', () => {

@@ -18,6 +18,17 @@ function isFree(target: string): boolean {
   return isDirectory && nodeFs.readDirectorySync(real).length === 0;
 }
 
+/** Takes away what was made; a directory that was there before stays, empty. */
+function clear(target: string, wasThere: boolean): void {
+  const real = nodeFs.realpathSync(target);
+  for (const { name, kind } of wasThere ? nodeFs.readDirectorySync(real) : []) {
+    const path = `${real}/${name}`;
+    if (kind === 'directory') removeTree(nodeFs, path);
+    else nodeFs.unlinkSync(path);
+  }
+  if (!wasThere) removeTree(nodeFs, real);
+}
+
 async function backedUp(
   session: Session,
   directory: string,
@@ -27,6 +38,7 @@ async function backedUp(
     throw new Problem(`${target} is there already: choose a directory that is missing or empty`);
   }
   const { signal } = session;
+  const wasThere = nodeFs.statSync(target) !== undefined;
   try {
     return await writing(directory, async (redex) => {
       const backup = redex.backup(target);
@@ -40,7 +52,8 @@ async function backedUp(
       throw signal.reason;
     });
   } catch (error) {
-    if (signal.aborted && nodeFs.statSync(target) !== undefined) removeTree(nodeFs, target);
+    // Half a copy is none, and would be in the way of the next one.
+    if (nodeFs.statSync(target) !== undefined) clear(target, wasThere);
     if (RedexError.is(error, 'LOCKED')) {
       throw new Problem(`${messageOf(error)}, or call backup() in that process`);
     }

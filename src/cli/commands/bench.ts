@@ -16,7 +16,9 @@ interface Flags {
 
 /** A name of its own in the directory, which must be there and no store. */
 function benchDirectory(session: Session, directory: string): string {
-  if (nodeFs.statSync(directory) === undefined) {
+  // A link to one counts.
+  const isThere = nodeFs.statSync(directory) !== undefined;
+  if (!isThere || nodeFs.statSync(nodeFs.realpathSync(directory))?.kind !== 'directory') {
     throw new Problem(`there is no directory ${directory}: give one on the disk to be measured`);
   }
   if (nodeFs.statSync(`${directory}/${STORE_MANIFEST_NAME}`) !== undefined) {

@@ -138,6 +138,7 @@ export const compact: CliCommand = {
   examples: [
     ['redex compact ./data orders --older-than 30d', 'Drops what is older than 30 days.'],
     ['redex compact ./data users --keep-latest-by-key /id --dry-run', 'What would go?'],
+    ["redex compact ./data log --where 'seq>=1000'", 'Keeps these, and drops all others.'],
     ['redex compact ./data log --drop-where type=3 --drop-where /level=debug', 'Both must hold.'],
   ],
   define(command, runs) {
@@ -154,7 +155,8 @@ export const compact: CliCommand = {
         'Keep the latest record of each value at this JSON pointer, and all without one.',
         parsePointer,
       )
-      .addOption(filter('--keep-where <condition>', 'Keep only records that meet it.'))
+      .addOption(filter('--where <condition>', 'Keep the records that meet it, drop all others.'))
+      .addOption(filter('--keep-where <condition>', 'The same as --where.'))
       .addOption(filter('--drop-where <condition>', 'Drop the records that meet it.'))
       .option('--dry-run', 'Only count what would go.')
       .addHelpText('after', CONDITIONS)
@@ -171,4 +173,5 @@ Conditions:
   type=3  seq>=1000  /json/pointer=value  /json/pointer
   Comparisons are = != < <= > >=. Values are JSON, or text that is not. A record
   without the field, or that is no JSON, meets no condition on it, not even !=.
-  An option that is given several times asks for all of its conditions.`;
+  An option that is given several times asks for all of its conditions. A shell
+  needs quotes around < and >: --where 'seq>=1000'.`;

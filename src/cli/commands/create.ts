@@ -1,10 +1,12 @@
 /** `redex create`: a store, or a channel and, where there is none, the store that it is in. */
 import { checkChannelOptions, checkName } from '../../channel/options.js';
-import type { Channel, Redex } from '../../index.js';
+import { nodeFs } from '../../fs/node-fs.js';
+import type { Redex, StoredChannelOptions } from '../../index.js';
 import type { CliCommand } from '../command.js';
 import { addChannelOptions, configureOptions, optionFields } from '../channel-options.js';
 import { optionsDocument, type ChannelFlags } from '../channel-options.js';
 import { Problem, UsageError } from '../failure.js';
+import { storeManifestOf } from '../inspect-files.js';
 import { writing } from '../store.js';
 import { integerFrom } from '../units.js';
 
@@ -15,11 +17,15 @@ interface Flags extends ChannelFlags {
 
 interface Created {
   readonly directory: string;
-  /** Undefined for a store without a channel. */
-  readonly channel: Channel | undefined;
-  /** False for one that was there. */
-  readonly isNew: boolean;
+  /** Null of a store without one, as are the other two. */
+  readonly channel: string | null;
+  /** False for what was there. */
+  readonly created: boolean;
+  readonly firstSeq: number | null;
+  readonly options: StoredChannelOptions | null;
 }
+
+const NO_CHANNEL = { channel: null, firstSeq: null, options: null };
 
 async function createChannel(redex: Redex, name: string, flags: Flags): Promise<Created> {
   const { directory } = redex;
@@ -32,7 +38,13 @@ async function createChannel(redex: Redex, name: string, flags: Flags): Promise<
   }
   const { firstSeq } = flags;
   const channel = await redex.channel(name, { ...configureOptions(flags), firstSeq });
-  return { directory, channel, isNew };
+  return {
+    directory,
+    channel: name,
+    created: isNew,
+    firstSeq: channel.firstSeq,
+    options: channel.options,
+  };
 }
 
 export const create: CliCommand = {
@@ -57,37 +69,31 @@ export const create: CliCommand = {
       .option('--first-seq <seq>', 'Seq of the first record; 0 when not given.', integerFrom(0));
     addChannelOptions(command).action(
       runs(async (session, directory: string, name: string | undefined, flags: Flags) => {
-        if (name === undefined && Object.keys(configureOptions(flags)).length > 0) {
+        const given = { ...configureOptions(flags), firstSeq: flags.firstSeq };
+        if (name === undefined && Object.values(given).some((value) => value !== undefined)) {
           throw new UsageError('these options are for a channel, and there is no name of one');
         }
         // Before a store is made for what cannot be.
         if (name !== undefined) checkName(name);
-        checkChannelOptions({ ...configureOptions(flags), firstSeq: flags.firstSeq });
-        await writing(
+        checkChannelOptions(given);
+        const isThere = storeManifestOf(nodeFs, directory).problem !== 'missing';
+        const done = await writing(
           directory,
-          async (redex) => {
-            const created =
-              name === undefined
-                ? { directory: redex.directory, channel: undefined, isNew: true }
-                : await createChannel(redex, name, flags);
-            const { channel, isNew } = created;
-            const document = {
-              directory: created.directory,
-              channel: channel?.name ?? null,
-              created: isNew,
-              firstSeq: channel?.firstSeq ?? null,
-              options: channel === undefined ? null : optionsDocument(channel.options),
-            };
-            await session.show(document, () =>
-              channel === undefined
-                ? [`store ${created.directory} is ready`]
-                : [
-                    `${isNew ? 'created' : 'there is'} channel '${channel.name}' in ${directory}`,
-                    ...session.fields(optionFields(channel.options)),
-                  ],
-            );
-          },
+          async (redex): Promise<Created> =>
+            name === undefined
+              ? { directory: redex.directory, created: !isThere, ...NO_CHANNEL }
+              : await createChannel(redex, name, flags),
           { createIfMissing: true },
+        );
+        const { options } = done;
+        const document = { ...done, options: options === null ? null : optionsDocument(options) };
+        await session.show(document, () =>
+          options === null
+            ? [`store ${done.directory} is ready`]
+            : [
+                `${done.created ? 'created' : 'there is'} channel '${name}' in ${directory}`,
+                ...session.fields(optionFields(options)),
+              ],
         );
       }),
     );

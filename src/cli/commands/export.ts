@@ -69,19 +69,21 @@ function reportLines(session: Session, report: ExportReport, output: string): st
   const rows = report.channels.map(({ name, firstSeq, nextSeq, records }) => [
     name,
     formatCount(records),
-    formatCount(firstSeq),
-    formatCount(nextSeq),
+    String(firstSeq),
+    String(nextSeq),
   ]);
+  const [titles = '', ...table] = session.table(
+    [
+      { title: 'channel', isFlexible: true },
+      { title: 'records', align: 'right' },
+      { title: 'first seq', align: 'right' },
+      { title: 'next seq', align: 'right' },
+    ],
+    rows,
+  );
   return [
-    ...session.table(
-      [
-        { title: 'channel', isFlexible: true },
-        { title: 'records', align: 'right' },
-        { title: 'first seq', align: 'right' },
-        { title: 'next seq', align: 'right' },
-      ],
-      rows,
-    ),
+    titles,
+    ...session.bounded(table, 'channels'),
     '',
     `${counted(report.records, 'record')} in ${formatBytes(report.bytes)} to ${output}`,
   ];

@@ -174,22 +174,24 @@ function importLines(session: Session, { report, legacy }: Imported): string[] {
     name,
     appended ? 'appended' : 'new',
     formatCount(records),
-    formatCount(firstSeq),
-    formatCount(nextSeq),
+    String(firstSeq),
+    String(nextSeq),
     formatCount(damaged.length),
   ]);
+  const [titles = '', ...table] = session.table(
+    [
+      { title: 'channel', isFlexible: true },
+      { title: '' },
+      { title: 'records', align: 'right' },
+      { title: 'first seq', align: 'right' },
+      { title: 'next seq', align: 'right' },
+      { title: 'damaged ranges', align: 'right' },
+    ],
+    rows,
+  );
   return [
-    ...session.table(
-      [
-        { title: 'channel', isFlexible: true },
-        { title: '' },
-        { title: 'records', align: 'right' },
-        { title: 'first seq', align: 'right' },
-        { title: 'next seq', align: 'right' },
-        { title: 'damaged ranges', align: 'right' },
-      ],
-      rows,
-    ),
+    titles,
+    ...session.bounded(table, 'channels'),
     ...legacy.flatMap((log) => legacyLines(session, log)),
     '',
     `${counted(report.records, 'record')} imported, ${formatBytes(report.payloadBytes)}`,

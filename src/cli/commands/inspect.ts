@@ -1,6 +1,7 @@
 /** `redex inspect`: what a store or a channel is made of. */
 import { nodeFs } from '../../fs/node-fs.js';
 import type { CliCommand } from '../command.js';
+import { UsageError } from '../failure.js';
 import { inspectChannel } from '../inspect-channel.js';
 import { inspectStore } from '../inspect-store.js';
 import { channelDocument, channelLines } from '../view-channel.js';
@@ -31,10 +32,14 @@ export const inspect: CliCommand = {
       .action(
         runs(async (session, directory: string, name: string | undefined, flags: Flags) => {
           if (name === undefined) {
-            const view = await inspectStore(nodeFs, directory, flags.prefix ?? '');
+            const { prefix = '' } = flags;
+            const view = await inspectStore(nodeFs, directory, prefix);
             if (view.problems.length > 0) session.problem();
-            await session.show(storeDocument(view), () => storeLines(session, view));
+            await session.show(storeDocument(view), () => storeLines(session, view, prefix));
             return;
+          }
+          if (flags.prefix !== undefined) {
+            throw new UsageError('--prefix is for a list of channels: leave out the name of one');
           }
           const view = await inspectChannel(nodeFs, directory, name);
           if (view.problems.length > 0) session.problem();

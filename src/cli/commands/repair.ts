@@ -1,12 +1,13 @@
 /** `redex repair`: what verify has found is mended, and every damaged byte kept. */
-import { RedexError } from '../../core/errors.js';
+import { once } from 'node:events';
 import { encodeChannelName } from '../../format/channel-name.js';
 import { CHANNELS_NAME } from '../../format/file-name.js';
 import { nodeFs } from '../../fs/node-fs.js';
 import type { RepairLoss, RepairPlan, RepairReport, RepairStep } from '../../index.js';
 import type { CliCommand } from '../command.js';
 import type { Session } from '../session.js';
-import { noChannel, notAStore } from '../store.js';
+import { requireStore } from '../inspect-store.js';
+import { noChannel } from '../store.js';
 import { counted, formatBytes, formatCount } from '../units.js';
 
 interface Flags {
@@ -15,17 +16,41 @@ interface Flags {
 
 /** Does it, or only says what would be done. */
 async function repaired(
+  session: Session,
   directory: string,
   channel: string | undefined,
   isDry: boolean,
 ): Promise<RepairPlan | RepairReport> {
+  requireStore(nodeFs, directory);
   if (channel !== undefined) requireChannel(directory, channel);
   const { planRepair, repairStore } = await import('../../index.js');
+  if (!isDry) return await whole(session, repairStore(directory, { channel }));
+  return await unlessInterrupted(session, planRepair(directory, { channel }));
+}
+
+/** A plan is made in memory: nothing is left of one that is given up. */
+async function unlessInterrupted<T>({ signal }: Session, planning: Promise<T>): Promise<T> {
+  const interrupted = signal.aborted
+    ? Promise.resolve()
+    : once(signal, 'abort').then(() => undefined);
+  const plan = await Promise.race([planning, interrupted]);
+  if (plan !== undefined) return plan;
+  planning.catch(() => undefined);
+  throw signal.reason;
+}
+
+/** What a repair has begun it ends: whoever interrupts it is told how to do without that. */
+async function whole<T>(session: Session, repairing: Promise<T>): Promise<T> {
+  const { signal } = session.io;
+  const tell = (): void => {
+    const text = 'the repair goes on to its end; a second signal kills it, and it can be run again';
+    session.note(text).catch(() => undefined);
+  };
+  signal.addEventListener('abort', tell, { once: true });
   try {
-    return await (isDry ? planRepair : repairStore)(directory, { channel });
-  } catch (error) {
-    if (RedexError.is(error, 'NOT_FOUND')) throw notAStore(directory);
-    throw error;
+    return await repairing;
+  } finally {
+    signal.removeEventListener('abort', tell);
   }
 }
 
@@ -33,7 +58,7 @@ async function repaired(
 function requireChannel(directory: string, channel: string): void {
   const path = `${directory}/${CHANNELS_NAME}/${encodeChannelName(channel)}`;
   const isThere = nodeFs.statSync(path)?.kind === 'directory';
-  if (!isThere && nodeFs.statSync(directory) !== undefined) throw noChannel(directory, channel);
+  if (!isThere) throw noChannel(directory, channel);
 }
 
 function nameOf({ channel = 'the store' }: RepairStep | RepairLoss): string {
@@ -44,16 +69,17 @@ function placeOf(
   { path, position }: Pick<RepairStep, 'path' | 'position'>,
   directory: string,
 ): string {
-  const inside = path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
-  return position === undefined ? inside : `${inside} at byte ${formatCount(position)}`;
+  const place = inside(path, directory);
+  return position === undefined ? place : `${place} at byte ${position}`;
 }
+
+/** Paths in a text as they are in the store. */
+const inside = (text: string, directory: string): string => text.replaceAll(`${directory}/`, '');
 
 function seqsOf({ seqRange }: RepairStep | RepairLoss): string {
   if (seqRange === undefined) return '';
   const { firstSeq, nextSeq } = seqRange;
-  return nextSeq - firstSeq === 1
-    ? `record ${formatCount(firstSeq)}`
-    : `records ${formatCount(firstSeq)} to ${formatCount(nextSeq - 1)}`;
+  return nextSeq - firstSeq === 1 ? `record ${firstSeq}` : `records ${firstSeq} to ${nextSeq - 1}`;
 }
 
 function repairLines(session: Session, plan: RepairPlan, isDry: boolean): string[] {
@@ -69,24 +95,19 @@ function repairLines(session: Session, plan: RepairPlan, isDry: boolean): string
     const seqs = seqsOf(step);
     lines.push(
       `  ${step.kind}  ${dim(placeOf(step, directory))}`,
-      `    ${step.reason}${seqs === '' ? '' : ` (${seqs})`}`,
+      `    ${inside(step.reason, directory)}${seqs === '' ? '' : ` (${seqs})`}`,
       `    ${isDry ? 'would be done' : 'done'}: ${step.action}`,
     );
   }
+  const done = session.bounded(lines, 'lines');
+  lines.splice(0, lines.length, ...done);
   lines.push('', heading(isDry ? 'would be lost' : 'lost'), ...lossLines(session, plan, bad));
   if (kept.length > 0) {
     lines.push('', heading(isDry ? 'would be kept aside' : 'kept aside'));
-    const rows = kept.map(({ path, keptAt, bytes }) => [
-      placeOf({ path }, directory),
-      formatBytes(bytes),
-      placeOf({ path: keptAt }, directory),
-    ]);
-    const columns = [
-      { title: 'file', isFlexible: true },
-      { title: 'bytes', align: 'right' as const },
-      { title: 'kept at' },
-    ];
-    lines.push(...session.table(columns, rows));
+    const files = kept.map(({ keptAt, bytes }) => {
+      return `  ${formatBytes(bytes).padStart(10)}  ${placeOf({ path: keptAt }, directory)}`;
+    });
+    lines.push(...session.bounded(files, 'files'));
   }
   return [...lines, '', totalLine(plan, losses, isDry)];
 }
@@ -97,11 +118,12 @@ function lossLines(
   bad: (text: string) => string,
 ): string[] {
   if (losses.length === 0) return [`  ${session.theme.good('nothing')}`];
-  return losses.map((loss) => {
+  const lines = losses.map((loss) => {
     const what = [nameOf(loss), seqsOf(loss)].filter((text) => text !== '').join(', ');
     const place = loss.reason.includes(loss.path) ? '' : ` (${placeOf(loss, directory)})`;
-    return `  ${bad(what)}: ${loss.reason}${place}`;
+    return `  ${bad(what)}: ${inside(loss.reason, directory)}${place}`;
   });
+  return session.bounded(lines, 'losses');
 }
 
 function totalLine(plan: RepairPlan, losses: readonly RepairLoss[], isDry: boolean): string {
@@ -134,7 +156,7 @@ export const repair: CliCommand = {
       .action(
         runs(async (session, directory: string, name: string | undefined, flags: Flags) => {
           const isDry = flags.dryRun === true;
-          const report = await repaired(directory, name, isDry);
+          const report = await repaired(session, directory, name, isDry);
           const isProblem = report.losses.length > 0 || (isDry && report.steps.length > 0);
           if (isProblem) session.problem();
           const { directory: path, steps, losses, kept, savedRecords, writtenBytes } = report;

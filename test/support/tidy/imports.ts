@@ -66,7 +66,6 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'xxhash-addon': 'src/format/checksum.ts',
   'fs-native-extensions': 'src/fs/native-lock.ts',
   commander: 'src/cli/',
-  'cli-table3': 'src/cli/',
   'fastest-levenshtein': 'src/cli/',
 };
 
