@@ -101,13 +101,14 @@ function isFor(config: Config, entry: string): boolean {
   return known !== undefined && encodeChannelName(known.name) === entry;
 }
 
-/** The id of the channel: what most of its files say, when config and manifest differ. */
+/** The id of the channel: what its other files say, when config and manifest differ. */
 function idFor(
   id: Uint8Array,
   manifestId: Uint8Array | undefined,
   evidence: IdEvidence,
 ): Uint8Array {
   if (manifestId === undefined || Buffer.compare(id, manifestId) === 0) return id;
+  if (evidence.countOf(id) + evidence.countOf(manifestId) === 0) return evidence.likeliest ?? id;
   return evidence.countOf(manifestId) > evidence.countOf(id) ? manifestId : id;
 }
 
@@ -144,6 +145,14 @@ function replacementFor(
   const present = configIn(fs, directory);
   if (present !== undefined && isFor(present, entry)) {
     return { config: { ...present, channelId }, how: 'with the id that its other files have' };
+  }
+  // Or the directory has got another name than that of its channel.
+  const isOfFiles = present !== undefined && Buffer.compare(present.channelId, channelId) === 0;
+  if (isOfFiles && evidence.likeliest !== undefined) {
+    return {
+      config: { channelId, body: { ...present.body, name } },
+      how: 'with the name of its place',
+    };
   }
   const body = configBody(name, runtime.now(), DEFAULT_STORED);
   return {

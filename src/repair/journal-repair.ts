@@ -8,18 +8,12 @@ import { RedexError } from '../core/errors.js';
 import { decodeCreation } from '../format/creation.js';
 import {
   CHANNELS_NAME,
-  generationName,
   JOURNAL_NAME,
   NEW_NAME,
   RENAME_NAME,
-  segmentFileName,
   TRASH_NAME,
 } from '../format/file-name.js';
 import { decodeChannelEntry } from '../format/channel-name.js';
-import { readManifest } from '../channel/channel-files.js';
-import { FILE_HEADER_BYTES, isOtherSegment } from '../format/file-header.js';
-import type { FileSystem } from '../fs/file-system.js';
-import { readWholeFile } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
 import { channelIdIn } from '../journal/channel-identity.js';
 import { readJournal } from '../journal/recovered-journal.js';
@@ -27,7 +21,7 @@ import { idOf, planRedo, type RedoChannel, type RedoWrite } from '../journal/red
 import { ChannelDirectories } from '../store/channel-directories.js';
 import { StoreHealth } from '../store/store-health.js';
 import { openJournal } from '../store/store-journal-open.js';
-import { salvageJournal, type SalvagedJournal } from './journal-salvage.js';
+import { staleControl, salvageJournal, type SalvagedJournal } from './journal-salvage.js';
 import { isWithoutFiles } from './channel-evidence.js';
 import type { RepairRun } from './repair-run.js';
 
@@ -65,10 +59,12 @@ export class JournalRepair {
     if (fs.statSync(this.#journal)?.kind !== 'directory') return NOTHING;
     try {
       const contents = readJournal(fs, directory, this.#storeId);
+      const stale = staleControl(fs, this.#journal, this.#storeId, contents?.control);
+      if (stale !== undefined) {
+        return await this.#salvage(corruption(stale.path, 0, stale.check));
+      }
       if (contents === undefined || contents.groups.length === 0) return NOTHING;
       const plan = planRedo(contents.groups, contents.names);
-      const misplaced = this.#misplacedFile(plan);
-      if (misplaced !== undefined) return await this.#salvage(corruption(misplaced, 8, 'identity'));
       this.#makeWorkDirectories();
       const held = await this.#redoAll();
       const waiting = plan.filter(({ channelId }) => held.has(idOf(channelId)));
@@ -79,26 +75,6 @@ export class JournalRepair {
       // One of a newer version throws again, unless it is one bit that says so.
       return await this.#salvage(error);
     }
-  }
-
-  /**
-   * A dat file that a redo would write to, and that is another one by its header: what is good in
-   * it would be written over.
-   */
-  #misplacedFile(plan: readonly RedoChannel[]): string | undefined {
-    const { fs } = this.#run;
-    const present = this.#channelsById();
-    for (const { channelId, writes } of plan) {
-      const directory = present.get(idOf(channelId));
-      const generation = directory === undefined ? undefined : liveIn(fs, directory, channelId);
-      if (generation === undefined) continue;
-      for (const baseSeq of new Set(writes.map((write) => write.baseSeq))) {
-        const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
-        const head = headerBytes(fs, path);
-        if (head !== undefined && isOtherSegment(head, channelId, baseSeq)) return path;
-      }
-    }
-    return undefined;
   }
 
   /** The ids of the channels that are held. */
@@ -231,37 +207,30 @@ export class JournalRepair {
   }
 
   /**
-   * The channels have been repaired: what waited for them is in their files. A journal that the
-   * engine reads is redone to its end, another one is set aside.
+   * The channels have been repaired, those of `repaired`: what waited for them is in their files. A
+   * journal that the engine reads is redone to its end, another one is set aside. `directories` are
+   * those of all channels.
    */
-  async finish({ isDamaged, waiting }: JournalState): Promise<void> {
+  async finish(
+    { isDamaged, waiting }: JournalState,
+    repaired: ReadonlySet<string>,
+    directories: readonly string[],
+  ): Promise<void> {
     const { fs, damaged, isDry } = this.#run;
-    if (isDamaged) {
-      if (fs.statSync(this.#journal) !== undefined) damaged.move(this.#journal);
-      return;
+    const left = new Set([...waiting.keys()].filter((id) => !repaired.has(id)));
+    if (!isDamaged && !isDry && waiting.size > 0) {
+      for (const id of await this.#redoAll()) left.add(id);
     }
-    if (isDry || waiting.size === 0) return;
-    const held = await this.#redoAll();
-    for (const id of held) {
+    for (const id of left) {
       const reason = `the journal keeps the records of a channel that could not be repaired, ${id}`;
       this.#run.notes.losses.push({ path: this.#journal, reason });
     }
+    if (!isDamaged || fs.statSync(this.#journal) === undefined) return;
+    // A repair that was killed may have left names that no sync has covered (RULES S4).
+    for (const directory of directories) fs.syncDirectorySync(directory);
+    fs.syncDirectorySync(`${this.#run.directory}/${CHANNELS_NAME}`);
+    damaged.move(this.#journal);
   }
-}
-
-/** The live generation, when the manifest can be read. */
-function liveIn(fs: FileSystem, directory: string, channelId: Uint8Array): string | undefined {
-  try {
-    const { generation } = readManifest(fs, directory, channelId);
-    return `${directory}/${generationName(generation)}`;
-  } catch (error) {
-    if (RedexError.is(error, 'CORRUPT')) return undefined;
-    throw error;
-  }
-}
-
-function headerBytes(fs: FileSystem, path: string): Uint8Array | undefined {
-  return readWholeFile(fs, path, FILE_HEADER_BYTES)?.subarray(0, FILE_HEADER_BYTES);
 }
 
 function byChannel(channels: readonly RedoChannel[]): Map<string, readonly RedoWrite[]> {

@@ -4,6 +4,7 @@
  * are told apart by their numbers and epochs. Nothing is changed.
  */
 import { versionError } from '../channel/damaged-file.js';
+import type { FailedCheck } from '../core/errors.js';
 import type { Decoded } from '../format/decoded.js';
 import { viewOf } from '../format/bytes.js';
 import { CONTROL_NAME, parseJournalSegmentName } from '../format/file-name.js';
@@ -44,6 +45,8 @@ export interface SalvagedJournal {
 interface SegmentBytes {
   readonly number: number;
   readonly bytes: Uint8Array;
+  /** Its header says that it is the store's, and which one. */
+  readonly isOwn: boolean;
 }
 
 /** What is left of it. Throws FORMAT_VERSION for what is of a newer version. */
@@ -55,7 +58,7 @@ export function salvageJournal(
   const control = controlIn(fs, journal);
   const isOwn = control !== undefined && Buffer.compare(control.storeId, storeId) === 0;
   const start = isOwn ? control : undefined;
-  const segments = segmentsIn(fs, journal);
+  const segments = segmentsIn(fs, journal, storeId);
   const all = segments.flatMap(groupsIn);
   const own = all.filter(({ header }) => Buffer.compare(header.storeId, storeId) === 0);
   const groups = inOrder(own, start?.redoFrom.number ?? 0);
@@ -92,7 +95,29 @@ function provenOr<T>(
   return proven;
 }
 
-function segmentsIn(fs: FileSystem, journal: string): SegmentBytes[] {
+/**
+ * What is wrong with a control block that the engine reads, or does without: there are groups that
+ * it does not know of. Undefined when nothing is.
+ */
+export function staleControl(
+  fs: FileSystem,
+  journal: string,
+  storeId: Uint8Array,
+  control: JournalControl | undefined,
+): { readonly path: string; readonly check: FailedCheck } | undefined {
+  const segments = segmentsIn(fs, journal, storeId);
+  const path = `${journal}/${CONTROL_NAME}`;
+  const epochs = segments
+    .flatMap(groupsIn)
+    .filter(({ header }) => Buffer.compare(header.storeId, storeId) === 0)
+    .map(({ header }) => header.epoch);
+  if (control === undefined) return epochs.length > 0 ? { path, check: 'missing' } : undefined;
+  // Each epoch is in the control block before the first group that has it.
+  if (epochs.some((epoch) => epoch > control.epoch)) return { path, check: 'sequence' };
+  return undefined;
+}
+
+function segmentsIn(fs: FileSystem, journal: string, storeId: Uint8Array): SegmentBytes[] {
   const segments: SegmentBytes[] = [];
   for (const { name, kind } of fs.readDirectorySync(journal)) {
     const number = kind === 'file' ? parseJournalSegmentName(name) : undefined;
@@ -103,8 +128,12 @@ function segmentsIn(fs: FileSystem, journal: string): SegmentBytes[] {
       const bytes = new Uint8Array(file.sizeSync());
       file.readSync(bytes, 0, bytes.byteLength, 0);
       const head = bytes.subarray(0, JOURNAL_SEGMENT_HEADER_BYTES);
-      provenOr(path, head, decodeJournalSegmentHeader, decodeJournalSegmentHeader(head));
-      segments.push({ number, bytes });
+      const header = decodeJournalSegmentHeader(head);
+      const proven = header.ok
+        ? header.value
+        : provenOr(path, head, decodeJournalSegmentHeader, header);
+      const isOwn = proven?.segment === number && Buffer.compare(proven.storeId, storeId) === 0;
+      segments.push({ number, bytes, isOwn });
     } finally {
       file.closeSync();
     }
@@ -174,9 +203,9 @@ function lostFrom(
     lostGroups += synced - next + 1;
     lostBytes += LARGEST_SEGMENT_BYTES;
   }
-  // The segment that a redo begins in is gone, with whatever was in it.
-  const isGone = start !== undefined && !segments.some(({ number }) => number === segment);
-  if (isGone && !start.isClosed && groups.length === 0) {
+  const last = segments.find(({ number }) => number === segment);
+  if (start?.isClosed === false && last?.isOwn !== true) {
+    // Nobody knows what it had where the next group would stand.
     return { lostGroups: Math.max(1, lostGroups), lostBytes: LARGEST_SEGMENT_BYTES };
   }
   return { lostGroups, lostBytes };

@@ -2,12 +2,12 @@
  * What is in the segments of a generation: each dat file is identified and read from end to end,
  * and every stretch that does not verify is noted. Nothing is changed.
  */
-import type { FailedCheck } from '../core/errors.js';
+import type { FailedCheck, SeqRange } from '../core/errors.js';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
 import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
 import type { UnitHeader } from '../format/unit.js';
-import { lastTimestampOf } from '../format/unit-records.js';
+import { lastTimestampOf, nextSeqOf } from '../format/unit-records.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { identify, type SegmentIdentity } from './segment-identity.js';
@@ -122,6 +122,31 @@ export async function surveySegment(fs: FileSystem, found: FoundSegment): Promis
   } finally {
     file.closeSync();
   }
+}
+
+/** Whether a generation has a record that verifies with a seq in any of these ranges. */
+export async function hasRecordsIn(
+  owner: IndexOwner,
+  directory: string,
+  ranges: readonly SeqRange[],
+): Promise<boolean> {
+  for (const found of findSegments(owner, directory)) {
+    const { identity, path, baseSeq, size } = found;
+    if (typeof identity === 'string') continue;
+    const { nonce, link } = identity;
+    let hasAny = false;
+    const file = owner.fs.openSync(path, 'read');
+    try {
+      await walkUnits(file, { nonce, link, baseSeq, end: size }, ({ view }, at, unit) => {
+        const end = nextSeqOf(view, at, unit);
+        hasAny ||= ranges.some((lost) => unit.baseSeq < lost.nextSeq && end > lost.firstSeq);
+      });
+    } finally {
+      file.closeSync();
+    }
+    if (hasAny) return true;
+  }
+  return false;
 }
 
 function nothingIn(found: FoundSegment): SegmentSurvey {

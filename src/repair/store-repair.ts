@@ -53,14 +53,25 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   const whole: Known[] = [];
   for (const each of known) {
     const name = String(each.config.body['name']);
-    if (await repairManifest(run, each.place, each.config.channelId, name)) whole.push(each);
+    const { place, config } = each;
+    const writes = first.waiting.get(idOf(config.channelId)) ?? [];
+    const channel = { place, channelId: config.channelId, name, writes };
+    if (await repairManifest(run, channel)) whole.push(each);
   }
   // Channels that can be read now take what the journal has for them.
   const isWaiting = !first.isDamaged && first.waiting.size > 0;
   const again = isWaiting ? await journal.redo() : first;
   const state = { ...again, journaled: first.journaled };
-  for (const each of whole) await repairOne(run, each, state);
-  await journal.finish(state);
+  const repaired = new Set<string>();
+  for (const each of whole) {
+    if (await repairOne(run, each, state)) repaired.add(idOf(each.config.channelId));
+  }
+  const directories = places.map(({ directory }) => directory);
+  await journal.finish(
+    state,
+    repaired,
+    directories.filter((directory) => run.fs.statSync(directory) !== undefined),
+  );
 }
 
 /** What the journal had of it is lost, or it would have been made again by now. */
@@ -76,12 +87,12 @@ async function repairOne(
   run: RepairRun,
   { place, config }: Known,
   { waiting, journaled, doubt }: JournalState,
-): Promise<void> {
+): Promise<boolean> {
   const writes = waiting.get(idOf(config.channelId)) ?? [];
   const isJournaled = storedOptionsFrom(config.body)?.stored.sync === 'always';
   const { directory } = place;
   const concerned = isJournaled || writes.length > 0;
-  await repairChannel(run, {
+  return repairChannel(run, {
     directory,
     waiting: writes,
     journaled: journaled.get(idOf(config.channelId)) ?? [],
