@@ -167,7 +167,7 @@ class ChannelRepair {
       (_each, i) => (found[i + 1]?.baseSeq ?? Infinity) > manifest.firstSeq,
     );
     const surveys: SegmentSurvey[] = [];
-    for (const each of live) surveys.push(await surveySegment(source, each));
+    for (const each of live) surveys.push(await surveySegment(source, each, this.#run.pace.read));
     const witnesses = readWitnesses(this.#context);
     const { mark, highest } = witnesses;
     const last = surveys.at(-1);
@@ -216,11 +216,12 @@ class ChannelRepair {
   }
 
   async #salvage(manifest: Manifest, { plan, surveys, source, changed }: Look): Promise<void> {
-    const { fs, notes, damaged, isDry } = this.#run;
+    const { fs, notes, damaged, isDry, pace } = this.#run;
     const { name, directory } = this.#context;
     const bytes = surveys.reduce((sum, { size }) => sum + size, 0);
     for (const finding of plan.findings) this.#tell(finding);
     for (const path of new Set([...plan.findings.map((each) => each.path), ...changed])) {
+      pace.check();
       if (fs.statSync(path)?.kind === 'file') await damaged.copy(path);
     }
     this.#keepStrays();
@@ -246,7 +247,13 @@ class ChannelRepair {
       notes.writtenBytes += bytes;
       return;
     }
-    const { writtenBytes } = await salvage({ context: this.#context, manifest, plan, source });
+    const { writtenBytes } = await salvage({
+      context: this.#context,
+      manifest,
+      plan,
+      source,
+      pace,
+    });
     notes.writtenBytes += writtenBytes;
   }
 
@@ -261,13 +268,13 @@ class ChannelRepair {
 
   /** Other generations that have records which the new one misses: the next open removes them. */
   async #keepOthers(manifest: Manifest, { findings }: SalvagePlan): Promise<void> {
-    const { fs, notes, damaged } = this.#run;
+    const { fs, notes, damaged, pace } = this.#run;
     const { directory, name: channel, owner } = this.#context;
     for (const { name, kind } of fs.readDirectorySync(directory)) {
       const generation = kind === 'directory' ? parseGenerationName(name) : undefined;
       if (generation === undefined || generation === manifest.generation) continue;
       const path = `${directory}/${name}`;
-      if (!(await hasRecordsIn({ ...owner, fs }, path, findings))) continue;
+      if (!(await hasRecordsIn({ ...owner, fs }, path, findings, pace.read))) continue;
       const reason =
         'it is not live, and has records with seqs that cannot be read in the one that is';
       notes.steps.push({ kind: 'generation', channel, path, reason, action: 'is set aside' });
@@ -292,13 +299,13 @@ class ChannelRepair {
   }
 
   async #rebuildIndexes(manifest: Manifest, { surveys, witnesses }: Look): Promise<void> {
-    const { fs, notes } = this.#run;
+    const { fs, notes, pace } = this.#run;
     const { owner, generationDirectory, name } = this.#context;
     for (const survey of surveys) {
       // The one that is written to gets its entries in larger pieces, and by the next open.
       const isMarked = fitsMark(manifest, witnesses.mark, survey);
       if (survey.seal === undefined && !isMarked) continue;
-      const wrong = await wrongIndexes(fs, owner, generationDirectory, survey);
+      const wrong = await wrongIndexes(fs, owner, generationDirectory, survey, pace.read);
       if (wrong.length === 0) continue;
       for (const path of wrong) {
         const reason = `${path} is not there, or does not say what its dat file says`;

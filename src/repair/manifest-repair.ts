@@ -31,6 +31,7 @@ import { configIn, type ChannelPlace } from './config-repair.js';
 import type { RepairRun } from './repair-run.js';
 import { findSegments, surveySegment, type SegmentSurvey } from './segment-survey.js';
 import { withoutOneBit } from './single-bit.js';
+import type { OnRead } from './unit-walk.js';
 import { isOfAnother } from './waiting-bytes.js';
 
 interface Replacement {
@@ -193,7 +194,7 @@ async function byGenerations(
   for (const { name, kind } of fs.readDirectorySync(directory)) {
     const generation = kind === 'directory' ? parseGenerationName(name) : undefined;
     if (generation === undefined) continue;
-    candidates.push(await candidateAt(owner, `${directory}/${name}`, generation));
+    candidates.push(await candidateAt(owner, `${directory}/${name}`, generation, run.pace.read));
   }
   // Beside a manifest that is good, an empty generation is no reason to give its own up.
   const usable = candidates.filter(
@@ -306,10 +307,12 @@ async function candidateAt(
   owner: IndexOwner,
   path: string,
   generation: number,
+  onRead: OnRead,
 ): Promise<Candidate> {
   const surveys: SegmentSurvey[] = [];
   for (const found of findSegments(owner, path)) {
-    if (typeof found.identity !== 'string') surveys.push(await surveySegment(owner.fs, found));
+    if (typeof found.identity === 'string') continue;
+    surveys.push(await surveySegment(owner.fs, found, onRead));
   }
   return { generation, surveys, end: Math.max(0, ...surveys.map(endOf)) };
 }

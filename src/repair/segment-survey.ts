@@ -11,7 +11,7 @@ import { lastTimestampOf, nextSeqOf } from '../format/unit-records.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { identify, type SegmentIdentity } from './segment-identity.js';
-import { walkUnits, type DamagedRegion } from './unit-walk.js';
+import { walkUnits, type DamagedRegion, type OnRead } from './unit-walk.js';
 
 /** A dat file, and who it is. */
 export interface FoundSegment {
@@ -101,7 +101,11 @@ export function isPlain({ identity, isMisnamed }: FoundSegment): boolean {
 }
 
 /** Reads all of a segment. */
-export async function surveySegment(fs: FileSystem, found: FoundSegment): Promise<SegmentSurvey> {
+export async function surveySegment(
+  fs: FileSystem,
+  found: FoundSegment,
+  onRead?: OnRead,
+): Promise<SegmentSurvey> {
   const { identity, path, baseSeq, size } = found;
   if (typeof identity === 'string') return nothingIn(found);
   const { nonce, link, timestampFloor, durableSeq } = identity;
@@ -109,7 +113,7 @@ export async function surveySegment(fs: FileSystem, found: FoundSegment): Promis
   let lastTimestamp = timestampFloor;
   const file: FileHandle = fs.openSync(path, 'read');
   try {
-    const walked = { nonce, link, baseSeq, end: size };
+    const walked = { nonce, link, baseSeq, end: size, onRead };
     const result = await walkUnits(file, walked, ({ view }, at, unit) => {
       recordCount += unit.recordCount;
       const time = lastTimestampOf(view, at, unit);
@@ -129,6 +133,7 @@ export async function hasRecordsIn(
   owner: IndexOwner,
   directory: string,
   ranges: readonly SeqRange[],
+  onRead?: OnRead,
 ): Promise<boolean> {
   for (const found of findSegments(owner, directory)) {
     const { identity, path, baseSeq, size } = found;
@@ -137,7 +142,8 @@ export async function hasRecordsIn(
     let hasAny = false;
     const file = owner.fs.openSync(path, 'read');
     try {
-      await walkUnits(file, { nonce, link, baseSeq, end: size }, ({ view }, at, unit) => {
+      const walked = { nonce, link, baseSeq, end: size, onRead };
+      await walkUnits(file, walked, ({ view }, at, unit) => {
         const end = nextSeqOf(view, at, unit);
         hasAny ||= ranges.some((lost) => unit.baseSeq < lost.nextSeq && end > lost.firstSeq);
       });

@@ -27,7 +27,9 @@ interface Known {
 export async function repairAll(run: RepairRun, only: string | undefined): Promise<void> {
   const manifest = await repairStoreManifest(run);
   if (manifest === undefined) return;
+  run.pace.check();
   await finishRenames(run);
+  run.pace.check();
   const journal = new JournalRepair(run, Buffer.from(manifest.storeId, 'hex'));
   const first = await journal.redo();
   const wanted = only === undefined ? undefined : encodeChannelName(only);
@@ -41,8 +43,10 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
       resource: only,
     });
   }
+  run.pace.begin(places.length);
   const known: Known[] = [];
   for (const place of places) {
+    run.pace.check();
     if (isWithoutFiles(run.fs, place.directory)) {
       setAside(run, place);
       continue;
@@ -54,6 +58,7 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   for (const each of known) {
     const name = String(each.config.body['name']);
     const { place, config } = each;
+    run.pace.enter(place.entry);
     const writes = first.waiting.get(idOf(config.channelId)) ?? [];
     const channel = { place, channelId: config.channelId, name, writes };
     if (await repairManifest(run, channel)) whole.push(each);
@@ -64,7 +69,9 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   const state = { ...again, journaled: first.journaled };
   const repaired = new Set<string>();
   for (const each of whole) {
+    run.pace.enter(each.place.entry);
     if (await repairOne(run, each, state)) repaired.add(idOf(each.config.channelId));
+    run.pace.leave();
   }
   const directories = places.map(({ directory }) => directory);
   await journal.finish(
