@@ -45,7 +45,7 @@ export async function repairConfig(
   const evidence = evidenceIn(fs, directory);
   const manifestId = manifestIdIn(fs, directory);
   if (decoded?.ok === true && isFor(decoded.value, entry)) {
-    const own = idFor(decoded.value.channelId, manifestId, evidence);
+    const own = idFor(run, place, decoded.value.channelId, manifestId, evidence);
     if (Buffer.compare(own, decoded.value.channelId) === 0) return decoded.value;
   }
   evidence.add(manifestId);
@@ -103,12 +103,25 @@ function isFor(config: Config, entry: string): boolean {
 
 /** The id of the channel: what its other files say, when config and manifest differ. */
 function idFor(
+  { fs }: RepairRun,
+  { directory, all }: ChannelPlace,
   id: Uint8Array,
   manifestId: Uint8Array | undefined,
   evidence: IdEvidence,
 ): Uint8Array {
-  if (manifestId === undefined || Buffer.compare(id, manifestId) === 0) return id;
-  if (evidence.countOf(id) + evidence.countOf(manifestId) === 0) return evidence.likeliest ?? id;
+  if (manifestId !== undefined && Buffer.compare(id, manifestId) === 0) return id;
+  const { likeliest } = evidence;
+  const named =
+    evidence.countOf(id) + (manifestId === undefined ? 0 : evidence.countOf(manifestId));
+  if (named === 0 && likeliest !== undefined) {
+    // The config is another store's, unless the files are those of another channel.
+    const isOf = (other: string): boolean => {
+      const found = other === directory ? undefined : configIn(fs, other)?.channelId;
+      return found !== undefined && Buffer.compare(found, likeliest) === 0;
+    };
+    return all.some(isOf) ? id : likeliest;
+  }
+  if (manifestId === undefined) return id;
   return evidence.countOf(manifestId) > evidence.countOf(id) ? manifestId : id;
 }
 

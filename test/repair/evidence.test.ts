@@ -164,6 +164,38 @@ test('a directory with another name keeps the options of its channel', async () 
   await expectWhole(fs, { ...rest, mog: log });
 });
 
+test.each(['alone', 'with the manifest'])('a config of another store, %s', async (what) => {
+  const { fs, contents } = await sample();
+  const { fs: other } = await sample();
+  for (const name of what === 'alone' ? ['config'] : ['config', 'manifest']) {
+    put(fs, `${LOG}/${name}`, bytesOf(other, `${LOG}/${name}`));
+  }
+  if (what !== 'alone') fs.unlinkSync(`${LOG}/manifest`);
+  const { steps } = await repaired(fs);
+  expect(steps[0]).toMatchObject({ kind: 'config', channel: 'log' });
+  await expectWhole(fs, contents);
+});
+
+test('generations of two channels that are exchanged stay foreign to them', async () => {
+  const { fs, contents } = await sample();
+  const other = `${channelPath('other')}/v0000000001`;
+  const bytes = bytesOf(fs, dat(0));
+  fs.renameSync(`${LOG}/v0000000001`, '/elsewhere');
+  fs.renameSync(other, `${LOG}/v0000000001`);
+  fs.renameSync('/elsewhere', other);
+  for (const path of [LOG, channelPath('other')]) {
+    for (const name of ['manifest', 'clean']) fs.unlinkSync(`${path}/${name}`);
+  }
+  const { kept } = await repaired(fs);
+  const after = await contentsOf(fs);
+  for (const name of ['log', 'other']) {
+    for (const row of after[name] ?? []) expect(contents[name]).toContain(row);
+  }
+  const moved = `${other}/${FIRST}`;
+  expect(bytesOf(fs, kept.find(({ path }) => path === moved)?.keptAt ?? '')).toEqual(bytes);
+  expect(await troubleIn(fs)).toEqual([]);
+});
+
 test.each([8, 28])('seqs at the end of all seqs, damage at byte %i', async (at) => {
   const fs = new MemoryFs();
   const redex = await Redex.open(DATA, { fs, runtime: newRuntime(), sync: 'never' });

@@ -11,7 +11,7 @@ import { importStore } from '../../src/transfer/import-store.js';
 import { treeOf } from '../support/store-kit.js';
 import { openStore, piecesOf, utf8 } from './transfer-kit.js';
 
-const place = '/work/place';
+const place = '/disk/place';
 
 async function failAt(fs: MemoryFs, directory: string): Promise<void> {
   const target = ImportTarget.look(fs, directory);
@@ -38,11 +38,11 @@ test.each<[string, string, (fs: MemoryFs) => void]>([
   ],
 ])('where there was %s', async (_what, directory, make) => {
   const fs = new MemoryFs();
-  fs.mkdirSync('/work');
+  fs.mkdirSync('/disk');
   make(fs);
-  const before = treeOf(fs, '/work');
+  const before = treeOf(fs, '/disk');
   await failAt(fs, directory);
-  expect(treeOf(fs, '/work')).toEqual(before);
+  expect(treeOf(fs, '/disk')).toEqual(before);
 });
 
 test('where there was a store it keeps everything', async () => {
