@@ -43,6 +43,8 @@ export interface RepairedChannel {
   readonly waiting: readonly RedoWrite[];
   /** All that the journal has for it, written or not. */
   readonly journaled: readonly RedoWrite[];
+  /** Every seq below it may have been given to a record, as the journal says. */
+  readonly reached: number;
   /** Seqs that may have been in what is lost of the journal, at most. */
   readonly doubt: number;
 }
@@ -158,7 +160,7 @@ class ChannelRepair {
   async #look(manifest: Manifest): Promise<Look> {
     const { fs } = this.#run;
     const { owner, generationDirectory } = this.#context;
-    const { waiting, doubt } = this.#channel;
+    const { waiting, reached, doubt } = this.#channel;
     const overlay = withWaiting({ ...owner, fs }, generationDirectory, waiting, manifest);
     const source = overlay?.fs ?? fs;
     const nonces = noncesOf(this.#channel.journaled);
@@ -174,13 +176,14 @@ class ChannelRepair {
     const stated = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
     const proven = Math.max(highest, manifest.redoSeq);
     const end = last?.nextSeq ?? 0;
+    const lostEnd = doubt > 0 ? Math.max(end, highest) + doubt : 0;
     const bases = found.map(({ baseSeq }) => baseSeq);
     const indexed = indexedUpTo({ ...owner, fs: source }, generationDirectory, bases);
     const plan = planSalvage({
       surveys,
       firstSeq: manifest.firstSeq,
       proven: proven > stated ? proven : 0,
-      floor: Math.max(stated, proven, indexed, doubt > 0 ? Math.max(end, highest) + doubt : 0),
+      floor: Math.max(stated, proven, indexed, reached, lostEnd),
       isExact:
         mark?.generation === manifest.generation &&
         mark.baseSeq === last?.baseSeq &&

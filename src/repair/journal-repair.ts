@@ -16,12 +16,18 @@ import {
 import { decodeChannelEntry } from '../format/channel-name.js';
 import { corruption } from '../segment/segment.js';
 import { channelIdIn } from '../journal/channel-identity.js';
-import { readJournal } from '../journal/recovered-journal.js';
+import { controlPath, readJournal } from '../journal/recovered-journal.js';
 import { idOf, planRedo, type RedoChannel, type RedoWrite } from '../journal/redo-plan.js';
 import { ChannelDirectories } from '../store/channel-directories.js';
 import { StoreHealth } from '../store/store-health.js';
 import { openJournal } from '../store/store-journal-open.js';
-import { staleControl, salvageJournal, type SalvagedJournal } from './journal-salvage.js';
+import {
+  lookAtJournal,
+  salvageJournal,
+  staleControl,
+  type JournalLook,
+  type SalvagedJournal,
+} from './journal-salvage.js';
 import { isWithoutFiles } from './channel-evidence.js';
 import type { RepairRun } from './repair-run.js';
 
@@ -33,6 +39,8 @@ export interface JournalState {
   readonly waiting: ReadonlyMap<string, readonly RedoWrite[]>;
   /** The same, with what was written. */
   readonly journaled: ReadonlyMap<string, readonly RedoWrite[]>;
+  /** By the id: every seq below it may have been given to a record, as old groups say. */
+  readonly reached: ReadonlyMap<string, number>;
   /** Seqs that a channel may have given to records that are lost with it, at most. */
   readonly doubt: number;
   /** The engine refuses it. */
@@ -40,7 +48,13 @@ export interface JournalState {
 }
 
 const NONE: ReadonlyMap<string, readonly RedoWrite[]> = new Map();
-const NOTHING: JournalState = { waiting: NONE, journaled: NONE, doubt: 0, isDamaged: false };
+const NOTHING: JournalState = {
+  waiting: NONE,
+  journaled: NONE,
+  reached: new Map(),
+  doubt: 0,
+  isDamaged: false,
+};
 
 export class JournalRepair {
   readonly #run: RepairRun;
@@ -57,11 +71,17 @@ export class JournalRepair {
   async redo(): Promise<JournalState> {
     const { fs, directory } = this.#run;
     if (fs.statSync(this.#journal)?.kind !== 'directory') return NOTHING;
+    const look = lookAtJournal(fs, this.#journal, this.#storeId);
+    return { ...(await this.#redone(directory, look)), reached: look.reached };
+  }
+
+  async #redone(directory: string, look: JournalLook): Promise<JournalState> {
+    const { fs } = this.#run;
     try {
       const contents = readJournal(fs, directory, this.#storeId);
-      const stale = staleControl(fs, this.#journal, this.#storeId, contents?.control);
-      if (stale !== undefined) {
-        return await this.#salvage(corruption(stale.path, 0, stale.check));
+      const check = staleControl(look, contents?.control);
+      if (check !== undefined) {
+        return await this.#salvage(corruption(controlPath(directory), 0, check));
       }
       if (contents === undefined || contents.groups.length === 0) return NOTHING;
       const plan = planRedo(contents.groups, contents.names);
@@ -69,7 +89,7 @@ export class JournalRepair {
       const held = await this.#redoAll();
       const waiting = plan.filter(({ channelId }) => held.has(idOf(channelId)));
       const journaled = byChannel(plan);
-      return { waiting: byChannel(waiting), journaled, doubt: 0, isDamaged: false };
+      return { ...NOTHING, waiting: byChannel(waiting), journaled };
     } catch (error) {
       if (!RedexError.is(error, 'CORRUPT') && !RedexError.is(error, 'FORMAT_VERSION')) throw error;
       // One of a newer version throws again, unless it is one bit that says so.
@@ -125,7 +145,7 @@ export class JournalRepair {
     this.#tellLost(found, present);
     const doubt = found.lostGroups === 0 ? 0 : Math.ceil(found.lostBytes / RECORD_BYTES);
     const writes = byChannel(waiting);
-    return { waiting: writes, journaled: writes, doubt, isDamaged: true };
+    return { ...NOTHING, waiting: writes, journaled: writes, doubt, isDamaged: true };
   }
 
   /** Directories of channels, by their ids. */

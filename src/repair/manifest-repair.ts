@@ -29,7 +29,7 @@ import type { RedoWrite } from '../journal/redo-plan.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { configIn, type ChannelPlace } from './config-repair.js';
 import type { RepairRun } from './repair-run.js';
-import { findSegments, surveySegment, type SegmentSurvey } from './segment-survey.js';
+import { endOf, findSegments, surveySegment, type SegmentSurvey } from './segment-survey.js';
 import { withoutOneBit } from './single-bit.js';
 import type { OnRead } from './unit-walk.js';
 import { isOfAnother } from './waiting-bytes.js';
@@ -52,6 +52,8 @@ export interface ManifestOwner {
   readonly name: string;
   /** What the journal has for it that is not in its files. */
   readonly writes: readonly RedoWrite[];
+  /** Every seq below it may have been given to a record, as the journal says. */
+  readonly reached: number;
 }
 
 /** Whether the channel has a manifest afterwards. */
@@ -214,7 +216,7 @@ async function byGenerations(
 type Choice = Omit<Replacement, 'others'>;
 
 function anotherManifest(run: RepairRun, channel: ManifestOwner, chosen: Candidate): Choice {
-  const { channelId, place, writes } = channel;
+  const { channelId, place, writes, reached } = channel;
   const { generation, surveys } = chosen;
   const firstSeq = surveys[0]?.baseSeq ?? seqKnown(run.fs, place.directory, channelId);
   return {
@@ -224,7 +226,7 @@ function anotherManifest(run: RepairRun, channel: ManifestOwner, chosen: Candida
       firstSeq,
       redoSeq: 0,
       ...redoPlaceFor(surveys, writes),
-      nextSeqFloor: firstSeq,
+      nextSeqFloor: Math.max(firstSeq, reached),
       recoveryEpoch: newEpoch(run),
     },
     how: `for ${generationName(generation)}, the newest of those that reach furthest`,
@@ -241,7 +243,7 @@ function anotherManifest(run: RepairRun, channel: ManifestOwner, chosen: Candida
  */
 function insteadOf(
   run: RepairRun,
-  { writes }: ManifestOwner,
+  { writes, reached }: ManifestOwner,
   present: Manifest,
   { generation, surveys }: Candidate,
   free: number,
@@ -253,7 +255,7 @@ function insteadOf(
     ...present,
     generation: isNewer ? generation : free,
     firstSeq,
-    nextSeqFloor: Math.max(present.nextSeqFloor, firstSeq),
+    nextSeqFloor: Math.max(present.nextSeqFloor, firstSeq, reached),
     recoveryEpoch: Math.max(present.recoveryEpoch + 1, newEpoch(run)),
   };
   const name = generationName(generation);
@@ -297,10 +299,6 @@ function redoPlaceFor(
   });
   if (last === undefined) return { redoSegment: 0, redoPosition: 0 };
   return { redoSegment: last.baseSeq, redoPosition: last.position + 1 };
-}
-
-function endOf({ seal, nextSeq }: SegmentSurvey): number {
-  return Math.max(nextSeq, seal?.baseSeq ?? 0);
 }
 
 async function candidateAt(

@@ -5,7 +5,7 @@
  */
 import type { FailedCheck } from '../core/errors.js';
 import { MAX_SEQ } from '../channel/options.js';
-import type { SegmentSurvey } from './segment-survey.js';
+import { endOf, type SegmentSurvey } from './segment-survey.js';
 
 /** A segment of the new generation. */
 export type Piece =
@@ -61,11 +61,6 @@ const RECORD_BYTES = 4;
 
 export function planSalvage(input: SalvageInput): SalvagePlan {
   return new Planner(input).plan();
-}
-
-/** Where a segment ends, as far as it can be read. */
-function endOf({ seal, nextSeq }: SegmentSurvey): number {
-  return Math.max(seal?.baseSeq ?? 0, nextSeq);
 }
 
 /** A seq above those of all records that may have been in what cannot be read at its end. */

@@ -155,6 +155,11 @@ export async function hasRecordsIn(
   return false;
 }
 
+/** Where a segment ends, as far as it can be read. */
+export function endOf({ seal, nextSeq }: SegmentSurvey): number {
+  return Math.max(seal?.baseSeq ?? 0, nextSeq);
+}
+
 function nothingIn(found: FoundSegment): SegmentSurvey {
   return {
     ...found,

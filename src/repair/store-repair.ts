@@ -60,7 +60,8 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
     const { place, config } = each;
     run.pace.enter(place.entry);
     const writes = first.waiting.get(idOf(config.channelId)) ?? [];
-    const channel = { place, channelId: config.channelId, name, writes };
+    const reached = first.reached.get(idOf(config.channelId)) ?? 0;
+    const channel = { place, channelId: config.channelId, name, writes, reached };
     if (await repairManifest(run, channel)) whole.push(each);
   }
   // Channels that can be read now take what the journal has for them.
@@ -93,7 +94,7 @@ function setAside({ notes, damaged }: RepairRun, { directory, entry }: ChannelPl
 async function repairOne(
   run: RepairRun,
   { place, config }: Known,
-  { waiting, journaled, doubt }: JournalState,
+  { waiting, journaled, reached, doubt }: JournalState,
 ): Promise<boolean> {
   const writes = waiting.get(idOf(config.channelId)) ?? [];
   const isJournaled = storedOptionsFrom(config.body)?.stored.sync === 'always';
@@ -103,6 +104,7 @@ async function repairOne(
     directory,
     waiting: writes,
     journaled: journaled.get(idOf(config.channelId)) ?? [],
+    reached: reached.get(idOf(config.channelId)) ?? 0,
     doubt: concerned ? doubt : 0,
   });
 }

@@ -330,6 +330,28 @@ describe('the journal', () => {
     expect(await troubleIn(fs)).toEqual([]);
   });
 
+  test.each(['with', 'without'])('knows of seqs in lost files, %s a manifest', async (what) => {
+    const fs = new MemoryFs();
+    const redex = await Redex.open(DATA, { fs, runtime: newRuntime() });
+    const a = await redex.channel('a');
+    await a.append('a first');
+    await a.close();
+    const clean = bytesOf(fs, `${channelPath('a')}/clean`);
+    const later = await redex.channel('a');
+    for (let i = 0; i < 6; i++) await later.append(`a ${i}`);
+    await redex.close();
+    // What is left says nothing of the records behind the first one.
+    put(fs, `${channelPath('a')}/clean`, clean);
+    const generation = `${channelPath('a')}/v0000000001`;
+    for (const { name } of fs.readDirectorySync(generation)) fs.unlinkSync(`${generation}/${name}`);
+    if (what === 'without') fs.unlinkSync(`${channelPath('a')}/manifest`);
+    await repaired(fs);
+    const again = await Redex.open(DATA, { fs, runtime: newRuntime() });
+    expect((await again.channel('a')).nextSeq).toBeGreaterThanOrEqual(7);
+    await again.close();
+    expect(await troubleIn(fs)).toEqual([]);
+  });
+
   test('what it has for a channel without any generation is told by the plan, too', async () => {
     const { fs } = await killed();
     fs.renameSync(`${channelPath('a')}/v0000000002`, '/elsewhere');
