@@ -60,6 +60,8 @@ export class JournalRepair {
   readonly #run: RepairRun;
   readonly #storeId: Uint8Array;
   readonly #journal: string;
+  /** Entries that channels had when the journal has named them last, by their ids. */
+  readonly #names = new Map<string, string>();
 
   constructor(run: RepairRun, storeId: Uint8Array) {
     this.#run = run;
@@ -137,10 +139,14 @@ export class JournalRepair {
     const waiting: RedoChannel[] = [];
     for (const channel of channels) {
       const directory = present.get(idOf(channel.channelId));
-      if (channel.isDeleted) this.#bury(directory ?? this.#unmade(channel.hint));
-      else if (directory !== undefined || (await this.#create(channel, found))) {
-        waiting.push(channel);
-      } else this.#tellNowhere(channel);
+      if (channel.isDeleted) {
+        this.#bury(directory ?? this.#unmade(channel.hint));
+        continue;
+      }
+      if (directory === undefined) await this.#create(channel, found);
+      // Where it is may be known only when the configs are good again.
+      waiting.push(channel);
+      if (channel.hint !== undefined) this.#names.set(idOf(channel.channelId), channel.hint);
     }
     this.#tellLost(found, present);
     const doubt = found.lostGroups === 0 ? 0 : Math.ceil(found.lostBytes / RECORD_BYTES);
@@ -179,26 +185,18 @@ export class JournalRepair {
   }
 
   /** Makes what the journal has made, unless it may be gone since. */
-  async #create(channel: RedoChannel, { hasStart }: SalvagedJournal): Promise<boolean> {
+  async #create(channel: RedoChannel, { hasStart }: SalvagedJournal): Promise<void> {
     const { channelId, hint } = channel;
     const creation = channel.creation === undefined ? undefined : decodeCreation(channel.creation);
-    if (creation === undefined || hint === undefined) return false;
+    if (creation === undefined || hint === undefined) return;
     const path = `${this.#run.directory}/${CHANNELS_NAME}/${hint}`;
     // Without a control block nobody knows whether what is not there was deleted since.
     const mayMake =
       this.#run.fs.statSync(path) === undefined ? hasStart : this.#unmade(hint) !== undefined;
-    if (!mayMake) return false;
+    if (!mayMake) return;
     const directories = this.#directories();
     await directories.finishCreation(hint, { channelId, ...creation });
     directories.syncNames();
-    return true;
-  }
-
-  #tellNowhere({ channelId, hint, writes }: RedoChannel): void {
-    const bytes = writes.reduce((sum, { data }) => sum + data.byteLength, 0);
-    const name = hint ?? idOf(channelId);
-    const reason = `records of a channel that is not there, ${name}`;
-    this.#run.notes.losses.push({ channel: name, path: this.#journal, bytes, reason });
   }
 
   #tellLost(found: SalvagedJournal, present: ReadonlyMap<string, string>): void {
@@ -242,7 +240,10 @@ export class JournalRepair {
       for (const id of await this.#redoAll()) left.add(id);
     }
     for (const id of left) {
-      const reason = `the journal keeps the records of a channel that could not be repaired, ${id}`;
+      const name = this.#names.get(id) ?? id;
+      const reason =
+        'the journal keeps the records of a channel that is not there, or could not be repaired: ' +
+        name;
       this.#run.notes.losses.push({ path: this.#journal, reason });
     }
     if (!isDamaged || fs.statSync(this.#journal) === undefined) return;

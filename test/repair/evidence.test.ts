@@ -330,6 +330,14 @@ describe('the journal', () => {
     expect(await troubleIn(fs)).toEqual([]);
   });
 
+  test('gets to a channel whose config is of another store', async () => {
+    const { fs, contents } = await killed();
+    const { fs: other } = await killed();
+    put(fs, `${channelPath('a')}/config`, bytesOf(other, `${channelPath('a')}/config`));
+    await repaired(fs);
+    await expectWhole(fs, contents);
+  });
+
   test.each(['with', 'without'])('knows of seqs in lost files, %s a manifest', async (what) => {
     const fs = new MemoryFs();
     const redex = await Redex.open(DATA, { fs, runtime: newRuntime() });
