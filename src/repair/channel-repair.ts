@@ -4,7 +4,13 @@
  * damage; everything else that does not verify is left out of a new generation. What is healthy is
  * not touched.
  */
-import { generationName, MANIFEST_NAME, segmentFileName } from '../format/file-name.js';
+import {
+  fileOwner,
+  generationName,
+  MANIFEST_NAME,
+  parseGenerationName,
+  segmentFileName,
+} from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
 import type { ChannelContext } from '../channel/channel-context.js';
 import { replaceManifest } from '../channel/channel-files.js';
@@ -21,7 +27,14 @@ import { PlannedFs } from './planned-fs.js';
 import type { RepairRun } from './repair-run.js';
 import { freeGeneration, salvage } from './salvage.js';
 import { planSalvage, type Finding, type SalvagePlan } from './salvage-plan.js';
-import { findSegments, isPlain, surveySegment, type SegmentSurvey } from './segment-survey.js';
+import {
+  findSegments,
+  hasRecordsIn,
+  isPlain,
+  surveySegment,
+  type FoundSegment,
+  type SegmentSurvey,
+} from './segment-survey.js';
 import { noncesOf, withWaiting } from './waiting-bytes.js';
 
 export interface RepairedChannel {
@@ -30,18 +43,24 @@ export interface RepairedChannel {
   readonly waiting: readonly RedoWrite[];
   /** All that the journal has for it, written or not. */
   readonly journaled: readonly RedoWrite[];
+  /** Every seq below it may have been given to a record, as the journal says. */
+  readonly reached: number;
   /** Seqs that may have been in what is lost of the journal, at most. */
   readonly doubt: number;
 }
 
-/** Repairs it. Throws FORMAT_VERSION, and CORRUPT for a config or manifest that is not good. */
-export async function repairChannel(run: RepairRun, channel: RepairedChannel): Promise<void> {
+/**
+ * Repairs it, and says whether there was anything to work with. Throws FORMAT_VERSION, and CORRUPT
+ * for a config or manifest that is not good.
+ */
+export async function repairChannel(run: RepairRun, channel: RepairedChannel): Promise<boolean> {
   const { directory } = channel;
   const place = { directory, name: undefined, isNameSynced: false };
   const { context, manifest } = readChannel(place, run.settings, run.shared, false);
   const repair = new ChannelRepair(run, channel, context);
-  if (!repair.hasGeneration(manifest)) return;
+  if (!repair.hasGeneration(manifest)) return false;
   await repair.run(manifest);
+  return true;
 }
 
 /** The generation as it is, and what is to be done about it. */
@@ -51,6 +70,8 @@ interface Look {
   readonly witnesses: Witnesses;
   /** What the segments are read from. */
   readonly source: FileSystem;
+  /** Files that are not in there as they are on the disk. */
+  readonly changed: ReadonlySet<string>;
 }
 
 class ChannelRepair {
@@ -90,10 +111,8 @@ class ChannelRepair {
     const { fs, notes } = this.#run;
     const context = this.#context;
     const { owner, directory, generationDirectory } = context;
-    // The engine cuts off a segment whose header is bad, also when something else says who it is.
     const found = findSegments(owner, generationDirectory);
-    const isForEngine = found.every((each) => isPlain(each) || typeof each.identity === 'string');
-    if (!isForEngine || this.#channel.waiting.length > 0) return manifest;
+    if (!isForEngine(found) || this.#channel.waiting.length > 0) return manifest;
     const probe = new PlannedFs(fs, directory);
     const torn = await recoverOn(context, probe, manifest, 'never');
     // Bytes that the disk could not read are no end of the log, and not to be cut off.
@@ -141,29 +160,30 @@ class ChannelRepair {
   async #look(manifest: Manifest): Promise<Look> {
     const { fs } = this.#run;
     const { owner, generationDirectory } = this.#context;
-    const { waiting, doubt } = this.#channel;
+    const { waiting, reached, doubt } = this.#channel;
     const overlay = withWaiting({ ...owner, fs }, generationDirectory, waiting, manifest);
-    const source = overlay ?? fs;
+    const source = overlay?.fs ?? fs;
     const nonces = noncesOf(this.#channel.journaled);
     const found = findSegments({ ...owner, fs: source }, generationDirectory, nonces);
     const live = found.filter(
       (_each, i) => (found[i + 1]?.baseSeq ?? Infinity) > manifest.firstSeq,
     );
     const surveys: SegmentSurvey[] = [];
-    for (const each of live) surveys.push(await surveySegment(source, each));
+    for (const each of live) surveys.push(await surveySegment(source, each, this.#run.pace.read));
     const witnesses = readWitnesses(this.#context);
     const { mark, highest } = witnesses;
     const last = surveys.at(-1);
     const stated = Math.max(manifest.firstSeq, manifest.nextSeqFloor);
     const proven = Math.max(highest, manifest.redoSeq);
     const end = last?.nextSeq ?? 0;
+    const lostEnd = doubt > 0 ? Math.max(end, highest) + doubt : 0;
     const bases = found.map(({ baseSeq }) => baseSeq);
     const indexed = indexedUpTo({ ...owner, fs: source }, generationDirectory, bases);
     const plan = planSalvage({
       surveys,
       firstSeq: manifest.firstSeq,
       proven: proven > stated ? proven : 0,
-      floor: Math.max(stated, proven, indexed, doubt > 0 ? Math.max(end, highest) + doubt : 0),
+      floor: Math.max(stated, proven, indexed, reached, lostEnd),
       isExact:
         mark?.generation === manifest.generation &&
         mark.baseSeq === last?.baseSeq &&
@@ -176,7 +196,7 @@ class ChannelRepair {
       ...this.#waitingFindings(overlay !== undefined),
     ];
     const whole = { ...plan, findings, isNeeded: findings.length > 0 };
-    return { surveys, plan: whole, witnesses, source };
+    return { surveys, plan: whole, witnesses, source, changed: overlay?.changed ?? new Set() };
   }
 
   /** What is only in the journal has to get into files. */
@@ -198,14 +218,17 @@ class ChannelRepair {
     replaceManifest(this.#run.fs, directory, { ...manifest, nextSeqFloor: nextSeq });
   }
 
-  async #salvage(manifest: Manifest, { plan, surveys, source }: Look): Promise<void> {
-    const { fs, notes, damaged, isDry } = this.#run;
+  async #salvage(manifest: Manifest, { plan, surveys, source, changed }: Look): Promise<void> {
+    const { fs, notes, damaged, isDry, pace } = this.#run;
     const { name, directory } = this.#context;
     const bytes = surveys.reduce((sum, { size }) => sum + size, 0);
     for (const finding of plan.findings) this.#tell(finding);
-    for (const { path } of plan.findings) {
+    for (const path of new Set([...plan.findings.map((each) => each.path), ...changed])) {
+      pace.check();
       if (fs.statSync(path)?.kind === 'file') await damaged.copy(path);
     }
+    this.#keepStrays();
+    await this.#keepOthers(manifest, plan);
     const generation = generationName(freeGeneration(fs, directory, manifest));
     for (const { path, identity } of surveys) {
       if (typeof identity === 'string' || !identity.isByPlace) continue;
@@ -227,8 +250,39 @@ class ChannelRepair {
       notes.writtenBytes += bytes;
       return;
     }
-    const { writtenBytes } = await salvage({ context: this.#context, manifest, plan, source });
+    const { writtenBytes } = await salvage({
+      context: this.#context,
+      manifest,
+      plan,
+      source,
+      pace,
+    });
     notes.writtenBytes += writtenBytes;
+  }
+
+  /** What is in the generation and is none of its files would go with it. */
+  #keepStrays(): void {
+    const { fs, damaged } = this.#run;
+    const { generationDirectory } = this.#context;
+    for (const { name } of fs.readDirectorySync(generationDirectory)) {
+      if (fileOwner(name) === undefined) damaged.move(`${generationDirectory}/${name}`);
+    }
+  }
+
+  /** Other generations that have records which the new one misses: the next open removes them. */
+  async #keepOthers(manifest: Manifest, { findings }: SalvagePlan): Promise<void> {
+    const { fs, notes, damaged, pace } = this.#run;
+    const { directory, name: channel, owner } = this.#context;
+    for (const { name, kind } of fs.readDirectorySync(directory)) {
+      const generation = kind === 'directory' ? parseGenerationName(name) : undefined;
+      if (generation === undefined || generation === manifest.generation) continue;
+      const path = `${directory}/${name}`;
+      if (!(await hasRecordsIn({ ...owner, fs }, path, findings, pace.read))) continue;
+      const reason =
+        'it is not live, and has records with seqs that cannot be read in the one that is';
+      notes.steps.push({ kind: 'generation', channel, path, reason, action: 'is set aside' });
+      damaged.move(path);
+    }
   }
 
   #tell({ path, position, bytes, firstSeq, nextSeq, what: reason }: Finding): void {
@@ -248,13 +302,13 @@ class ChannelRepair {
   }
 
   async #rebuildIndexes(manifest: Manifest, { surveys, witnesses }: Look): Promise<void> {
-    const { fs, notes } = this.#run;
+    const { fs, notes, pace } = this.#run;
     const { owner, generationDirectory, name } = this.#context;
     for (const survey of surveys) {
       // The one that is written to gets its entries in larger pieces, and by the next open.
       const isMarked = fitsMark(manifest, witnesses.mark, survey);
       if (survey.seal === undefined && !isMarked) continue;
-      const wrong = await wrongIndexes(fs, owner, generationDirectory, survey);
+      const wrong = await wrongIndexes(fs, owner, generationDirectory, survey, pace.read);
       if (wrong.length === 0) continue;
       for (const path of wrong) {
         const reason = `${path} is not there, or does not say what its dat file says`;
@@ -263,6 +317,19 @@ class ChannelRepair {
       await rebuildIndex(owner, generationDirectory, survey);
     }
   }
+}
+
+/**
+ * Whether what is wrong may be a torn tail. The engine cuts off a segment whose header is bad, also
+ * when something else says who it is; and a whole one behind a file that is somebody else's, which
+ * no crash leaves there.
+ */
+function isForEngine(found: readonly FoundSegment[]): boolean {
+  const foreign = found.findIndex(({ identity }) => identity === 'identity');
+  const isFollowed = foreign >= 0 && found.slice(foreign + 1).some(isPlain);
+  const isKnown = (each: FoundSegment): boolean =>
+    isPlain(each) || typeof each.identity === 'string';
+  return !isFollowed && found.every(isKnown);
 }
 
 /** The recovery of the engine on a file system. Returns the torn tail that it has cut. */

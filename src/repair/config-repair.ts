@@ -45,7 +45,7 @@ export async function repairConfig(
   const evidence = evidenceIn(fs, directory);
   const manifestId = manifestIdIn(fs, directory);
   if (decoded?.ok === true && isFor(decoded.value, entry)) {
-    const own = idFor(decoded.value.channelId, manifestId, evidence);
+    const own = idFor(run, place, decoded.value.channelId, manifestId, evidence);
     if (Buffer.compare(own, decoded.value.channelId) === 0) return decoded.value;
   }
   evidence.add(manifestId);
@@ -101,13 +101,27 @@ function isFor(config: Config, entry: string): boolean {
   return known !== undefined && encodeChannelName(known.name) === entry;
 }
 
-/** The id of the channel: what most of its files say, when config and manifest differ. */
+/** The id of the channel: what its other files say, when config and manifest differ. */
 function idFor(
+  { fs }: RepairRun,
+  { directory, all }: ChannelPlace,
   id: Uint8Array,
   manifestId: Uint8Array | undefined,
   evidence: IdEvidence,
 ): Uint8Array {
-  if (manifestId === undefined || Buffer.compare(id, manifestId) === 0) return id;
+  if (manifestId !== undefined && Buffer.compare(id, manifestId) === 0) return id;
+  const { likeliest } = evidence;
+  const named =
+    evidence.countOf(id) + (manifestId === undefined ? 0 : evidence.countOf(manifestId));
+  if (named === 0 && likeliest !== undefined) {
+    // The config is another store's, unless the files are those of another channel.
+    const isOf = (other: string): boolean => {
+      const found = other === directory ? undefined : configIn(fs, other)?.channelId;
+      return found !== undefined && Buffer.compare(found, likeliest) === 0;
+    };
+    return all.some(isOf) ? id : likeliest;
+  }
+  if (manifestId === undefined) return id;
   return evidence.countOf(manifestId) > evidence.countOf(id) ? manifestId : id;
 }
 
@@ -144,6 +158,14 @@ function replacementFor(
   const present = configIn(fs, directory);
   if (present !== undefined && isFor(present, entry)) {
     return { config: { ...present, channelId }, how: 'with the id that its other files have' };
+  }
+  // Or the directory has got another name than that of its channel.
+  const isOfFiles = present !== undefined && Buffer.compare(present.channelId, channelId) === 0;
+  if (isOfFiles && evidence.likeliest !== undefined) {
+    return {
+      config: { channelId, body: { ...present.body, name } },
+      how: 'with the name of its place',
+    };
   }
   const body = configBody(name, runtime.now(), DEFAULT_STORED);
   return {

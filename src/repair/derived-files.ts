@@ -12,13 +12,14 @@ import type { IndexOwner } from '../segment/segment-index.js';
 import { emptySegment } from '../segment/segment.js';
 import type { SegmentSurvey } from './segment-survey.js';
 import { PlannedFs } from './planned-fs.js';
-import { walkUnits } from './unit-walk.js';
+import { walkUnits, type OnRead } from './unit-walk.js';
 
 /** Builds those of a segment. False when that was not possible; the log is whole without them. */
 export async function rebuildIndex(
   owner: IndexOwner,
   directory: string,
   survey: SegmentSurvey,
+  onRead?: OnRead,
 ): Promise<boolean> {
   const { identity, path, baseSeq, size } = survey;
   if (typeof identity === 'string') return false;
@@ -26,7 +27,7 @@ export async function rebuildIndex(
   const file = owner.fs.openSync(path, 'read');
   try {
     const index = new IndexRebuild(owner, emptySegment(directory, baseSeq, nonce, timestampFloor));
-    const walked = { nonce, link, baseSeq, end: size };
+    const walked = { nonce, link, baseSeq, end: size, onRead };
     await walkUnits(file, walked, ({ view }, at, unit) => index.add(view, at, unit));
     return index.finish(survey.recordCount);
   } finally {
@@ -40,10 +41,11 @@ export async function wrongIndexes(
   owner: IndexOwner,
   directory: string,
   survey: SegmentSurvey,
+  onRead?: OnRead,
 ): Promise<string[]> {
   if (survey.recordCount === 0) return [];
   const probe = new PlannedFs(fs, directory);
-  await rebuildIndex({ ...owner, fs: probe }, directory, survey);
+  await rebuildIndex({ ...owner, fs: probe }, directory, survey, onRead);
   return [...probe.replaced].toSorted();
 }
 

@@ -8,26 +8,26 @@ import { RedexError } from '../core/errors.js';
 import { decodeCreation } from '../format/creation.js';
 import {
   CHANNELS_NAME,
-  generationName,
   JOURNAL_NAME,
   NEW_NAME,
   RENAME_NAME,
-  segmentFileName,
   TRASH_NAME,
 } from '../format/file-name.js';
 import { decodeChannelEntry } from '../format/channel-name.js';
-import { readManifest } from '../channel/channel-files.js';
-import { FILE_HEADER_BYTES, isOtherSegment } from '../format/file-header.js';
-import type { FileSystem } from '../fs/file-system.js';
-import { readWholeFile } from '../fs/whole-file.js';
 import { corruption } from '../segment/segment.js';
 import { channelIdIn } from '../journal/channel-identity.js';
-import { readJournal } from '../journal/recovered-journal.js';
+import { controlPath, readJournal } from '../journal/recovered-journal.js';
 import { idOf, planRedo, type RedoChannel, type RedoWrite } from '../journal/redo-plan.js';
 import { ChannelDirectories } from '../store/channel-directories.js';
 import { StoreHealth } from '../store/store-health.js';
 import { openJournal } from '../store/store-journal-open.js';
-import { salvageJournal, type SalvagedJournal } from './journal-salvage.js';
+import {
+  lookAtJournal,
+  salvageJournal,
+  staleControl,
+  type JournalLook,
+  type SalvagedJournal,
+} from './journal-salvage.js';
 import { isWithoutFiles } from './channel-evidence.js';
 import type { RepairRun } from './repair-run.js';
 
@@ -39,6 +39,8 @@ export interface JournalState {
   readonly waiting: ReadonlyMap<string, readonly RedoWrite[]>;
   /** The same, with what was written. */
   readonly journaled: ReadonlyMap<string, readonly RedoWrite[]>;
+  /** By the id: every seq below it may have been given to a record, as old groups say. */
+  readonly reached: ReadonlyMap<string, number>;
   /** Seqs that a channel may have given to records that are lost with it, at most. */
   readonly doubt: number;
   /** The engine refuses it. */
@@ -46,12 +48,20 @@ export interface JournalState {
 }
 
 const NONE: ReadonlyMap<string, readonly RedoWrite[]> = new Map();
-const NOTHING: JournalState = { waiting: NONE, journaled: NONE, doubt: 0, isDamaged: false };
+const NOTHING: JournalState = {
+  waiting: NONE,
+  journaled: NONE,
+  reached: new Map(),
+  doubt: 0,
+  isDamaged: false,
+};
 
 export class JournalRepair {
   readonly #run: RepairRun;
   readonly #storeId: Uint8Array;
   readonly #journal: string;
+  /** Entries that channels had when the journal has named them last, by their ids. */
+  readonly #names = new Map<string, string>();
 
   constructor(run: RepairRun, storeId: Uint8Array) {
     this.#run = run;
@@ -63,42 +73,30 @@ export class JournalRepair {
   async redo(): Promise<JournalState> {
     const { fs, directory } = this.#run;
     if (fs.statSync(this.#journal)?.kind !== 'directory') return NOTHING;
+    const look = lookAtJournal(fs, this.#journal, this.#storeId);
+    return { ...(await this.#redone(directory, look)), reached: look.reached };
+  }
+
+  async #redone(directory: string, look: JournalLook): Promise<JournalState> {
+    const { fs } = this.#run;
     try {
       const contents = readJournal(fs, directory, this.#storeId);
+      const check = staleControl(look, contents?.control);
+      if (check !== undefined) {
+        return await this.#salvage(corruption(controlPath(directory), 0, check));
+      }
       if (contents === undefined || contents.groups.length === 0) return NOTHING;
       const plan = planRedo(contents.groups, contents.names);
-      const misplaced = this.#misplacedFile(plan);
-      if (misplaced !== undefined) return await this.#salvage(corruption(misplaced, 8, 'identity'));
       this.#makeWorkDirectories();
       const held = await this.#redoAll();
       const waiting = plan.filter(({ channelId }) => held.has(idOf(channelId)));
       const journaled = byChannel(plan);
-      return { waiting: byChannel(waiting), journaled, doubt: 0, isDamaged: false };
+      return { ...NOTHING, waiting: byChannel(waiting), journaled };
     } catch (error) {
       if (!RedexError.is(error, 'CORRUPT') && !RedexError.is(error, 'FORMAT_VERSION')) throw error;
       // One of a newer version throws again, unless it is one bit that says so.
       return await this.#salvage(error);
     }
-  }
-
-  /**
-   * A dat file that a redo would write to, and that is another one by its header: what is good in
-   * it would be written over.
-   */
-  #misplacedFile(plan: readonly RedoChannel[]): string | undefined {
-    const { fs } = this.#run;
-    const present = this.#channelsById();
-    for (const { channelId, writes } of plan) {
-      const directory = present.get(idOf(channelId));
-      const generation = directory === undefined ? undefined : liveIn(fs, directory, channelId);
-      if (generation === undefined) continue;
-      for (const baseSeq of new Set(writes.map((write) => write.baseSeq))) {
-        const path = `${generation}/${segmentFileName(baseSeq, 'dat')}`;
-        const head = headerBytes(fs, path);
-        if (head !== undefined && isOtherSegment(head, channelId, baseSeq)) return path;
-      }
-    }
-    return undefined;
   }
 
   /** The ids of the channels that are held. */
@@ -141,15 +139,19 @@ export class JournalRepair {
     const waiting: RedoChannel[] = [];
     for (const channel of channels) {
       const directory = present.get(idOf(channel.channelId));
-      if (channel.isDeleted) this.#bury(directory ?? this.#unmade(channel.hint));
-      else if (directory !== undefined || (await this.#create(channel, found))) {
-        waiting.push(channel);
-      } else this.#tellNowhere(channel);
+      if (channel.isDeleted) {
+        this.#bury(directory ?? this.#unmade(channel.hint));
+        continue;
+      }
+      if (directory === undefined) await this.#create(channel, found);
+      // Where it is may be known only when the configs are good again.
+      waiting.push(channel);
+      if (channel.hint !== undefined) this.#names.set(idOf(channel.channelId), channel.hint);
     }
     this.#tellLost(found, present);
     const doubt = found.lostGroups === 0 ? 0 : Math.ceil(found.lostBytes / RECORD_BYTES);
     const writes = byChannel(waiting);
-    return { waiting: writes, journaled: writes, doubt, isDamaged: true };
+    return { ...NOTHING, waiting: writes, journaled: writes, doubt, isDamaged: true };
   }
 
   /** Directories of channels, by their ids. */
@@ -183,26 +185,18 @@ export class JournalRepair {
   }
 
   /** Makes what the journal has made, unless it may be gone since. */
-  async #create(channel: RedoChannel, { hasStart }: SalvagedJournal): Promise<boolean> {
+  async #create(channel: RedoChannel, { hasStart }: SalvagedJournal): Promise<void> {
     const { channelId, hint } = channel;
     const creation = channel.creation === undefined ? undefined : decodeCreation(channel.creation);
-    if (creation === undefined || hint === undefined) return false;
+    if (creation === undefined || hint === undefined) return;
     const path = `${this.#run.directory}/${CHANNELS_NAME}/${hint}`;
     // Without a control block nobody knows whether what is not there was deleted since.
     const mayMake =
       this.#run.fs.statSync(path) === undefined ? hasStart : this.#unmade(hint) !== undefined;
-    if (!mayMake) return false;
+    if (!mayMake) return;
     const directories = this.#directories();
     await directories.finishCreation(hint, { channelId, ...creation });
     directories.syncNames();
-    return true;
-  }
-
-  #tellNowhere({ channelId, hint, writes }: RedoChannel): void {
-    const bytes = writes.reduce((sum, { data }) => sum + data.byteLength, 0);
-    const name = hint ?? idOf(channelId);
-    const reason = `records of a channel that is not there, ${name}`;
-    this.#run.notes.losses.push({ channel: name, path: this.#journal, bytes, reason });
   }
 
   #tellLost(found: SalvagedJournal, present: ReadonlyMap<string, string>): void {
@@ -231,37 +225,33 @@ export class JournalRepair {
   }
 
   /**
-   * The channels have been repaired: what waited for them is in their files. A journal that the
-   * engine reads is redone to its end, another one is set aside.
+   * The channels have been repaired, those of `repaired`: what waited for them is in their files. A
+   * journal that the engine reads is redone to its end, another one is set aside. `directories` are
+   * those of all channels.
    */
-  async finish({ isDamaged, waiting }: JournalState): Promise<void> {
+  async finish(
+    { isDamaged, waiting }: JournalState,
+    repaired: ReadonlySet<string>,
+    directories: readonly string[],
+  ): Promise<void> {
     const { fs, damaged, isDry } = this.#run;
-    if (isDamaged) {
-      if (fs.statSync(this.#journal) !== undefined) damaged.move(this.#journal);
-      return;
+    const left = new Set([...waiting.keys()].filter((id) => !repaired.has(id)));
+    if (!isDamaged && !isDry && waiting.size > 0) {
+      for (const id of await this.#redoAll()) left.add(id);
     }
-    if (isDry || waiting.size === 0) return;
-    const held = await this.#redoAll();
-    for (const id of held) {
-      const reason = `the journal keeps the records of a channel that could not be repaired, ${id}`;
+    for (const id of left) {
+      const name = this.#names.get(id) ?? id;
+      const reason =
+        'the journal keeps the records of a channel that is not there, or could not be repaired: ' +
+        name;
       this.#run.notes.losses.push({ path: this.#journal, reason });
     }
+    if (!isDamaged || fs.statSync(this.#journal) === undefined) return;
+    // A repair that was killed may have left names that no sync has covered (RULES S4).
+    for (const directory of directories) fs.syncDirectorySync(directory);
+    fs.syncDirectorySync(`${this.#run.directory}/${CHANNELS_NAME}`);
+    damaged.move(this.#journal);
   }
-}
-
-/** The live generation, when the manifest can be read. */
-function liveIn(fs: FileSystem, directory: string, channelId: Uint8Array): string | undefined {
-  try {
-    const { generation } = readManifest(fs, directory, channelId);
-    return `${directory}/${generationName(generation)}`;
-  } catch (error) {
-    if (RedexError.is(error, 'CORRUPT')) return undefined;
-    throw error;
-  }
-}
-
-function headerBytes(fs: FileSystem, path: string): Uint8Array | undefined {
-  return readWholeFile(fs, path, FILE_HEADER_BYTES)?.subarray(0, FILE_HEADER_BYTES);
 }
 
 function byChannel(channels: readonly RedoChannel[]): Map<string, readonly RedoWrite[]> {

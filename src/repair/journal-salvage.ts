@@ -4,6 +4,7 @@
  * are told apart by their numbers and epochs. Nothing is changed.
  */
 import { versionError } from '../channel/damaged-file.js';
+import type { FailedCheck } from '../core/errors.js';
 import type { Decoded } from '../format/decoded.js';
 import { viewOf } from '../format/bytes.js';
 import { CONTROL_NAME, parseJournalSegmentName } from '../format/file-name.js';
@@ -19,9 +20,13 @@ import {
   GROUP_HEADER_BYTES,
   GROUP_MAGIC,
   groupLength,
+  type JournalEntry,
 } from '../format/journal-group.js';
+import { decodeUnitHeader, FLAG_BLOCKS, FRAME_MAGIC } from '../format/unit.js';
+import { nextSeqOf } from '../format/unit-records.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { readWholeFile } from '../fs/whole-file.js';
+import { idOf } from '../journal/redo-plan.js';
 import type { FoundGroup } from '../journal/recovered-journal.js';
 import { withoutOneBit } from './single-bit.js';
 
@@ -44,6 +49,8 @@ export interface SalvagedJournal {
 interface SegmentBytes {
   readonly number: number;
   readonly bytes: Uint8Array;
+  /** Its header says that it is the store's, and which one. */
+  readonly isOwn: boolean;
 }
 
 /** What is left of it. Throws FORMAT_VERSION for what is of a newer version. */
@@ -55,7 +62,7 @@ export function salvageJournal(
   const control = controlIn(fs, journal);
   const isOwn = control !== undefined && Buffer.compare(control.storeId, storeId) === 0;
   const start = isOwn ? control : undefined;
-  const segments = segmentsIn(fs, journal);
+  const segments = [...segmentsIn(fs, journal, storeId)];
   const all = segments.flatMap(groupsIn);
   const own = all.filter(({ header }) => Buffer.compare(header.storeId, storeId) === 0);
   const groups = inOrder(own, start?.redoFrom.number ?? 0);
@@ -92,8 +99,62 @@ function provenOr<T>(
   return proven;
 }
 
-function segmentsIn(fs: FileSystem, journal: string): SegmentBytes[] {
-  const segments: SegmentBytes[] = [];
+/** What the groups of a journal say all together, however old they are. */
+export interface JournalLook {
+  /** The highest epoch of a group; undefined without any. */
+  readonly epoch: number | undefined;
+  /**
+   * By the id of a channel, the seq behind the last one that a group has of it: also what is in no
+   * dat file any more was given to a record.
+   */
+  readonly reached: ReadonlyMap<string, number>;
+}
+
+/** Reads all of it, a segment at a time. Throws FORMAT_VERSION. */
+export function lookAtJournal(fs: FileSystem, journal: string, storeId: Uint8Array): JournalLook {
+  const reached = new Map<string, number>();
+  let epoch: number | undefined;
+  for (const segment of segmentsIn(fs, journal, storeId)) {
+    for (const { header, entries } of groupsIn(segment)) {
+      if (Buffer.compare(header.storeId, storeId) !== 0) continue;
+      epoch = Math.max(epoch ?? 0, header.epoch);
+      for (const entry of entries) {
+        const id = idOf(entry.channelId);
+        reached.set(id, Math.max(reached.get(id) ?? 0, endOfEntry(entry)));
+      }
+    }
+  }
+  return { epoch, reached };
+}
+
+/** The seq behind the records of a frame; 0 for anything else. */
+function endOfEntry({ kind, position, data }: JournalEntry): number {
+  if (kind !== 'write' || position === 0) return 0;
+  const unit = decodeUnitHeader(viewOf(data), 0, position, data.byteLength);
+  if (typeof unit === 'string' || unit.magic !== FRAME_MAGIC) return 0;
+  // The head of a frame of blocks has no column of seqs.
+  if ((unit.flags & FLAG_BLOCKS) !== 0) return unit.baseSeq + unit.recordCount;
+  return nextSeqOf(viewOf(data), 0, unit);
+}
+
+/**
+ * What is wrong with a control block that the engine reads, or does without: there are groups that
+ * it does not know of. Each epoch is in it before the first group that has it.
+ */
+export function staleControl(
+  { epoch }: JournalLook,
+  control: JournalControl | undefined,
+): FailedCheck | undefined {
+  if (epoch === undefined) return undefined;
+  if (control === undefined) return 'missing';
+  return epoch > control.epoch ? 'sequence' : undefined;
+}
+
+function* segmentsIn(
+  fs: FileSystem,
+  journal: string,
+  storeId: Uint8Array,
+): Generator<SegmentBytes, undefined> {
   for (const { name, kind } of fs.readDirectorySync(journal)) {
     const number = kind === 'file' ? parseJournalSegmentName(name) : undefined;
     if (number === undefined) continue;
@@ -103,13 +164,16 @@ function segmentsIn(fs: FileSystem, journal: string): SegmentBytes[] {
       const bytes = new Uint8Array(file.sizeSync());
       file.readSync(bytes, 0, bytes.byteLength, 0);
       const head = bytes.subarray(0, JOURNAL_SEGMENT_HEADER_BYTES);
-      provenOr(path, head, decodeJournalSegmentHeader, decodeJournalSegmentHeader(head));
-      segments.push({ number, bytes });
+      const header = decodeJournalSegmentHeader(head);
+      const proven = header.ok
+        ? header.value
+        : provenOr(path, head, decodeJournalSegmentHeader, header);
+      const isOwn = proven?.segment === number && Buffer.compare(proven.storeId, storeId) === 0;
+      yield { number, bytes, isOwn };
     } finally {
       file.closeSync();
     }
   }
-  return segments;
 }
 
 /** Every group that verifies, of whichever store and use of the segment. */
@@ -174,9 +238,9 @@ function lostFrom(
     lostGroups += synced - next + 1;
     lostBytes += LARGEST_SEGMENT_BYTES;
   }
-  // The segment that a redo begins in is gone, with whatever was in it.
-  const isGone = start !== undefined && !segments.some(({ number }) => number === segment);
-  if (isGone && !start.isClosed && groups.length === 0) {
+  const last = segments.find(({ number }) => number === segment);
+  if (start?.isClosed === false && last?.isOwn !== true) {
+    // Nobody knows what it had where the next group would stand.
     return { lostGroups: Math.max(1, lostGroups), lostBytes: LARGEST_SEGMENT_BYTES };
   }
   return { lostGroups, lostBytes };

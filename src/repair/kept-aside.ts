@@ -18,6 +18,8 @@ export class DamagedBytes {
   readonly #kept: KeptAside[];
   readonly #unreadable: ReadonlySet<string>;
   readonly #place: string;
+  /** Directories whose names are durable. */
+  readonly #synced = new Set<string>();
 
   /** Nothing is made before there is something to keep. */
   constructor(
@@ -45,15 +47,18 @@ export class DamagedBytes {
     // What would be copied is not: it may be much.
     if (this.#isDry) return;
     const parent = this.#makeParent(keptAt);
+    if (!this.#unreadable.has(path)) await copyFile(this.#fs, path, keptAt);
     // What cannot be read now may be read on another day: the file itself is kept.
-    if (this.#unreadable.has(path)) this.#fs.linkSync(path, keptAt);
-    else await copyFile(this.#fs, path, keptAt);
+    if (this.#unreadable.has(path)) {
+      if (this.#fs.statSync(keptAt) !== undefined) this.#fs.unlinkSync(keptAt);
+      this.#fs.linkSync(path, keptAt);
+    }
     this.#fs.syncDirectorySync(parent);
   }
 
   /** Moves a file or a directory with all that is in it. Durable when it returns. */
   move(path: string): void {
-    const keptAt = this.#placeFor(path);
+    const keptAt = this.#unusedPlaceFor(path);
     this.#kept.push({ path, keptAt, bytes: bytesIn(this.#fs, path) });
     const parent = this.#makeParent(keptAt);
     this.#fs.renameSync(path, keptAt);
@@ -65,16 +70,31 @@ export class DamagedBytes {
     return `${this.#place}${path.slice(this.#directory.length)}`;
   }
 
-  /** Makes the directory for a path below the place, with durable names. */
+  /** Another one when something of a directory was copied there before all of it is moved. */
+  #unusedPlaceFor(path: string): string {
+    const wanted = this.#placeFor(path);
+    for (let i = 1; ; i++) {
+      const place = i === 1 ? wanted : `${wanted}-${i}`;
+      const isUsed = ({ keptAt }: KeptAside): boolean =>
+        keptAt === place || keptAt.startsWith(`${place}/`);
+      if (!this.#kept.some(isUsed)) return place;
+    }
+  }
+
+  /**
+   * Makes the directory for a path below the place, with durable names: also those that are there
+   * already, which a repair may have made that was killed before it had synced them (RULES S4).
+   */
   #makeParent(path: string): string {
     const parent = parentOf(path);
-    const missing: string[] = [];
-    for (let at = parent; at !== this.#directory; at = parentOf(at)) {
-      if (this.#fs.statSync(at) === undefined) missing.unshift(at);
+    const above: string[] = [];
+    for (let at = parent; at !== this.#directory && !this.#synced.has(at); at = parentOf(at)) {
+      above.unshift(at);
     }
-    for (const at of missing) {
-      this.#fs.mkdirSync(at);
+    for (const at of above) {
+      if (this.#fs.statSync(at) === undefined) this.#fs.mkdirSync(at);
       this.#fs.syncDirectorySync(parentOf(at));
+      this.#synced.add(at);
     }
     return parent;
   }

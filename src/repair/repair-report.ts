@@ -7,7 +7,7 @@ import type { SeqRange } from '../core/errors.js';
 /**
  * - `store`: another `redex.json`. `journal`: the journal is set aside; what it has that is not in
  *   the files yet goes there. `config`, `manifest`: another file of that kind.
- * - `generation`: one that is not the channel's is set aside.
+ * - `generation`: one that is not the channel's is set aside; one that becomes it gets a number.
  * - `damage`: records that cannot be read, or the proof that they are all there; the `salvage` of
  *   the channel leaves them out.
  * - `salvage`: a new generation with everything that verifies.

@@ -3,6 +3,7 @@ import type { SharedResources } from '../channel/channel-context.js';
 import type { ChannelSettings } from '../channel/settings.js';
 import type { FileSystem } from '../fs/file-system.js';
 import type { DamagedBytes } from './kept-aside.js';
+import type { RepairPace } from './pace.js';
 import type { RepairNotes } from './repair-report.js';
 
 export interface RepairRun {
@@ -17,6 +18,7 @@ export interface RepairRun {
   readonly isDry: boolean;
   readonly notes: RepairNotes;
   readonly damaged: DamagedBytes;
+  readonly pace: RepairPace;
   /** Paths of files that the disk cannot read all of; more may turn out to be. */
   readonly unreadable: ReadonlySet<string>;
 }

@@ -7,7 +7,7 @@
  */
 import { redexError } from '../core/errors.js';
 import { SharedResources } from '../channel/channel-context.js';
-import { checkKnown } from '../channel/option-checks.js';
+import { checkKnown, checkObject, checkType } from '../channel/option-checks.js';
 import { checkName } from '../channel/options.js';
 import { ioError } from '../channel/io-error.js';
 import { checkSettings, settingsOf, type ChannelSettings } from '../channel/settings.js';
@@ -20,6 +20,7 @@ import { resolvedPath } from '../store/data-directory.js';
 import { StoreLock } from '../store/store-lock.js';
 import { checkDirectory } from '../store/store-options.js';
 import { DamagedBytes } from './kept-aside.js';
+import { RepairPace, type PaceOptions, type RepairProgress } from './pace.js';
 import { PlannedFs } from './planned-fs.js';
 import { ReadableFs } from './readable-fs.js';
 import { RepairNotes, type RepairPlan, type RepairReport } from './repair-report.js';
@@ -32,44 +33,58 @@ export interface RepairOptions {
   readonly fs?: FileSystem | undefined;
   readonly runtime?: Runtime | undefined;
   readonly logger?: Logger | undefined;
+  /** Ends it between two steps, with its reason: what has been done stays. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told often. What it throws ends it like the signal. */
+  readonly onProgress?: ((progress: RepairProgress) => void) | undefined;
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['channel', 'fs', 'runtime', 'logger']);
+const KNOWN: ReadonlySet<string> = new Set([
+  'channel',
+  'fs',
+  'runtime',
+  'logger',
+  'signal',
+  'onProgress',
+]);
 
 function check(directory: unknown, options: RepairOptions): asserts directory is string {
   checkDirectory(directory);
   checkKnown(options, KNOWN);
-  const { channel, ...settings } = options;
+  const { channel, signal, onProgress, ...settings } = options;
+  checkObject('signal', signal, 'throwIfAborted');
+  checkType('onProgress', onProgress, 'function');
   if (channel !== undefined) checkName(channel);
   checkSettings(settings);
 }
 
 /**
  * What `repair` would do, without a lock and without any change: nobody may be writing to the
- * directory meanwhile, or what it says may be wrong. Rejects with NOT_FOUND, FORMAT_VERSION, IO.
+ * directory meanwhile, or what it says may be wrong. Rejects with NOT_FOUND, FORMAT_VERSION, IO, or
+ * the signal's reason.
  */
 export async function planRepair(
   directory: string,
   options: RepairOptions = {},
 ): Promise<RepairPlan> {
   check(directory, options);
-  const job = prepare(directory, options);
-  return guarded(job.path, () => plan(job));
+  return guarded(directory, options.signal, () => plan(prepare(directory, options)));
 }
 
 /**
  * Repairs a data directory that nobody has open. Rejects with LOCKED, NOT_FOUND, FORMAT_VERSION and
- * CORRUPT (a new generation that does not read back as it was written) with nothing changed, and
- * with IO when the disk has refused something: then it can be called again.
+ * CORRUPT (a new generation that does not read back as it was written) with nothing changed; with
+ * IO when the disk has refused something, and with the signal's reason: then it can be called
+ * again, and does the rest.
  */
 export async function repair(
   directory: string,
   options: RepairOptions = {},
 ): Promise<RepairReport> {
   check(directory, options);
-  const job = prepare(directory, options);
-  const { path, settings } = job;
-  return guarded(path, async () => {
+  return guarded(directory, options.signal, async () => {
+    const job = prepare(directory, options);
+    const { path, settings } = job;
     refuseNewer(settings.fs, path);
     const lock = StoreLock.take(settings.fs, path);
     try {
@@ -90,6 +105,7 @@ interface Job {
   readonly settings: ChannelSettings;
   readonly channel: string | undefined;
   readonly unreadable: ReadonlySet<string>;
+  readonly pacing: PaceOptions;
 }
 
 function plan(job: Job): Promise<RepairPlan> {
@@ -99,7 +115,7 @@ function plan(job: Job): Promise<RepairPlan> {
 }
 
 async function carryOut(
-  { path: directory, channel, unreadable }: Job,
+  { path: directory, channel, unreadable, pacing }: Job,
   settings: ChannelSettings,
   isDry: boolean,
 ): Promise<RepairPlan> {
@@ -107,28 +123,37 @@ async function carryOut(
   const { fs, runtime } = settings;
   const damaged = new DamagedBytes(fs, directory, runtime, isDry, notes.kept, unreadable);
   const shared = new SharedResources(settings);
-  const run = { fs, settings, shared, directory, isDry, notes, damaged, unreadable };
+  const pace = new RepairPace(isDry ? 'plan' : 'repair', pacing);
+  pace.check();
+  const run = { fs, settings, shared, directory, isDry, notes, damaged, unreadable, pace };
   await repairAll(run, channel);
   return notes.planFor(directory);
 }
 
-function prepare(directory: string, { fs = nodeFs, runtime, logger, channel }: RepairOptions): Job {
+function prepare(directory: string, options: RepairOptions): Job {
+  const { fs = nodeFs, runtime, logger, channel, ...pacing } = options;
   const readable = new ReadableFs(fs);
   const settings = settingsOf({ fs: readable, runtime, logger });
   const path = resolvedPath(fs, directory);
   const names = [CHANNELS_NAME, STORE_MANIFEST_NAME];
   if (names.some((name) => fs.statSync(`${path}/${name}`) !== undefined)) {
-    return { path, settings, channel, unreadable: readable.unreadable };
+    return { path, settings, channel, unreadable: readable.unreadable, pacing };
   }
   const message = `there is no data directory in ${directory}`;
   throw redexError('NOT_FOUND', message, { kind: 'store', resource: directory });
 }
 
-/** Errors of the system become IO. */
-async function guarded<T>(path: string, work: () => Promise<T>): Promise<T> {
+/** Errors of the system become IO; the signal's reason stays what it is. */
+async function guarded<T>(
+  directory: string,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw systemCodeOf(error) === undefined ? error : ioError('repair', path, error, 'absent');
+    const isReason = signal?.aborted === true && error === signal.reason;
+    if (isReason || systemCodeOf(error) === undefined) throw error;
+    throw ioError('repair', directory, error, 'absent');
   }
 }

@@ -4,7 +4,8 @@
  * without records takes its place, which reads like one that a compaction has emptied.
  */
 import type { FailedCheck } from '../core/errors.js';
-import type { SegmentSurvey } from './segment-survey.js';
+import { MAX_SEQ } from '../channel/options.js';
+import { endOf, type SegmentSurvey } from './segment-survey.js';
 
 /** A segment of the new generation. */
 export type Piece =
@@ -62,11 +63,6 @@ export function planSalvage(input: SalvageInput): SalvagePlan {
   return new Planner(input).plan();
 }
 
-/** Where a segment ends, as far as it can be read. */
-function endOf({ seal, nextSeq }: SegmentSurvey): number {
-  return Math.max(seal?.baseSeq ?? 0, nextSeq);
-}
-
 /** A seq above those of all records that may have been in what cannot be read at its end. */
 function reachOf(survey: SegmentSurvey): number {
   const { baseSeq, identity, seal, regions, size } = survey;
@@ -92,7 +88,9 @@ class Planner {
     const last = surveys.at(-1);
     const reach = last === undefined || isExact ? 0 : reachOf(last);
     const known = surveys.map((survey) => Math.max(endOf(survey), survey.witness));
-    this.#nextSeq = Math.max(floor, firstSeq, proven, reach, ...known);
+    const highest = Math.max(floor, firstSeq, proven, reach, ...known);
+    // Behind the last seq that there is nothing can be appended any more.
+    this.#nextSeq = Math.min(highest, MAX_SEQ + 1);
     this.#at = Math.min(firstSeq, surveys[0]?.baseSeq ?? firstSeq);
   }
 
@@ -128,18 +126,21 @@ class Planner {
     }
     this.#fill(baseSeq);
     this.#findIn(survey, nextBase);
-    this.#recordCount += survey.recordCount;
     const end = endOf(survey);
     const isLast = rest.length === 0;
     if (survey.isWhole && survey.seal !== undefined && baseSeq === this.#at && end <= nextBase) {
       this.#pieces.push({ kind: 'copy', survey });
+      this.#recordCount += survey.recordCount;
       this.#at = end;
       return;
     }
     if (!isLast) this.#findJoin(survey, rest[0]?.baseSeq ?? nextBase);
     const begin = Math.max(this.#at, baseSeq);
     const next = Math.max(nextBase, end, begin);
+    // All of its seqs are in a segment before it, which has taken its place.
+    if (next === begin) return;
     this.#pieces.push({ kind: 'rewrite', survey, baseSeq: begin, nextBase: next });
+    this.#recordCount += survey.recordCount;
     this.#at = next;
   }
 

@@ -13,11 +13,11 @@ import { replaceManifest } from '../channel/channel-files.js';
 import { CompactionWriter } from '../channel/compaction-writer.js';
 import type { Manifest } from '../format/manifest.js';
 import { decodeRecords } from '../format/unit-records.js';
-import { copyFile } from '../fs/copy-file.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { corruption, emptySegment } from '../segment/segment.js';
 import { DatWriteError } from '../segment/segment-writer.js';
 import { rebuildIndex } from './derived-files.js';
+import type { RepairPace } from './pace.js';
 import type { Piece, SalvagePlan } from './salvage-plan.js';
 import { findSegments, surveySegment, type SegmentSurvey } from './segment-survey.js';
 import { walkUnits } from './unit-walk.js';
@@ -28,7 +28,10 @@ export interface Salvage {
   readonly plan: SalvagePlan;
   /** What the segments are read from: the files, with what the journal has for them. */
   readonly source: FileSystem;
+  readonly pace: RepairPace;
 }
+
+const PIECE_BYTES = 1024 * 1024;
 
 export interface SalvageResult {
   readonly manifest: Manifest;
@@ -61,6 +64,7 @@ export async function salvage(job: Salvage): Promise<SalvageResult> {
       if (piece.kind !== 'empty') last = laterOf(last, piece.survey.lastTimestamp);
     }
     await verifyGeneration(job, target, records);
+    job.pace.check();
   } catch (error) {
     writer.abandon();
     giveUp(fs, directory, generation);
@@ -86,39 +90,29 @@ function nextManifest(manifest: Manifest, generation: number, nextSeq: number): 
   };
 }
 
+/** From one file system to another; synced. */
 async function copySegment(
-  { context, source }: Salvage,
+  { context, source, pace }: Salvage,
   { path, baseSeq }: SegmentSurvey,
   target: string,
 ): Promise<number> {
-  const to = `${target}/${segmentFileName(baseSeq, 'dat')}`;
-  if (source === context.fs) return copyFile(source, path, to);
-  return copyBetween(source, path, context.fs, to);
-}
-
-/** From one file system to another; synced. */
-async function copyBetween(
-  from: FileSystem,
-  path: string,
-  fs: FileSystem,
-  to: string,
-): Promise<number> {
-  const file = from.openSync(path, 'read');
+  const file = source.openSync(path, 'read');
   try {
-    const copy = fs.openSync(to, 'create');
+    const copy = context.fs.openSync(`${target}/${segmentFileName(baseSeq, 'dat')}`, 'create');
     try {
-      const piece = new Uint8Array(1024 * 1024);
-      let position = 0;
-      for (;;) {
+      const piece = new Uint8Array(PIECE_BYTES);
+      for (let position = 0; ;) {
         const count = await file.read(piece, 0, piece.byteLength, position);
-        if (count === 0) break;
+        if (count === 0) {
+          await copy.datasync();
+          return position;
+        }
         for (let done = 0; done < count;) {
           done += await copy.write(piece, done, count - done, position + done);
         }
         position += count;
+        pace.read(count);
       }
-      await copy.datasync();
-      return position;
     } finally {
       copy.closeSync();
     }
@@ -128,14 +122,14 @@ async function copyBetween(
 }
 
 async function writeSegment(
-  { source }: Salvage,
+  { source, pace }: Salvage,
   piece: Exclude<Piece, { kind: 'copy' }>,
   writer: CompactionWriter,
   last: Nanos,
 ): Promise<number> {
   const { baseSeq, nextBase } = piece;
   writer.begin(emptySegment('', baseSeq, { hi: 0, lo: 0 }, last));
-  const count = piece.kind === 'rewrite' ? await copyRecords(source, piece, writer) : 0;
+  const count = piece.kind === 'rewrite' ? await copyRecords(source, piece, writer, pace) : 0;
   await writer.finish(nextBase);
   return count;
 }
@@ -148,13 +142,14 @@ async function copyRecords(
   source: FileSystem,
   { survey, baseSeq }: Extract<Piece, { kind: 'rewrite' }>,
   writer: CompactionWriter,
+  pace: RepairPace,
 ): Promise<number> {
   const { identity, path, size } = survey;
   if (typeof identity === 'string') return 0;
   const { nonce, link } = identity;
   const file = source.openSync(path, 'read');
   try {
-    const walked = { nonce, link, baseSeq: survey.baseSeq, end: size };
+    const walked = { nonce, link, baseSeq: survey.baseSeq, end: size, onRead: pace.read };
     const records: LogRecord[] = [];
     let count = 0;
     await walkUnits(file, walked, ({ bytes, view }, at, unit) => {
@@ -172,18 +167,18 @@ async function copyRecords(
 
 /** Reads all of it back, and builds idx and ts: only what is as planned becomes the channel's. */
 async function verifyGeneration(job: Salvage, target: string, records: number): Promise<void> {
-  const { context, plan } = job;
+  const { context, plan, pace } = job;
   let count = 0;
   let end: number | undefined;
   for (const found of findSegments(context.owner, target)) {
-    const survey = await surveySegment(context.fs, found);
+    const survey = await surveySegment(context.fs, found, pace.read);
     const joins = end === undefined || end === found.baseSeq;
     if (!survey.isWhole || survey.seal === undefined || !joins) {
       throw corruption(found.path, 0, 'checksum');
     }
     end = survey.seal.baseSeq;
     count += survey.recordCount;
-    await rebuildIndex(context.owner, target, survey);
+    await rebuildIndex(context.owner, target, survey, pace.read);
   }
   if (end !== plan.nextSeq && plan.pieces.length > 0) throw corruption(target, 0, 'sequence');
   if (count !== records) throw corruption(target, 0, 'missing');

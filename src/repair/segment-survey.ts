@@ -2,16 +2,16 @@
  * What is in the segments of a generation: each dat file is identified and read from end to end,
  * and every stretch that does not verify is noted. Nothing is changed.
  */
-import type { FailedCheck } from '../core/errors.js';
+import type { FailedCheck, SeqRange } from '../core/errors.js';
 import { compareNanos, type Nanos } from '../core/nanos.js';
 import type { Checksum } from '../format/checksum.js';
 import { parseSegmentFileName, segmentFileName } from '../format/file-name.js';
 import type { UnitHeader } from '../format/unit.js';
-import { lastTimestampOf } from '../format/unit-records.js';
+import { lastTimestampOf, nextSeqOf } from '../format/unit-records.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { identify, type SegmentIdentity } from './segment-identity.js';
-import { walkUnits, type DamagedRegion } from './unit-walk.js';
+import { walkUnits, type DamagedRegion, type OnRead } from './unit-walk.js';
 
 /** A dat file, and who it is. */
 export interface FoundSegment {
@@ -101,7 +101,11 @@ export function isPlain({ identity, isMisnamed }: FoundSegment): boolean {
 }
 
 /** Reads all of a segment. */
-export async function surveySegment(fs: FileSystem, found: FoundSegment): Promise<SegmentSurvey> {
+export async function surveySegment(
+  fs: FileSystem,
+  found: FoundSegment,
+  onRead?: OnRead,
+): Promise<SegmentSurvey> {
   const { identity, path, baseSeq, size } = found;
   if (typeof identity === 'string') return nothingIn(found);
   const { nonce, link, timestampFloor, durableSeq } = identity;
@@ -109,7 +113,7 @@ export async function surveySegment(fs: FileSystem, found: FoundSegment): Promis
   let lastTimestamp = timestampFloor;
   const file: FileHandle = fs.openSync(path, 'read');
   try {
-    const walked = { nonce, link, baseSeq, end: size };
+    const walked = { nonce, link, baseSeq, end: size, onRead };
     const result = await walkUnits(file, walked, ({ view }, at, unit) => {
       recordCount += unit.recordCount;
       const time = lastTimestampOf(view, at, unit);
@@ -122,6 +126,38 @@ export async function surveySegment(fs: FileSystem, found: FoundSegment): Promis
   } finally {
     file.closeSync();
   }
+}
+
+/** Whether a generation has a record that verifies with a seq in any of these ranges. */
+export async function hasRecordsIn(
+  owner: IndexOwner,
+  directory: string,
+  ranges: readonly SeqRange[],
+  onRead?: OnRead,
+): Promise<boolean> {
+  for (const found of findSegments(owner, directory)) {
+    const { identity, path, baseSeq, size } = found;
+    if (typeof identity === 'string') continue;
+    const { nonce, link } = identity;
+    let hasAny = false;
+    const file = owner.fs.openSync(path, 'read');
+    try {
+      const walked = { nonce, link, baseSeq, end: size, onRead };
+      await walkUnits(file, walked, ({ view }, at, unit) => {
+        const end = nextSeqOf(view, at, unit);
+        hasAny ||= ranges.some((lost) => unit.baseSeq < lost.nextSeq && end > lost.firstSeq);
+      });
+    } finally {
+      file.closeSync();
+    }
+    if (hasAny) return true;
+  }
+  return false;
+}
+
+/** Where a segment ends, as far as it can be read. */
+export function endOf({ seal, nextSeq }: SegmentSurvey): number {
+  return Math.max(seal?.baseSeq ?? 0, nextSeq);
 }
 
 function nothingIn(found: FoundSegment): SegmentSurvey {

@@ -1,6 +1,8 @@
 /**
  * `redex.json` of a store that has channels: put right where one bit of it is wrong, else written
- * anew with the id that the journal names, or with another one when nothing does.
+ * anew with the id that the journal names, or with another one when nothing does. One of another
+ * store is known by the journal: with its id none of the records in there would belong to the
+ * channels.
  */
 import { damagedFile, versionError } from '../channel/damaged-file.js';
 import {
@@ -21,10 +23,15 @@ import {
   MAX_STORE_MANIFEST_BYTES,
   type StoreManifest,
 } from '../format/store-manifest.js';
+import { decodeChannelEntry } from '../format/channel-name.js';
+import type { Decoded } from '../format/decoded.js';
 import type { FileSystem } from '../fs/file-system.js';
 import { readWholeFile } from '../fs/whole-file.js';
+import { channelIdIn } from '../journal/channel-identity.js';
+import { idOf } from '../journal/redo-plan.js';
 import { finishStore } from '../store/data-directory.js';
 import { drawName } from '../store/drawn-name.js';
+import { salvageJournal } from './journal-salvage.js';
 import type { RepairRun } from './repair-run.js';
 import { withoutOneBit } from './single-bit.js';
 
@@ -55,16 +62,41 @@ export async function repairStoreManifest(run: RepairRun): Promise<StoreManifest
     notes.losses.push({ path: channels, reason });
     return undefined;
   }
-  if (decoded?.ok === true) return decoded.value;
+  if (decoded?.ok === true && !isForeign(run, decoded.value)) return decoded.value;
   const manifest = proven ?? anotherManifest(run);
-  const check = decoded?.check ?? 'missing';
-  const reason = `${path} is ${bytes === undefined ? 'not there' : `damaged (${check})`}`;
+  const reason = `${path} is ${wrongWith(decoded)}`;
   const how = proven === undefined ? sourceOf(run, manifest) : 'as it was: one bit is wrong';
   const action = `is written with the id ${manifest.storeId}, ${how}`;
   notes.steps.push({ kind: 'store', path, bytes: bytes?.byteLength ?? 0, reason, action });
   await run.damaged.copy(path);
   finishStore(fs, directory, manifest);
   return manifest;
+}
+
+function wrongWith(decoded: Decoded<StoreManifest> | undefined): string {
+  if (decoded === undefined) return 'not there';
+  return decoded.ok ? "another store's" : `damaged (${decoded.check})`;
+}
+
+/** Whether the journal names another store, and has records of channels that are here. */
+function isForeign({ fs, directory }: RepairRun, { storeId }: StoreManifest): boolean {
+  const named = idInJournal(fs, directory);
+  if (named === undefined || named === storeId) return false;
+  const { groups } = salvageJournal(fs, `${directory}/${JOURNAL_NAME}`, Buffer.from(named, 'hex'));
+  const own = salvageJournal(fs, `${directory}/${JOURNAL_NAME}`, Buffer.from(storeId, 'hex'));
+  if (own.groups.length > 0) return false;
+  const present = channelIdsIn(fs, `${directory}/${CHANNELS_NAME}`);
+  return groups.some(({ entries }) => entries.some((each) => present.has(idOf(each.channelId))));
+}
+
+function channelIdsIn(fs: FileSystem, channels: string): Set<string> {
+  const ids = new Set<string>();
+  for (const { name, kind } of fs.readDirectorySync(channels)) {
+    if (kind !== 'directory' || decodeChannelEntry(name) === undefined) continue;
+    const id = channelIdIn(fs, `${channels}/${name}`);
+    if (id !== undefined) ids.add(idOf(id));
+  }
+  return ids;
 }
 
 function anotherManifest({ fs, directory, settings }: RepairRun): StoreManifest {

@@ -27,7 +27,9 @@ interface Known {
 export async function repairAll(run: RepairRun, only: string | undefined): Promise<void> {
   const manifest = await repairStoreManifest(run);
   if (manifest === undefined) return;
+  run.pace.check();
   await finishRenames(run);
+  run.pace.check();
   const journal = new JournalRepair(run, Buffer.from(manifest.storeId, 'hex'));
   const first = await journal.redo();
   const wanted = only === undefined ? undefined : encodeChannelName(only);
@@ -41,8 +43,10 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
       resource: only,
     });
   }
+  run.pace.begin(places.length);
   const known: Known[] = [];
   for (const place of places) {
+    run.pace.check();
     if (isWithoutFiles(run.fs, place.directory)) {
       setAside(run, place);
       continue;
@@ -53,14 +57,29 @@ export async function repairAll(run: RepairRun, only: string | undefined): Promi
   const whole: Known[] = [];
   for (const each of known) {
     const name = String(each.config.body['name']);
-    if (await repairManifest(run, each.place, each.config.channelId, name)) whole.push(each);
+    const { place, config } = each;
+    run.pace.enter(place.entry);
+    const writes = first.waiting.get(idOf(config.channelId)) ?? [];
+    const reached = first.reached.get(idOf(config.channelId)) ?? 0;
+    const channel = { place, channelId: config.channelId, name, writes, reached };
+    if (await repairManifest(run, channel)) whole.push(each);
   }
   // Channels that can be read now take what the journal has for them.
   const isWaiting = !first.isDamaged && first.waiting.size > 0;
   const again = isWaiting ? await journal.redo() : first;
   const state = { ...again, journaled: first.journaled };
-  for (const each of whole) await repairOne(run, each, state);
-  await journal.finish(state);
+  const repaired = new Set<string>();
+  for (const each of whole) {
+    run.pace.enter(each.place.entry);
+    if (await repairOne(run, each, state)) repaired.add(idOf(each.config.channelId));
+    run.pace.leave();
+  }
+  const directories = places.map(({ directory }) => directory);
+  await journal.finish(
+    state,
+    repaired,
+    directories.filter((directory) => run.fs.statSync(directory) !== undefined),
+  );
 }
 
 /** What the journal had of it is lost, or it would have been made again by now. */
@@ -75,16 +94,17 @@ function setAside({ notes, damaged }: RepairRun, { directory, entry }: ChannelPl
 async function repairOne(
   run: RepairRun,
   { place, config }: Known,
-  { waiting, journaled, doubt }: JournalState,
-): Promise<void> {
+  { waiting, journaled, reached, doubt }: JournalState,
+): Promise<boolean> {
   const writes = waiting.get(idOf(config.channelId)) ?? [];
   const isJournaled = storedOptionsFrom(config.body)?.stored.sync === 'always';
   const { directory } = place;
   const concerned = isJournaled || writes.length > 0;
-  await repairChannel(run, {
+  return repairChannel(run, {
     directory,
     waiting: writes,
     journaled: journaled.get(idOf(config.channelId)) ?? [],
+    reached: reached.get(idOf(config.channelId)) ?? 0,
     doubt: concerned ? doubt : 0,
   });
 }

@@ -20,7 +20,11 @@ export interface WalkedFile {
   readonly baseSeq: number;
   /** Bytes that are walked. */
   readonly end: number;
+  /** Told how many bytes more were read; what it throws ends the walk. */
+  readonly onRead?: OnRead | undefined;
 }
+
+export type OnRead = (bytes: number) => void;
 
 /** A stretch of a file in which nothing verifies. */
 export interface DamagedRegion {
@@ -78,7 +82,8 @@ class UnitWalk {
   }
 
   async run(): Promise<WalkResult> {
-    const { nonce, link, baseSeq, end } = this.#walked;
+    const { nonce, link, baseSeq, end, onRead } = this.#walked;
+    let readUpTo = 0;
     const chunks = new ChunkReader({ ownBytes: false });
     let parser = new UnitParser({
       nonce,
@@ -89,6 +94,9 @@ class UnitWalk {
     });
     let chunk = await chunks.read(this.#file, parser.position, parser.needed, end);
     for (;;) {
+      const behind = chunk.position + chunk.byteLength;
+      if (behind > readUpTo) onRead?.(behind - readUpTo);
+      readUpTo = Math.max(readUpTo, behind);
       const step = parser.step(chunk);
       if (step === 'end') return this.#result(parser, undefined);
       if (step === 'failed') {

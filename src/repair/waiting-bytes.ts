@@ -3,7 +3,7 @@
  * file counts where it has a unit that verifies, whatever the journal says.
  */
 import { viewOf } from '../format/bytes.js';
-import type { Checksum } from '../format/checksum.js';
+import { sameChecksum, type Checksum } from '../format/checksum.js';
 import { DAT_MAGIC, decodeFileHeader, FILE_HEADER_BYTES } from '../format/file-header.js';
 import { segmentFileName } from '../format/file-name.js';
 import type { Manifest } from '../format/manifest.js';
@@ -16,19 +16,28 @@ import type { IndexOwner } from '../segment/segment-index.js';
 import { nonceIn } from './segment-identity.js';
 import { findSegments, type FoundSegment } from './segment-survey.js';
 
+/** A generation with what waits for it. */
+export interface WaitingView {
+  readonly fs: FileSystem;
+  /** Files that the writes change, or make. */
+  readonly changed: ReadonlySet<string>;
+}
+
 /** A view of a generation with the writes in it; undefined when they change nothing. */
 export function withWaiting(
   owner: IndexOwner,
   generation: string,
   writes: readonly RedoWrite[],
   manifest: Manifest,
-): FileSystem | undefined {
+): WaitingView | undefined {
   const left = writes.filter((write) => !isBeforeRedo(write, manifest));
   if (left.length === 0) return undefined;
   const view = new PlannedFs(owner.fs, generation);
   const found = findSegments(owner, generation);
-  let changes = 0;
-  for (const { baseSeq, position, data } of left) {
+  const changed = new Set<string>();
+  for (const write of left) {
+    const { baseSeq, position, data } = write;
+    if (found.some((each) => isOfAnother(write, each))) continue;
     const path = placeOf(view, generation, found, baseSeq);
     if (path === undefined) continue;
     const isThere = view.statSync(path) !== undefined;
@@ -36,12 +45,28 @@ export function withWaiting(
     try {
       if (holdsAnything(file, position, data)) continue;
       writeAllSync(file, data, data.byteLength, position);
-      changes++;
+      changed.add(path);
     } finally {
       file.closeSync();
     }
   }
-  return changes === 0 ? undefined : view;
+  return changed.size === 0 ? undefined : { fs: view, changed };
+}
+
+/**
+ * Whether a write is for an earlier segment with the same base seq as this one: a compaction has
+ * written it anew since, with another nonce, and at the same place there is something else now.
+ */
+export function isOfAnother(write: RedoWrite, { identity, baseSeq }: FoundSegment): boolean {
+  if (typeof identity === 'string' || baseSeq !== write.baseSeq) return false;
+  const nonce = nonceOf(write);
+  return nonce !== undefined && !sameChecksum(nonce, identity.nonce);
+}
+
+/** What the unit of a write is bound to, or the segment whose header it is. */
+function nonceOf({ position, data }: RedoWrite): Checksum | undefined {
+  const header = position === 0 ? decodeFileHeader(DAT_MAGIC, data) : undefined;
+  return header?.ok === true ? header.value.nonce : nonceIn(data, position);
 }
 
 /** Where a segment is, whatever its name; nowhere when another one stands in its place. */
@@ -73,10 +98,9 @@ function isKnown({ identity }: FoundSegment): boolean {
 /** What the units are bound to that the journal has, or had, for a channel. */
 export function noncesOf(writes: readonly RedoWrite[]): Map<number, Checksum> {
   const nonces = new Map<number, Checksum>();
-  for (const { baseSeq, position, data } of writes) {
-    const header = position === 0 ? decodeFileHeader(DAT_MAGIC, data) : undefined;
-    const nonce = header?.ok === true ? header.value.nonce : nonceIn(data, position);
-    if (nonce !== undefined) nonces.set(baseSeq, nonce);
+  for (const write of writes) {
+    const nonce = nonceOf(write);
+    if (nonce !== undefined) nonces.set(write.baseSeq, nonce);
   }
   return nonces;
 }

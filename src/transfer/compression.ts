@@ -16,13 +16,23 @@ export async function* gzipped(
   for await (const piece of gzip) yield piece as Uint8Array;
 }
 
-/** What no gzip file has is CORRUPT at the compressed byte up to which it was read. */
+/**
+ * What no gzip file has is CORRUPT at the compressed byte up to which it was read, and so is what
+ * stands behind one, zeros too.
+ */
 export async function* gunzipped(
   source: AsyncIterable<Uint8Array>,
   path: string,
 ): AsyncGenerator<Uint8Array, undefined> {
   const gunzip = createGunzip({ chunkSize: PIECE_BYTES });
-  pipeline(source, gunzip, ignored);
+  let given = 0;
+  async function* counted(): AsyncGenerator<Uint8Array, undefined> {
+    for await (const piece of source) {
+      given += piece.byteLength;
+      yield piece;
+    }
+  }
+  pipeline(counted(), gunzip, ignored);
   try {
     for await (const piece of gunzip) yield piece as Uint8Array;
   } catch (error) {
@@ -31,6 +41,8 @@ export async function* gunzipped(
     const detail = error instanceof Error ? error.message : code;
     throw archiveDamage(path, gunzip.bytesWritten, 'checksum', `gzip: ${detail}`);
   }
+  if (given === gunzip.bytesWritten) return;
+  throw archiveDamage(path, gunzip.bytesWritten, 'length', 'there are bytes behind the end');
 }
 
 const ignored = (): void => {};

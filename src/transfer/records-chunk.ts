@@ -14,6 +14,8 @@ import { MAX_VARINT_BYTES, VarintReader, writeVarint } from './varint.js';
 /** A chunk is full when its payloads have so many bytes, or it has so many records. */
 const FULL_BYTES = 256 * 1024;
 const FULL_RECORDS = 16_384;
+/** A reader takes memory for each record, however few bytes it has. */
+const MAX_RECORDS = 65_536;
 const ROW_BYTES = 4 * MAX_VARINT_BYTES;
 const LEAST_ROW_BYTES = 4;
 /** Count, bytes of the table, first seq, first time. */
@@ -106,6 +108,7 @@ export function decodeRecordsBody(body: Uint8Array): Decoded<TransferRecord[]> {
   if (tableBytes > room || count === 0 || count * LEAST_ROW_BYTES > tableBytes) {
     return failed('length');
   }
+  if (count > MAX_RECORDS) return failed('fields');
   if (firstSeq === UNSAFE) return failed('fields');
   const table = new VarintReader(body, FIXED_BYTES, FIXED_BYTES + tableBytes);
   const records: TransferRecord[] = [];

@@ -94,7 +94,7 @@ export class V1Payloads {
     const length = this.#entries.lengthOf(index);
     if (this.#file === undefined || at + length > this.size) return false;
     const bytes = new Uint8Array(Math.min(Math.max(length, WINDOW_BYTES), this.size - at));
-    const count = await this.#file.read(bytes, 0, bytes.byteLength, at);
+    const count = await readPieces(this.#file, bytes, at);
     this.#window = bytes.subarray(0, count);
     this.#windowAt = at;
     return count >= length;
@@ -126,15 +126,20 @@ export async function readV1File(fs: FileSystem, path: string): Promise<Uint8Arr
   const file = fs.openSync(path, 'read');
   try {
     const bytes = new Uint8Array(file.sizeSync());
-    let at = 0;
-    while (at < bytes.byteLength) {
-      const wanted = Math.min(64 * WINDOW_BYTES, bytes.byteLength - at);
-      const count = await file.read(bytes, at, wanted, at);
-      if (count === 0) break;
-      at += count;
-    }
-    return bytes.subarray(0, at);
+    return bytes.subarray(0, await readPieces(file, bytes, 0));
   } finally {
     file.closeSync();
   }
+}
+
+/** Fills `bytes` from a position on; a length in an index may be more than is read at once. */
+async function readPieces(file: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const wanted = Math.min(64 * WINDOW_BYTES, bytes.byteLength - done);
+    const count = await file.read(bytes, done, wanted, position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
 }

@@ -3,13 +3,15 @@
  * the same records, and every damaged byte is still kept.
  * Method: stores on a disk that crashes, with several damages each. Before every operation of a
  * repair that changes something an image is taken, of a kill or of a power cut; each is repaired
- * again and compared with the repair that nothing has interrupted.
+ * again, and compared with the repair that nothing has interrupted; so is what a power cut right
+ * behind that leaves.
  */
 import { expect, test } from 'vitest';
 import type { FileSystem } from '../../src/fs/file-system.js';
 import { Redex } from '../../src/store/redex.js';
 import { benign, choicesFromSeed, worst } from '../../src/testing/choices.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
+import { strict } from '../../src/testing/crash-profiles.js';
 import { profiles } from '../../src/testing/profile-list.js';
 import { filesUnder } from '../support/corruption-fs.js';
 import { changesState } from '../support/crash-verify.js';
@@ -141,9 +143,12 @@ async function repairWithImages(disk: CrashFs, seed: number, stride: number): Pr
   disk.onOperation = (operation) => {
     if (!changesState(operation)) return;
     count += 1;
-    if (count % stride !== seed % stride) return;
     const place = `${count}: before ${operation.operation} ${operation.path}`;
-    images.push({ fs: disk.kill(), place: `kill ${place}` });
+    const isTurn = count % stride === seed % stride;
+    // What is done and not synced yet, the next repair takes for done.
+    const isSync = operation.operation.startsWith('syncDirectory');
+    if (isTurn || isSync) images.push({ fs: disk.kill(), place: `kill ${place}` });
+    if (!isTurn) return;
     const choose = count % 3 === 0 ? worst : choicesFromSeed(seed * 1000 + count);
     const profile = profiles[(count + seed) % profiles.length];
     if (profile === undefined) throw new Error('no profile');
@@ -161,10 +166,18 @@ async function judge(
   place: string,
 ): Promise<void> {
   await repairOn(fs);
-  expect(await contentsOf(fs), place).toEqual(expected);
-  const keptNow = keptIn(fs);
-  for (const entry of kept) {
-    expect(keptNow.has(entry), `${place}: ${entry.slice(0, 80)} is kept`).toBe(true);
+  // The power goes when the repair has said that it is done, and all that no sync covers with it.
+  const cut = fs.crash(worst, { profile: strict });
+  await repairOn(cut);
+  for (const [disk, when] of [
+    [fs, place],
+    [cut, `${place}, and a power cut behind the second repair`],
+  ] as const) {
+    expect(await contentsOf(disk), when).toEqual(expected);
+    const keptNow = keptIn(disk);
+    for (const entry of kept) {
+      expect(keptNow.has(entry), `${when}: ${entry.slice(0, 80)} is kept`).toBe(true);
+    }
   }
 }
 

@@ -103,7 +103,7 @@ describe('a journal that is whole', () => {
     swap(fs, a, b);
     const before = treeOf(fs, DATA);
     const report = await repairOn(fs);
-    expect(report.steps.map(({ kind }) => kind)).toContain('journal');
+    expect(new Set(report.steps.map(({ kind }) => kind))).toEqual(new Set(['damage', 'salvage']));
     const after = await contentsOf(fs);
     const rest = { a: contents['a']?.slice(1), b: contents['b']?.slice(1) };
     expect(after).toEqual({ ...contents, ...rest });

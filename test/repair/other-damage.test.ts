@@ -180,6 +180,19 @@ test.each([false, true])('a sector that cannot be read, closed: %s', async (isCl
   expect(await troubleIn(fs)).toEqual([]);
 });
 
+test('who reads beside a repair goes on behind it', async () => {
+  const { fs, contents } = await sample();
+  flip(fs, dat(8), 8 * 140);
+  const redex = await Redex.open(DATA, { fs, runtime: newRuntime(), readOnly: true });
+  const log = await redex.channel('log', { createIfMissing: false });
+  expect((await log.readBatch({ from: 0, to: 8 })).map(({ seq }) => seq)).toHaveLength(8);
+  await repairOn(fs);
+  const seqs = (await log.readBatch()).map(({ seq }) => seq);
+  expect(seqs).toHaveLength((contents['log'] ?? []).length - 2);
+  expect((await log.verify()).ok).toBe(true);
+  await redex.close();
+});
+
 test('without space everything is as it was, and the next repair ends it', async () => {
   const { fs: disk } = await sample();
   flip(disk, dat(8), 8 * 100);

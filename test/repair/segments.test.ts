@@ -76,6 +76,23 @@ describe('a frame in the middle', () => {
   });
 });
 
+test('what stands behind a file of another segment is no torn tail', async () => {
+  const healthy = await sample();
+  const { fs } = healthy;
+  // Nothing says what was synced.
+  for (const name of [dat(0), dat(8), dat(0).replace(/dat$/, 'idx')]) fs.unlinkSync(name);
+  fs.unlinkSync(`${channelPath('log')}/clean`);
+  const source = bytesOf(fs, dat(24));
+  const file = fs.openSync(dat(16), 'write');
+  file.truncateSync(0);
+  file.writeSync(source, 0, source.length, 0);
+  file.closeSync();
+  const report = await repairOn(fs);
+  expect(report.steps.map(({ kind }) => kind)).not.toContain('tail');
+  expect((await contentsOf(fs))['log']).toEqual(without(healthy, ...range(0, 24))['log']);
+  expect(await troubleIn(fs)).toEqual([]);
+});
+
 interface Case {
   readonly what: string;
   readonly damage: (fs: MemoryFs) => void;

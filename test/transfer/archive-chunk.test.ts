@@ -50,6 +50,23 @@ test('a body of records is taken apart', () => {
   expect(decodeRecordsBody(last)).toHaveProperty('ok', true);
 });
 
+test('a body of more records than one may have takes no memory for them', () => {
+  const rows = 70_000;
+  const body = bodyOf({
+    count: rows,
+    table: Array.from({ length: 4 * rows }, () => 0),
+    payloads: [],
+  });
+  expect(decodeRecordsBody(body)).toMatchObject({ ok: false, check: 'fields' });
+  const most = 65_536;
+  const fits = bodyOf({
+    count: most,
+    table: Array.from({ length: 4 * most }, () => 0),
+    payloads: [],
+  });
+  expect(decodeRecordsBody(fits)).toMatchObject({ ok: true });
+});
+
 test.each<[string, Body, string]>([
   ['no records', { count: 0, table: [], payloads: [] }, 'length'],
   ['more records than rows', { count: 3 }, 'length'],

@@ -128,12 +128,17 @@ describe.each(WAYS)('%o', (options) => {
   });
 
   test('bytes behind the end are CORRUPT', async () => {
-    if (options.gzip === true) return;
     const whole = await exported(options);
     const longer = new Uint8Array(whole.byteLength + 1);
     longer.set(whole);
     const failure = await new Importer().failureOf(longer);
     expect(failure).toMatchObject({ code: 'CORRUPT', check: 'length', position: whole.byteLength });
+  });
+
+  test('two of them in a row are CORRUPT', async () => {
+    const whole = await exported(options);
+    const twice = new Uint8Array(Buffer.concat([whole, whole]));
+    expect(await new Importer().failureOf(twice)).toMatchObject({ code: 'CORRUPT' });
   });
 });
 

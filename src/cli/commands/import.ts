@@ -5,13 +5,13 @@ import { STORE_MANIFEST_NAME } from '../../format/file-name.js';
 import { nodeFs } from '../../fs/node-fs.js';
 import type { Redex } from '../../index.js';
 import { importRedexV1 } from '../../transfer/import-redex-v1.js';
+import { ImportTarget } from '../../transfer/import-target.js';
 import { importStore, type ImportOptions, type ImportReport } from '../../transfer/import-store.js';
 import { findV1Logs } from '../../transfer/redex-v1-layout.js';
 import { readRedexV1, type RedexV1Log } from '../../transfer/redex-v1.js';
 import { transferFileBytes } from '../../transfer/transfer-file.js';
 import type { CliCommand } from '../command.js';
 import { Problem, UsageError } from '../failure.js';
-import { removeTree } from '../remove-tree.js';
 import type { Session } from '../session.js';
 import { creating } from '../store.js';
 import { counted, formatBytes, formatCount, integerFrom } from '../units.js';
@@ -125,7 +125,7 @@ async function imported(
   flags: Flags,
 ): Promise<Imported> {
   const isDirectory = source !== STDIN && kindOf(source) === 'directory';
-  const isNew = nodeFs.statSync(directory) === undefined;
+  const target = ImportTarget.look(nodeFs, directory);
   const redex = await creating(directory);
   let done: Imported;
   try {
@@ -134,7 +134,7 @@ async function imported(
   } catch (error) {
     await redex.close().catch(() => undefined);
     // A store that was made for nothing.
-    if (isNew) removeTree(nodeFs, directory);
+    target.putBack();
     if (!RedexError.is(error, 'EXISTS')) throw error;
     throw new Problem(`${error.message}: --append adds what is new, --as gives another name`);
   }
