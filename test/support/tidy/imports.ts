@@ -26,7 +26,7 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
   store: { any: ['core', 'format', 'fs', 'segment', 'journal', 'channel'] },
   repair: { any: ['core', 'format', 'fs', 'segment', 'journal', 'channel', 'store'] },
   log: { any: ['core'] },
-  streams: { any: ['core', 'log'] },
+  streams: { any: ['core', 'fs', 'channel', 'store'] },
   queues: { any: ['core', 'log'] },
   http: { any: ['core', 'streams'] },
   testing: {
