@@ -1,5 +1,14 @@
 /** Durable streams: named, ordered streams of messages in a data directory. */
 export { isJsonType, joinJsonMessages, splitJsonMessages } from './streams/json-messages.js';
+export { seedStorage } from './streams/seed-storage.js';
+export type {
+  SeedConfig,
+  SeedCreated,
+  SeedMetadata,
+  SeedProducerResult,
+  SeedReadResult,
+  SeedStorage,
+} from './streams/seed-storage.js';
 export type { StreamAppendOptions } from './streams/append-input.js';
 export type { AppendResult } from './streams/stream-appends.js';
 export type { StreamOptions } from './streams/stream-config.js';

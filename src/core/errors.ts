@@ -76,7 +76,7 @@ export interface ErrorFields {
     readonly channel?: string;
     /** The stream that it is about; its seqs are numbers of messages. */
     readonly stream?: string;
-    /** What did not grow, when it is Stream-Seq that conflicts: the seqs are both the tail's then. */
+    /** What did not grow, when Stream-Seq conflicts: the seqs are both the tail's then. */
     readonly streamSeq?: string;
     readonly lastStreamSeq?: string;
   };

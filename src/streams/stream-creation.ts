@@ -2,7 +2,6 @@
  * Creating a stream or a fork, which can be done again: what is there already is compared with what
  * is asked for, the state that it is in now included.
  */
-import { RedexError } from '../core/errors.js';
 import type { CatalogEntry } from './catalog-entry.js';
 import type { ForkLink } from './catalog-records.js';
 import {
@@ -14,7 +13,7 @@ import {
   type StreamOptions,
 } from './stream-config.js';
 import type { FoundStream, StreamContext } from './stream-context.js';
-import { configMismatch, contentTypeMismatch, pathTaken } from './stream-errors.js';
+import { configMismatch, contentTypeMismatch, isGoneError, pathTaken } from './stream-errors.js';
 import { checkForkOptions, forkPoint, type ForkOptions } from './stream-forks.js';
 import { makeStream, removeStream, type NewStream } from './stream-lifecycle.js';
 import { formatOffset, parseOffset, isSamePosition } from './stream-position.js';
@@ -88,7 +87,7 @@ async function placeFor(context: StreamContext, name: string): Promise<Place> {
       return { found: await context.live(name), expired: undefined };
     } catch (error) {
       // It has gone meanwhile.
-      if (!RedexError.is(error, 'NOT_FOUND') && !RedexError.is(error, 'STREAM_GONE')) throw error;
+      if (!isGoneError(error)) throw error;
     }
   }
 }

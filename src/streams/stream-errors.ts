@@ -1,5 +1,5 @@
 /** What operations on streams are refused with, each with its fields. */
-import { redexError, type RedexError } from '../core/errors.js';
+import { RedexError, redexError } from '../core/errors.js';
 import type { StreamPosition } from './stream-position.js';
 import { formatOffset } from './stream-position.js';
 import type { ProducerState, ProducerTuple } from './stream-state.js';
@@ -108,4 +108,9 @@ export function strangeRecord(channel: string, seq: number, what: string): Redex
     check: 'fields',
     seqRange: { firstSeq: seq, nextSeq: seq + 1 },
   });
+}
+
+/** There is no such stream any more, for who does not read its forks. */
+export function isGoneError(error: unknown): boolean {
+  return RedexError.is(error, 'NOT_FOUND') || RedexError.is(error, 'STREAM_GONE');
 }
