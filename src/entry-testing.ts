@@ -19,6 +19,8 @@ export type { ManualRuntimeOptions } from './testing/manual-runtime.js';
 export type { Operation, OperationGroup } from './testing/operations.js';
 export { crashScene, crashTest, smallestFailure } from './crash-test/crash-test.js';
 export type { CrashFailure, CrashReport, CrashTestOptions } from './crash-test/crash-test.js';
+export { streamsCrashTest } from './crash-test/streams-crash-test.js';
+export type { StreamsCrashOptions, StreamsCrashReport } from './crash-test/streams-crash-test.js';
 export { runWorkload } from './crash-test/crash-run.js';
 export type { RunOptions } from './crash-test/crash-run.js';
 export { writeScene } from './crash-test/scene.js';

@@ -1,4 +1,6 @@
-/** Streams on a disk in memory, with a clock that is moved by hand, for tests of what is on disk. */
+/**
+ * Streams on a disk in memory, with a clock that is moved by hand, for tests of what is on disk.
+ */
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import { Redex } from '../../src/store/redex.js';
 import type { StreamStoreOptions } from '../../src/streams/stream-settings.js';
