@@ -19,7 +19,7 @@ import { overLimit } from './stream-errors.js';
 import { isEmptyChange, type StreamChange, type StreamState } from './stream-state.js';
 
 /** Changes after which the whole state is written, once they have as many bytes as it had. */
-const CHANGES_PER_SNAPSHOT = 64;
+const CHANGES_PER_SNAPSHOT = 16;
 
 export interface StreamBatch {
   readonly records: readonly RecordInput[];
