@@ -79,13 +79,12 @@ export function encodeChange({ closed, streamSeq, producer, floor }: StreamChang
 }
 
 export function encodeSnapshot(state: StreamState): Uint8Array {
-  const { base, floor, closed, closedBy, streamSeq, producers, updatedAtMs } = state;
+  const { base, floor, closed, streamSeq, producers, updatedAtMs } = state;
   return recordOf(
     JSON.stringify({
       base: [base.count, base.bytes],
       floor: [floor.count, floor.bytes],
       closed,
-      closedBy: closedBy && tupleJson(closedBy),
       streamSeq,
       updatedAtMs,
       producers: [...producers].map(([id, { epoch, seq }]): TupleJson => [id, epoch, seq]),
@@ -116,7 +115,7 @@ export function decodeSnapshot(body: Uint8Array, tail: StreamPosition): StreamSt
   const base = positionFrom(json?.['base']);
   const floor = positionFrom(json?.['floor']);
   if (json === undefined || base === undefined || floor === undefined) return undefined;
-  const { closed, closedBy, streamSeq, updatedAtMs, producers } = json;
+  const { closed, streamSeq, updatedAtMs, producers } = json;
   const isRest =
     typeof closed === 'boolean' &&
     (streamSeq === undefined || typeof streamSeq === 'string') &&
@@ -129,8 +128,6 @@ export function decodeSnapshot(body: Uint8Array, tail: StreamPosition): StreamSt
     if (tuple === undefined) return undefined;
     state.producers.set(tuple.id, { epoch: tuple.epoch, seq: tuple.seq });
   }
-  state.closedBy = closedBy === undefined ? undefined : tupleFrom(closedBy);
-  if (isLost(closedBy, state.closedBy)) return undefined;
   Object.assign(state, { tail, floor, closed, streamSeq, updatedAtMs });
   return state;
 }

@@ -35,8 +35,6 @@ export class StreamState {
   /** The first message that may be read. */
   floor: StreamPosition;
   closed = false;
-  /** The append that closed it, when it was a producer's. */
-  closedBy: ProducerTuple | undefined;
   streamSeq: string | undefined;
   readonly producers: Map<string, ProducerState> = new Map();
   /** Unix milliseconds of the last append or close; undefined before the first. */
@@ -60,10 +58,7 @@ export class StreamState {
     }
     if (streamSeq !== undefined) this.streamSeq = streamSeq;
     if (floor !== undefined) this.floor = floor;
-    if (closed === true) {
-      this.closed = true;
-      this.closedBy = producer;
-    }
+    if (closed === true) this.closed = true;
   }
 }
 

@@ -1,5 +1,9 @@
 /** Goal: the list of streams stays as large as what it lists, and says no more than is true. */
 import { expect, test } from 'vitest';
+import { Redex } from '../../src/store/redex.js';
+import { StreamStore } from '../../src/streams/stream-store.js';
+import { CrashFs } from '../../src/testing/crash-fs.js';
+import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { openLab } from '../support/stream-kit.js';
 
 test('what was said of streams that are gone goes, and nothing else', async () => {
@@ -34,6 +38,39 @@ test('what was said of streams that are gone goes, and nothing else', async () =
   await again.close();
 });
 
+test('after a crash, a stream lives as long as its last message says', async () => {
+  const disk = new CrashFs();
+  const runtime = new ManualRuntime();
+  const redex = await Redex.open('/data', { fs: disk, runtime });
+  const streams = await StreamStore.open(redex, { runtime });
+  await streams.createStream('a', { ttlSeconds: 10 });
+  await streams.createStream('b', { ttlSeconds: 10 });
+  await runtime.elapse(8000);
+  await streams.append('a', 'x');
+  const left = disk.kill();
+  const later = new ManualRuntime({ startMs: runtime.now() + 8000 });
+  const again = await Redex.open('/data', { fs: left, runtime: later });
+  const restored = await StreamStore.open(again, { runtime: later });
+  expect((await restored.listStreams()).map(({ name }) => name)).toEqual(['a']);
+  await later.elapse(3000);
+  expect(await restored.exists('a')).toBe(false);
+  await restored.close();
+  await again.close();
+});
+
+test('a catalog that is not of streams is refused, with its place', async () => {
+  const lab = await openLab();
+  await lab.streams.close();
+  const catalog = await lab.redex.channel('$streams/catalog');
+  const seq = await catalog.append('{"name":"a","config":{}}', { type: 2 });
+  await expect(StreamStore.open(lab.redex)).rejects.toMatchObject({
+    code: 'CORRUPT',
+    path: '$streams/catalog',
+    seqRange: { firstSeq: seq, nextSeq: seq + 1 },
+  });
+  await lab.redex.close();
+});
+
 test('ids are not used again, whatever is deleted', async () => {
   const lab = await openLab();
   const ids = new Set<string>();
@@ -50,7 +87,6 @@ test('ids are not used again, whatever is deleted', async () => {
 
 test('a Redex has one store of streams, and may have another when that is closed', async () => {
   const lab = await openLab();
-  const { StreamStore } = await import('../../src/streams/stream-store.js');
   await expect(StreamStore.open(lab.redex)).rejects.toMatchObject({ code: 'BUSY' });
   await lab.streams.createStream('a', {}, { data: 'x' });
   await lab.streams.close();
