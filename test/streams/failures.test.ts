@@ -32,7 +32,7 @@ async function lab(maxRecordBytes?: number): Promise<Lab> {
 const textsOf = (messages: readonly Uint8Array[]): string[] =>
   messages.map((each) => Buffer.from(each).toString());
 
-test('what the channel refuses gives everything back, and what came behind it is done', async () => {
+test('what the channel refuses is given back, and what came behind it is done', async () => {
   const { redex, streams } = await lab(200);
   await streams.createStream('a', {}, { data: 'first' });
   const producer = { id: 'p', epoch: 0, seq: 0 };
@@ -55,7 +55,7 @@ test('what the channel refuses gives everything back, and what came behind it is
   await redex.close();
 });
 
-test('a journal that cannot be written to ends the store, and nothing is told as done', async () => {
+test('a journal that cannot be synced ends the store, and nothing is told as done', async () => {
   const { disk, faults, runtime, redex, streams } = await lab();
   await streams.createStream('a', {}, { data: 'first' });
   await streams.createStream('b');

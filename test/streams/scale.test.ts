@@ -95,10 +95,10 @@ test('streams that are made together share their commits', async () => {
   const redex = await Redex.open('/data', { fs: new CrashFs(), runtime });
   const streams = await StreamStore.open(redex, { runtime });
   let commits = 0;
-  const { commit } = redex;
+  const commit = redex.commit.bind(redex);
   redex.commit = (operations) => {
     commits++;
-    return commit.call(redex, operations);
+    return commit(operations);
   };
   const names = Array.from({ length: 200 }, (_, i) => `s${i}`);
   await Promise.all(names.map((name) => streams.createStream(name)));
