@@ -74,6 +74,11 @@ export interface ErrorFields {
     readonly actualSeq: number;
     /** Of a commit: the channel that it is about. */
     readonly channel?: string;
+    /** The stream that it is about; its seqs are numbers of messages. */
+    readonly stream?: string;
+    /** What did not grow, when Stream-Seq conflicts: the seqs are both the tail's then. */
+    readonly streamSeq?: string;
+    readonly lastStreamSeq?: string;
   };
   /** A stored option and a given one differ. */
   OPTIONS_CONFLICT: {
@@ -87,6 +92,40 @@ export interface ErrorFields {
   NOT_FOUND: { readonly kind: string; readonly resource: string };
   /** It is there already. */
   EXISTS: { readonly kind: string; readonly resource: string };
+  /** The stream takes no more messages. `nextOffset` is its end. */
+  STREAM_CLOSED: { readonly stream: string; readonly nextOffset: string };
+  /** The stream was deleted, and is kept only for its forks. */
+  STREAM_GONE: { readonly stream: string };
+  /** There is a stream of this name that was created otherwise, or is closed and should not be. */
+  CONFIG_MISMATCH: {
+    readonly stream: string;
+    readonly field: string;
+    readonly stored: unknown;
+    readonly given: unknown;
+  };
+  /** A message of another content type than the stream has. */
+  CONTENT_TYPE_MISMATCH: {
+    readonly stream: string;
+    readonly stored: string;
+    readonly given: string;
+  };
+  /** No offset, or none of a place that the stream has. */
+  INVALID_OFFSET: { readonly stream: string; readonly offset: string };
+  /** A producer of a newer epoch has taken over. */
+  FENCED: {
+    readonly producerId: string;
+    readonly epoch: number;
+    readonly currentEpoch: number;
+  };
+  /** An append of this producer is missing before this one; a new epoch begins with 0. */
+  PRODUCER_GAP: {
+    readonly producerId: string;
+    readonly epoch: number;
+    /** Undefined for a producer that the stream does not know. */
+    readonly currentEpoch: number | undefined;
+    readonly expectedSeq: number;
+    readonly receivedSeq: number;
+  };
 }
 
 export type ErrorCode = keyof ErrorFields;
@@ -107,6 +146,13 @@ export const ERROR_CODES: readonly ErrorCode[] = [
   'LIMIT',
   'NOT_FOUND',
   'EXISTS',
+  'STREAM_CLOSED',
+  'STREAM_GONE',
+  'CONFIG_MISMATCH',
+  'CONTENT_TYPE_MISMATCH',
+  'INVALID_OFFSET',
+  'FENCED',
+  'PRODUCER_GAP',
 ];
 
 /** Shared by every copy of the package in a process, so that `is` works across copies. */

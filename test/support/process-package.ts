@@ -47,8 +47,10 @@ export function buildProcessPackage(): ProcessPackage {
     cpSync(join(repository, folder), join(directory, folder), { recursive: true });
   }
   const text = readFileSync(join(repository, 'package.json'), 'utf8');
-  const manifest = JSON.parse(text) as Record<string, unknown>;
-  const exports = { '.': './src/index.js', './testing': './src/entry-testing.js' };
+  const manifest = JSON.parse(text) as { readonly exports: Readonly<Record<string, string>> };
+  const exports = Object.fromEntries(
+    Object.entries(manifest.exports).map(([name, path]) => [name, path.replace('/dist/', '/src/')]),
+  );
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ ...manifest, exports }));
   symlinkSync(join(repository, 'node_modules'), join(directory, 'node_modules'));
   return {

@@ -26,7 +26,7 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
   store: { any: ['core', 'format', 'fs', 'segment', 'journal', 'channel'] },
   repair: { any: ['core', 'format', 'fs', 'segment', 'journal', 'channel', 'store'] },
   log: { any: ['core'] },
-  streams: { any: ['core', 'log'] },
+  streams: { any: ['core', 'fs', 'channel', 'store'] },
   queues: { any: ['core', 'log'] },
   http: { any: ['core', 'streams'] },
   testing: {
@@ -36,7 +36,7 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
   // Drives the public API alone: what it knows of the engine are types and option rules, and what
   // the journal of an image has to redo, which it counts.
   'crash-test': {
-    any: ['core', 'format', 'fs', 'store', 'channel', 'journal', 'testing'],
+    any: ['core', 'format', 'fs', 'store', 'channel', 'journal', 'streams', 'testing'],
   },
   root: {
     any: [

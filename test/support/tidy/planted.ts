@@ -41,9 +41,9 @@ const plantedImports: readonly Planted[] = [
   ),
   plant(
     'layers',
-    at('src/streams/a.ts', "type B = import('../channel/b.js').B;"),
-    'src/streams/a.ts:1 layers: streams may not import channel',
-    at('src/channel/b.ts', ''),
+    at('src/streams/a.ts', "type B = import('../segment/b.js').B;"),
+    'src/streams/a.ts:1 layers: streams may not import segment',
+    at('src/segment/b.ts', ''),
   ),
   plant(
     'layers',

@@ -1,0 +1,176 @@
+/**
+ * The crash test of streams: workloads from seeds, images of power cuts and kills at operations of
+ * the file system, and a judgement of each.
+ */
+import { RedexError } from '../core/errors.js';
+import { Redex } from '../store/redex.js';
+import { StreamStore } from '../streams/stream-store.js';
+import { choicesFromSeed, Random, worst, type Choose } from '../testing/choices.js';
+import { CrashFs } from '../testing/crash-fs.js';
+import { processKill, strict, type Profile } from '../testing/crash-profiles.js';
+import { ext4Ordered, xfs } from '../testing/crash-journal.js';
+import { ManualRuntime } from '../testing/manual-runtime.js';
+import { changesState } from './image.js';
+import { judgeStreams, type StreamsImage } from './streams-judge.js';
+import { StreamsModel } from './streams-model.js';
+import {
+  MAX_TOTAL_BYTES,
+  STREAM_NAMES,
+  StreamsWorkload,
+  type StreamStep,
+} from './streams-workload.js';
+import { Violation } from './violation.js';
+
+export interface StreamsCrashOptions {
+  /** Images that are judged, about. */
+  readonly images: number;
+  readonly seed: number;
+  /** Steps of each workload. Default: 40. */
+  readonly steps?: number;
+  /** One in so many operations is photographed. Default: 8. */
+  readonly every?: number;
+}
+
+export interface StreamsCrashReport {
+  readonly images: number;
+  readonly workloads: number;
+  /** How often each kind of step was done. */
+  readonly steps: Readonly<Record<string, number>>;
+}
+
+/**
+ * Resolves when all images were as they may be. Rejects with the first that is not, and its seed.
+ */
+export async function streamsCrashTest(options: StreamsCrashOptions): Promise<StreamsCrashReport> {
+  const steps: Record<string, number> = {};
+  let images = 0;
+  let workloads = 0;
+  for (let { seed } = options; images < options.images; seed++) {
+    const run = new StreamsRun(seed, options, steps);
+    try {
+      await run.run();
+      for (const image of run.images) await judgeStreams(image);
+    } catch (error) {
+      throw new Violation(`seed ${seed}: ${String(error)}`, { cause: error });
+    }
+    images += run.images.length;
+    workloads++;
+  }
+  return { images, workloads, steps };
+}
+
+/** Those that keep what was synced. */
+const PROFILES: readonly Profile[] = [processKill, xfs, ext4Ordered, strict];
+
+class StreamsRun {
+  readonly images: StreamsImage[] = [];
+  readonly #random: Random;
+  readonly #disk = new CrashFs();
+  readonly #runtime: ManualRuntime;
+  readonly #model = new StreamsModel(STREAM_NAMES);
+  readonly #workload: StreamsWorkload;
+  readonly #options: StreamsCrashOptions;
+  readonly #counts: Record<string, number>;
+  #operation = 0;
+  #where = 'open';
+
+  constructor(seed: number, options: StreamsCrashOptions, counts: Record<string, number>) {
+    this.#random = new Random(seed);
+    this.#runtime = new ManualRuntime({ seed });
+    this.#workload = new StreamsWorkload(this.#random, this.#model);
+    this.#options = options;
+    this.#counts = counts;
+  }
+
+  async run(): Promise<void> {
+    this.#disk.onOperation = (operation) => {
+      if (changesState(operation)) this.#photograph();
+    };
+    let redex = await this.#openRedex();
+    let streams = await this.#openStreams(redex);
+    const { steps = 40 } = this.#options;
+    for (let step = 0; step < steps; step++) {
+      await this.#step(streams);
+      const chance = this.#random.below(10);
+      if (chance === 0) await this.#runtime.elapse(1500);
+      if (chance === 1) await this.#sweep(streams);
+      if (chance !== 2) continue;
+      this.#where = 'close and open';
+      await streams.close();
+      await redex.close();
+      redex = await this.#openRedex();
+      streams = await this.#openStreams(redex);
+    }
+    this.#where = 'close';
+    await streams.close();
+    await redex.close();
+    this.#disk.onOperation = undefined;
+  }
+
+  #openRedex(): Promise<Redex> {
+    return Redex.open('/data', { fs: this.#disk, runtime: this.#runtime });
+  }
+
+  #openStreams(redex: Redex): Promise<StreamStore> {
+    const runtime = this.#runtime;
+    // Sweeps are steps of the workload.
+    const sweepIntervalMs = 2 ** 31 - 1;
+    const maxTotalBytes = MAX_TOTAL_BYTES;
+    return StreamStore.open(redex, { maxTotalBytes, sweepIntervalMs, segmentBytes: 4096, runtime });
+  }
+
+  async #step(streams: StreamStore): Promise<void> {
+    const steps = this.#workload.draw(this.#runtime.now());
+    if (!this.#workload.hasRoomFor(steps)) return;
+    await Promise.all(steps.map((step) => this.#do(streams, step)));
+  }
+
+  async #do(streams: StreamStore, step: StreamStep): Promise<void> {
+    const { what, effects, isSynced, refused } = step;
+    const [kind = what] = what.split(' ');
+    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
+    this.#where = what;
+    const acknowledge = this.#model.begin(effects);
+    let code: string | undefined;
+    try {
+      await step.run(streams);
+    } catch (error) {
+      if (!RedexError.is(error)) throw error;
+      ({ code } = error);
+    }
+    if (code !== refused)
+      throw new Violation(`${what}: ${code ?? 'done'}, not ${refused ?? 'done'}`);
+    acknowledge(isSynced);
+  }
+
+  /** All that has expired goes in one sweep, in steps that are each as a whole. */
+  async #sweep(streams: StreamStore): Promise<void> {
+    await this.#runtime.elapse(12_000);
+    this.#where = 'sweep';
+    const acknowledged: ((isSynced: boolean) => void)[] = [];
+    const nowMs = this.#runtime.now();
+    for (let effects = this.#workload.expired(nowMs); effects !== undefined;) {
+      acknowledged.push(this.#model.begin(effects));
+      effects = this.#workload.expired(nowMs);
+    }
+    const removed = await streams.cleanupExpiredStreams();
+    this.#counts['expire'] = (this.#counts['expire'] ?? 0) + removed;
+    for (const acknowledge of acknowledged) acknowledge(true);
+  }
+
+  #photograph(): void {
+    const { every = 8 } = this.#options;
+    if (this.#operation++ % every !== 0) return;
+    const profile = PROFILES[this.#random.below(PROFILES.length)] ?? strict;
+    const seed = this.#random.below(1_000_000);
+    const choose: Choose = seed % 4 === 0 ? worst : choicesFromSeed(seed);
+    const where = `${this.#where}, operation ${this.#operation}, ${profile.name}, choices ${seed}`;
+    const kind = profile === processKill ? 'kill' : 'power';
+    this.images.push({
+      fs: this.#disk.crash(choose, { profile }),
+      possible: this.#model.possible(kind),
+      nowMs: this.#runtime.now(),
+      where,
+    });
+  }
+}

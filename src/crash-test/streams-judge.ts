@@ -1,0 +1,165 @@
+/**
+ * Opens what a crash has left and compares it with what may be there: messages, closes, producers,
+ * Stream-Seq, references and counted bytes.
+ */
+import { RedexError } from '../core/errors.js';
+import { Redex } from '../store/redex.js';
+import { StreamStore } from '../streams/stream-store.js';
+import type { CrashFs } from '../testing/crash-fs.js';
+import { ManualRuntime } from '../testing/manual-runtime.js';
+import { NO_STREAM, ownBytes, type Possible, type StreamSight } from './streams-model.js';
+import { MAX_TOTAL_BYTES } from './streams-workload.js';
+import { Violation } from './violation.js';
+
+export interface StreamsImage {
+  readonly fs: CrashFs;
+  readonly possible: Possible;
+  readonly nowMs: number;
+  readonly where: string;
+}
+
+/** Rejects with a Violation. */
+export async function judgeStreams({ fs, possible, nowMs, where }: StreamsImage): Promise<void> {
+  const runtime = new ManualRuntime({ startMs: nowMs, ioOrder: 'immediate' });
+  try {
+    const redex = await Redex.open('/data', { fs, runtime });
+    let found = await judgeOnce(redex, runtime, possible, nowMs);
+    // What was found once stays, whether what was counted was written down or not.
+    found = await judgeOnce(redex, runtime, asPossible(found), nowMs);
+    await redex.close();
+    const again = await Redex.open('/data', { fs, runtime });
+    await judgeOnce(again, runtime, asPossible(found), nowMs);
+    await again.close();
+  } catch (error) {
+    throw new Violation(`${where}: ${String(error)}`, { cause: error });
+  }
+}
+
+type Found = ReadonlyMap<string, StreamSight>;
+
+const asPossible = (found: Found): Possible =>
+  new Map([...found].map(([name, sight]) => [name, [sight]]));
+
+async function judgeOnce(
+  redex: Redex,
+  runtime: ManualRuntime,
+  possible: Possible,
+  nowMs: number,
+): Promise<Found> {
+  const streams = await StreamStore.open(redex, { maxTotalBytes: MAX_TOTAL_BYTES, runtime });
+  const found = new Map<string, StreamSight>();
+  for (const [name, sights] of possible) {
+    const mayBeSwept = isSwept(possible, name, nowMs);
+    found.set(name, await matching(streams, name, sights, { nowMs, mayBeSwept }));
+  }
+  await judgeWhole(redex, streams, found);
+  await streams.close();
+  return found;
+}
+
+/** Whether a tombstone may go at the open, with a fork that has expired. */
+function isSwept(possible: Possible, name: string, nowMs: number): boolean {
+  return [...possible].some(([fork, sights]) =>
+    sights.some(({ status, source, expiresAt = Infinity }) => {
+      if (source !== name) return false;
+      return status === 'gone' ? isSwept(possible, fork, nowMs) : nowMs >= expiresAt;
+    }),
+  );
+}
+
+/** The state that the stream is in. An expired one that is listed has been removed at the open. */
+async function matching(
+  streams: StreamStore,
+  name: string,
+  sights: readonly StreamSight[],
+  { nowMs, mayBeSwept }: { readonly nowMs: number; readonly mayBeSwept: boolean },
+): Promise<StreamSight> {
+  const { status, messages, closed } = await look(streams, name);
+  const isSame = (sight: StreamSight): boolean =>
+    sight.status === status &&
+    (status !== 'live' || (sight.closed === closed && sameTexts(sight.messages, messages)));
+  for (const sight of sights) {
+    if (isSame(sight) && (await remembers(streams, name, sight))) return sight;
+    const { expiresAt = Infinity } = sight;
+    if (sight.status === 'gone' && status === 'none' && mayBeSwept) return NO_STREAM;
+    const hasExpired = sight.status === 'live' && nowMs >= expiresAt;
+    if (hasExpired && status === 'none') return NO_STREAM;
+    if (hasExpired && status === 'gone') return { ...sight, status };
+  }
+  const seen = JSON.stringify({ status, closed, messages: messages.map(shortened) });
+  const expected = sights.map(
+    (sight) => `${sight.status} ${sight.closed} ${sight.messages.map(shortened).join('; ')}`,
+  );
+  throw new Violation(`stream ${name} is ${seen}, not one of ${JSON.stringify(expected)}`);
+}
+
+const shortened = (text: string): string => text.slice(0, 6).trim();
+
+const sameTexts = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((text, i) => text === b[i]);
+
+async function look(
+  streams: StreamStore,
+  name: string,
+): Promise<Pick<StreamSight, 'status' | 'messages' | 'closed'>> {
+  try {
+    const { messages, closed, atTail } = await streams.read(name);
+    if (!atTail) throw new Violation(`a page of stream ${name} ends too early`);
+    return {
+      status: 'live',
+      messages: messages.map((each) => Buffer.from(each).toString()),
+      closed,
+    };
+  } catch (error) {
+    if (RedexError.is(error, 'NOT_FOUND')) return { status: 'none', messages: [], closed: false };
+    if (RedexError.is(error, 'STREAM_GONE')) return { status: 'gone', messages: [], closed: false };
+    throw error;
+  }
+}
+
+/** Whether producers and Stream-Seq are neither ahead of the messages nor behind. */
+async function remembers(
+  streams: StreamStore,
+  name: string,
+  { status, closed, producers, streamSeq }: StreamSight,
+): Promise<boolean> {
+  if (status !== 'live') return true;
+  const send = (options: object): Promise<string> =>
+    streams.append(name, 'probe', options).then(
+      ({ duplicate }) => (duplicate ? 'duplicate' : 'written'),
+      (error: unknown) => (RedexError.is(error) ? error.code : String(error)),
+    );
+  for (const [id, seq] of Object.entries(producers)) {
+    const last = await send({ producer: { id, epoch: 0, seq } });
+    const later = await send({ producer: { id, epoch: 0, seq: seq + 2 } });
+    if (last !== 'duplicate' || later !== (closed ? 'STREAM_CLOSED' : 'PRODUCER_GAP')) return false;
+  }
+  if (streamSeq === 0) return true;
+  const repeated = await send({ streamSeq: String(streamSeq).padStart(6, '0') });
+  return repeated === (closed ? 'STREAM_CLOSED' : 'SEQ_CONFLICT');
+}
+
+/** References, channels and counted bytes fit what was found. */
+async function judgeWhole(redex: Redex, streams: StreamStore, found: Found): Promise<void> {
+  const there = [...found].filter(([, { status }]) => status !== 'none');
+  const gone = there.filter(([, { status }]) => status === 'gone');
+  for (const [name] of gone) {
+    if (there.some(([, { source }]) => source === name)) continue;
+    throw new Violation(`stream ${name} is kept for forks that are gone`);
+  }
+  const stats = await streams.stats();
+  const bytes = there.reduce((sum, [, sight]) => sum + ownBytes(sight), 0);
+  if (stats.totalBytes !== bytes) {
+    throw new Violation(`${stats.totalBytes} bytes are counted, ${bytes} are there`);
+  }
+  let channels = 0;
+  for await (const { name, error } of redex.channels({ prefix: '$streams/' })) {
+    if (error !== undefined) throw new Violation(`channel ${name} is damaged`, { cause: error });
+    channels++;
+  }
+  const entries = stats.streams + stats.tombstones;
+  if (stats.tombstones !== gone.length || entries !== there.length || channels !== entries + 1) {
+    const seen = JSON.stringify({ ...stats, channels });
+    throw new Violation(`${seen} do not fit ${there.length} streams, ${gone.length} of them gone`);
+  }
+}

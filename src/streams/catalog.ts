@@ -1,0 +1,184 @@
+/**
+ * All streams of a store: names, configurations, and who is a fork of whom. It is kept in a channel
+ * of its own, and in memory; the channel of a stream comes and goes in the same commit as its
+ * record here. References are not counted: they are the forks that are listed.
+ */
+import type { Channel } from '../channel/channel.js';
+import type { LogRecord } from '../core/record.js';
+import { redexError } from '../core/errors.js';
+import type { Redex } from '../store/redex.js';
+import { CATALOG_CHANNEL, CatalogEntry } from './catalog-entry.js';
+import {
+  ACCESSED,
+  decodeCatalogRecord,
+  encodeCatalogRecord,
+  LISTED,
+  STREAMS_VERSION,
+  type CatalogRecord,
+} from './catalog-records.js';
+import { strangeRecord } from './stream-errors.js';
+
+/** Records that are not worth a compaction. */
+const FREE_RECORDS = 1024;
+
+export class Catalog {
+  readonly channel: Channel;
+  readonly #byName = new Map<string, CatalogEntry>();
+  readonly #byId = new Map<number, CatalogEntry>();
+  /** Those that expire some day. */
+  readonly #mortal = new Set<CatalogEntry>();
+  #last: CatalogRecord | undefined;
+
+  private constructor(channel: Channel) {
+    this.channel = channel;
+  }
+
+  /** Rejects with CORRUPT, FORMAT_VERSION, IO, POISONED, CLOSED, READ_ONLY. */
+  static async open(redex: Redex): Promise<Catalog> {
+    if (!(await redex.hasChannel(CATALOG_CHANNEL))) {
+      const records = [encodeCatalogRecord({ type: 'format', version: STREAMS_VERSION })];
+      const create = { sync: 'always', retention: null } as const;
+      await redex.commit([{ channel: CATALOG_CHANNEL, records, create }]);
+    }
+    const catalog = new Catalog(await redex.channel(CATALOG_CHANNEL, { createIfMissing: false }));
+    await catalog.#replay();
+    return catalog;
+  }
+
+  async #replay(): Promise<void> {
+    const { channel } = this;
+    let isFirst = true;
+    for await (const records of channel.readBatches()) {
+      for (const record of records) {
+        const decoded = decodeCatalogRecord(record);
+        if (decoded === undefined || isFirst !== (decoded.type === 'format')) {
+          throw strangeRecord(channel.name, record.seq, 'no record of a list of streams');
+        }
+        if (decoded.type === 'format') this.#requireVersion(decoded.version);
+        isFirst = false;
+        this.apply(record.seq, decoded);
+      }
+    }
+    if (isFirst) throw strangeRecord(channel.name, 0, 'the list of streams is empty');
+  }
+
+  #requireVersion(found: number): void {
+    if (found === STREAMS_VERSION) return;
+    const path = this.channel.name;
+    const message = `the streams have the version ${found}: this build knows ${STREAMS_VERSION}`;
+    throw redexError('FORMAT_VERSION', message, { path, found, supported: STREAMS_VERSION });
+  }
+
+  /** The bytes of all streams, when they were closed and nothing was done since. */
+  get closedTotalBytes(): number | undefined {
+    return this.#last?.type === 'closed' ? this.#last.totalBytes : undefined;
+  }
+
+  /** Whether a record has to say that the streams are in use. */
+  get isClosed(): boolean {
+    return this.#last?.type === 'closed';
+  }
+
+  /** A stream or a tombstone. */
+  find(name: string): CatalogEntry | undefined {
+    return this.#byName.get(name);
+  }
+
+  get(id: number): CatalogEntry | undefined {
+    return this.#byId.get(id);
+  }
+
+  get entries(): IterableIterator<CatalogEntry> {
+    return this.#byId.values();
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** Those that expire some day, tombstones excluded. */
+  get mortal(): IterableIterator<CatalogEntry> {
+    return this.#mortal.values();
+  }
+
+  /** The stream that a fork was made of; undefined for one that is no fork. */
+  sourceOf({ fork }: CatalogEntry): CatalogEntry | undefined {
+    return fork === undefined ? undefined : this.#byId.get(fork.source);
+  }
+
+  /** Takes in a record that is in the channel. */
+  apply(seq: number, record: CatalogRecord): void {
+    this.#last = record;
+    switch (record.type) {
+      case 'listed':
+        this.#list(new CatalogEntry(seq, record));
+        return;
+      case 'tombstone':
+        this.#bury(seq, record.id);
+        return;
+      case 'deleted':
+        this.#remove(record.id);
+        return;
+      case 'accessed':
+        for (const [id, ms] of record.times) this.#access(id, ms);
+        return;
+      case 'format':
+      case 'opened':
+      case 'closed':
+    }
+  }
+
+  #list(entry: CatalogEntry): void {
+    const { id, name, config } = entry;
+    const taken = this.#byName.get(name);
+    const source = this.sourceOf(entry);
+    if (taken !== undefined || (entry.fork !== undefined && source === undefined)) {
+      throw strangeRecord(this.channel.name, id, `stream ${name} cannot be listed`);
+    }
+    this.#byName.set(name, entry);
+    this.#byId.set(id, entry);
+    source?.forks.add(id);
+    if (config.ttlSeconds !== undefined || config.expiresAtMs !== undefined) {
+      this.#mortal.add(entry);
+    }
+  }
+
+  #bury(seq: number, id: number): void {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    entry.tombstoneSeq = seq;
+    this.#mortal.delete(entry);
+  }
+
+  #remove(id: number): void {
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    entry.isRemoved = true;
+    this.#byId.delete(id);
+    this.#byName.delete(entry.name);
+    this.#mortal.delete(entry);
+    this.sourceOf(entry)?.forks.delete(id);
+  }
+
+  #access(id: number, ms: number): void {
+    const entry = this.#byId.get(id);
+    if (entry !== undefined) entry.accessedAtMs = Math.max(entry.accessedAtMs, ms);
+  }
+
+  /** Most of the channel is about streams that are gone. */
+  get wantsCompaction(): boolean {
+    return this.channel.count > FREE_RECORDS + 4 * this.#byId.size;
+  }
+
+  /**
+   * Whether a record still says something; times of use only from `timesSeq` on. What was written
+   * meanwhile is not asked for.
+   */
+  isNeeded(record: LogRecord, timesSeq: number): boolean {
+    if (record.type === LISTED) return this.#byId.has(record.seq);
+    if (record.type === ACCESSED) return record.seq >= timesSeq;
+    const decoded = decodeCatalogRecord(record);
+    if (decoded?.type === 'tombstone') return this.#byId.has(decoded.id);
+    return decoded?.type === 'format';
+  }
+}

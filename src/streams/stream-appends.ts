@@ -1,0 +1,108 @@
+/**
+ * Appends and closes. What is accepted is written at once; what is refused, or was done before, is
+ * told only when everything that the decision rests on is visible, or has failed: then it is
+ * decided again.
+ */
+import type { Durability } from '../channel/record-input.js';
+import { RedexError } from '../core/errors.js';
+import { decideAppend, type AppendRequest } from './append-decision.js';
+import type { FoundStream, StreamContext } from './stream-context.js';
+import { StaleAppend } from './stream-log.js';
+import { formatOffset, type StreamPosition } from './stream-position.js';
+import type { ProducerTuple } from './stream-state.js';
+
+export interface AppendResult {
+  /** Where the first message is; of what had no message, or was done before, the tail. */
+  readonly offset: string;
+  /** The tail of the stream. */
+  readonly nextOffset: string;
+  readonly closed: boolean;
+  /** It was done before: nothing was written. */
+  readonly duplicate: boolean;
+  /** Of a producer's append, the highest that was accepted of it. */
+  readonly producer: ProducerTuple | undefined;
+}
+
+export async function appendTo(
+  context: StreamContext,
+  name: string,
+  request: AppendRequest,
+  durability: Durability,
+): Promise<AppendResult> {
+  for (;;) {
+    const found = context.liveNow(name) ?? (await context.live(name));
+    const result = await attempt(context, found, request, durability);
+    if (result !== undefined) return result;
+  }
+}
+
+/** Undefined when it has to be decided again. */
+async function attempt(
+  context: StreamContext,
+  found: FoundStream,
+  request: AppendRequest,
+  durability: Durability,
+): Promise<AppendResult | undefined> {
+  const { entry, log } = found;
+  const { settings } = context.parts;
+  if (log.state === undefined) await log.use(() => log.ready());
+  const { state } = log;
+  if (state === undefined || isLeaving(context, found)) return undefined;
+  const { contentType } = entry.config;
+  const { maxStreamBytes, maxProducers } = settings;
+  const limits = { stream: entry.name, contentType, maxStreamBytes, maxProducers };
+  const decision = decideAppend(state, request, limits);
+  if (decision.kind === 'write') {
+    const { tail: from } = state;
+    context.use(entry);
+    const tail = await write(context, found, { ...request, change: decision.change }, durability);
+    if (tail === undefined) return undefined;
+    const { producer, close } = request;
+    return resultOf(from, tail, { closed: close, duplicate: false, producer });
+  }
+  if (!log.isSettled) {
+    await log.settled();
+    return undefined;
+  }
+  if (decision.kind === 'refused') throw decision.error;
+  context.use(entry);
+  const { tail, closed } = log.view;
+  return resultOf(tail, tail, { closed, duplicate: true, producer: decision.producer });
+}
+
+/** Undefined when another append has to be looked at first. */
+async function write(
+  context: StreamContext,
+  { entry, log }: FoundStream,
+  { messages, bytes, change }: Pick<AppendRequest, 'messages' | 'bytes'> & WithChange,
+  durability: Durability,
+): Promise<StreamPosition | undefined> {
+  const { caps, hints, open } = context.parts;
+  caps.reserve(entry, bytes);
+  try {
+    const tail = await log.write({ messages, change }, durability, context.runtime.now());
+    hints.notify(entry.id);
+    return tail;
+  } catch (error) {
+    caps.release(entry, bytes);
+    if (error instanceof StaleAppend) return undefined;
+    // Its channel was closed for others, between two turns: it is opened again.
+    const isOther = !context.isClosing && !open.has(entry, log);
+    if (RedexError.is(error, 'CLOSED') && isOther) return undefined;
+    throw error;
+  }
+}
+
+type WithChange = { readonly change: Parameters<FoundStream['log']['write']>[0]['change'] };
+
+function isLeaving({ isClosing }: StreamContext, { entry }: FoundStream): boolean {
+  return isClosing || entry.isRemoved || entry.isTombstone || entry.leaving !== undefined;
+}
+
+function resultOf(
+  offset: StreamPosition,
+  nextOffset: StreamPosition,
+  rest: Omit<AppendResult, 'offset' | 'nextOffset'>,
+): AppendResult {
+  return { offset: formatOffset(offset), nextOffset: formatOffset(nextOffset), ...rest };
+}

@@ -1,0 +1,153 @@
+/**
+ * A stream whose channel is open. It has two views of itself: the draft, which every append that
+ * was begun is part of, and by which the next one is decided; and the view of readers, which an
+ * append is part of when it is as durable as it asked for.
+ *
+ * Invariants: the draft is changed in the same turn in which its records are handed to the channel,
+ * with the seq that they have to get, so that records never follow others than those that they were
+ * made for. When an append fails, the draft is dropped, what was begun after it fails too, and the
+ * state is read from the channel again.
+ */
+import type { Channel } from '../channel/channel.js';
+import type { Durability } from '../channel/record-input.js';
+import { RedexError } from '../core/errors.js';
+import { MessageReader } from './message-reader.js';
+import { nextBatch } from './stream-batch.js';
+import { loadStream, type LoadedStream, type StateChain } from './stream-loading.js';
+import type { StreamPosition } from './stream-position.js';
+import type { StreamChange, StreamState } from './stream-state.js';
+
+/** What readers see of a stream. */
+export interface StreamView {
+  readonly tail: StreamPosition;
+  readonly floor: StreamPosition;
+  readonly closed: boolean;
+  /** Unix milliseconds; undefined before the first append or close. */
+  readonly updatedAtMs: number | undefined;
+  /** Seq of the channel behind the last record that is visible. */
+  readonly nextSeq: number;
+}
+
+interface Draft {
+  readonly state: StreamState;
+  chain: StateChain;
+  nextSeq: number;
+}
+
+/** An append lost to one that failed before it: its decision has to be made again. */
+export class StaleAppend extends Error {}
+
+export class StreamLog {
+  readonly channel: Channel;
+  readonly reader: MessageReader;
+  #draft: Draft | undefined;
+  #view: StreamView;
+  #inFlight = 0;
+  #reloading: Promise<void> | undefined;
+  #waiters: (() => void)[] = [];
+  /** Reads and waits under way: it is not idle meanwhile. */
+  #uses = 0;
+
+  constructor(channel: Channel, { state, chain, nextSeq }: LoadedStream) {
+    this.channel = channel;
+    this.reader = new MessageReader(channel);
+    this.#draft = { state, chain, nextSeq };
+    this.#view = viewOf(state, nextSeq);
+  }
+
+  static async open(channel: Channel): Promise<StreamLog> {
+    return new StreamLog(channel, await loadStream(channel));
+  }
+
+  get view(): StreamView {
+    return this.#view;
+  }
+
+  /** The state by which the next append is decided; undefined until `ready` has resolved. */
+  get state(): StreamState | undefined {
+    return this.#draft?.state;
+  }
+
+  /** Nothing is under way: what the draft says is what readers see. */
+  get isSettled(): boolean {
+    return this.#inFlight === 0;
+  }
+
+  get isIdle(): boolean {
+    return this.isSettled && this.#uses === 0 && this.#reloading === undefined;
+  }
+
+  /** Runs a read, during which the stream is not idle. */
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    this.#uses++;
+    try {
+      return await work();
+    } finally {
+      this.#uses--;
+    }
+  }
+
+  /** Resolves when there is a draft. Rejects with CORRUPT, IO, POISONED, CLOSED. */
+  async ready(): Promise<void> {
+    while (this.#draft === undefined) {
+      await this.settled();
+      this.#reloading ??= this.#reload();
+      await this.#reloading;
+    }
+  }
+
+  async #reload(): Promise<void> {
+    try {
+      const { state, chain, nextSeq } = await loadStream(this.channel);
+      this.#draft = { state, chain, nextSeq };
+      this.#view = viewOf(state, nextSeq);
+    } finally {
+      this.#reloading = undefined;
+    }
+  }
+
+  /** Resolves when everything that was begun is visible or has failed. */
+  async settled(): Promise<void> {
+    while (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        this.#waiters.push(resolve);
+      });
+    }
+  }
+
+  /**
+   * Writes messages and a change in one batch. In the turn of the call there has to be a draft, by
+   * which they were decided. Rejects with what the channel says, and with StaleAppend.
+   */
+  async write(
+    batch: { messages: readonly Uint8Array[]; change: StreamChange; wantsSnapshot?: boolean },
+    durability: Durability,
+    nowMs: number,
+  ): Promise<StreamPosition> {
+    const draft = this.#draft;
+    if (draft === undefined) throw new StaleAppend();
+    const { state, nextSeq: expectedSeq } = draft;
+    this.#inFlight++;
+    try {
+      const { records, chain } = nextBatch(state, draft.chain, expectedSeq, batch, nowMs);
+      draft.chain = chain;
+      draft.nextSeq += records.length;
+      const view = viewOf(state, draft.nextSeq);
+      await this.channel.appendBatch(records, { expectedSeq, durability });
+      if (view.nextSeq > this.#view.nextSeq) this.#view = view;
+      return view.tail;
+    } catch (error) {
+      if (this.#draft === draft) this.#draft = undefined;
+      if (RedexError.is(error, 'SEQ_CONFLICT')) throw new StaleAppend(undefined, { cause: error });
+      throw error;
+    } finally {
+      this.#inFlight--;
+      if (this.#inFlight === 0) for (const wake of this.#waiters.splice(0)) wake();
+    }
+  }
+}
+
+function viewOf(state: StreamState, nextSeq: number): StreamView {
+  const { tail, floor, closed, updatedAtMs } = state;
+  return { tail, floor, closed, updatedAtMs, nextSeq };
+}

@@ -1,0 +1,363 @@
+/**
+ * Durable streams in a data directory: each is a channel of its own, with its messages and its
+ * state in the same records; the catalog lists them. This class is what users hold: it checks what
+ * it is given and leaves the work to its parts.
+ */
+import { checkKnown, checkInteger } from '../channel/option-checks.js';
+import { checkName } from '../channel/options.js';
+import { redexError } from '../core/errors.js';
+import { MemoryFs } from '../fs/memory-fs.js';
+import { Redex } from '../store/redex.js';
+import { appendRequest, messagesOf, type StreamAppendOptions } from './append-input.js';
+import { ByteCaps } from './byte-caps.js';
+import { Catalog } from './catalog.js';
+import { CatalogWriter } from './catalog-writer.js';
+import { Hints } from './hints.js';
+import { OpenStreams } from './open-streams.js';
+import { appendTo, type AppendResult } from './stream-appends.js';
+import { StreamCounter } from './stream-counter.js';
+import { checkStreamOptions, type StreamOptions } from './stream-config.js';
+import { StreamContext } from './stream-context.js';
+import {
+  createFork,
+  createStream,
+  type CreateForkOptions,
+  type CreateResult,
+} from './stream-creation.js';
+import { notFound, streamGone } from './stream-errors.js';
+import { infoOf, isGone, listInfos, type StreamHead, type StreamInfo } from './stream-info.js';
+import { removeStream } from './stream-lifecycle.js';
+import { formatOffset, START_OFFSET } from './stream-position.js';
+import { readFrom, type ReadResult } from './stream-reads.js';
+import { streamSettings, type StreamStoreOptions } from './stream-settings.js';
+import { StreamSweeper } from './stream-sweeper.js';
+import { trimTo } from './stream-trim.js';
+
+export interface StreamData {
+  /** The first message, or the first messages, of the stream. */
+  readonly data?: Uint8Array | string | readonly (Uint8Array | string)[] | undefined;
+}
+
+export interface StreamReadOptions {
+  /** Where the first message is; `'-1'` for the first that is there, `'now'` for the tail. */
+  readonly offset?: string | undefined;
+  /** Bytes of messages after which a page ends; at least one is read. Default: 4 MiB. */
+  readonly maxBytes?: number | undefined;
+}
+
+export interface StreamStoreStats {
+  /** Streams that are listed, expired ones that no sweep has met included. */
+  readonly streams: number;
+  /** Deleted streams that are kept for their forks. */
+  readonly tombstones: number;
+  /** Streams whose channels are open. */
+  readonly openStreams: number;
+  /** Bytes of all messages that are kept. */
+  readonly totalBytes: number;
+}
+
+const PAGE_BYTES = 4 * 1024 * 1024;
+/** Two writers of one catalog would contradict each other. */
+const taken = new WeakSet<Redex>();
+
+export class StreamStore {
+  readonly #context: StreamContext;
+  readonly #sweeper: StreamSweeper;
+  readonly #counter: StreamCounter;
+  readonly #owned: Redex | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(context: StreamContext, owned: Redex | undefined) {
+    this.#context = context;
+    this.#sweeper = new StreamSweeper(context);
+    this.#counter = new StreamCounter(context);
+    this.#owned = owned;
+  }
+
+  /**
+   * The streams of a data directory, created when there are none. A path is opened, and closed
+   * again by `close()`; a Redex stays its owner's, and has at most one StreamStore. Expired streams
+   * are removed first; with `maxTotalBytes`, after a crash, all streams are looked at once. Rejects
+   * as `Redex.open` does, with BUSY, CORRUPT, FORMAT_VERSION, IO, READ_ONLY.
+   */
+  static async open(
+    redexOrPath: Redex | string,
+    options: StreamStoreOptions = {},
+  ): Promise<StreamStore> {
+    const settings = streamSettings(options);
+    if (redexOrPath instanceof Redex) return StreamStore.#open(redexOrPath, settings, undefined);
+    const { runtime, logger } = settings;
+    const redex = await Redex.open(redexOrPath, { runtime, logger });
+    return StreamStore.#openOwned(redex, settings);
+  }
+
+  /** Streams that are gone when they are closed, with the same semantics. */
+  static async memory(options: StreamStoreOptions = {}): Promise<StreamStore> {
+    const settings = streamSettings(options);
+    const { runtime, logger } = settings;
+    const redex = await Redex.open('/streams', { fs: new MemoryFs(), runtime, logger });
+    return StreamStore.#openOwned(redex, settings);
+  }
+
+  static async #openOwned(
+    redex: Redex,
+    settings: ReturnType<typeof streamSettings>,
+  ): Promise<StreamStore> {
+    try {
+      return await StreamStore.#open(redex, settings, redex);
+    } catch (error) {
+      await redex.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  static async #open(
+    redex: Redex,
+    settings: ReturnType<typeof streamSettings>,
+    owned: Redex | undefined,
+  ): Promise<StreamStore> {
+    if (taken.has(redex)) {
+      throw redexError('BUSY', 'this Redex has a StreamStore already', { reason: 'streams' });
+    }
+    taken.add(redex);
+    try {
+      const catalog = await Catalog.open(redex);
+      const { maxTotalBytes, maxOpenStreams, logger } = settings;
+      const caps = new ByteCaps(maxTotalBytes, catalog.closedTotalBytes);
+      const writer = new CatalogWriter(redex, catalog);
+      const open = new OpenStreams({ redex, caps, logger, maxOpenStreams });
+      const parts = { redex, settings, catalog, writer, open, caps, hints: new Hints() };
+      const streams = new StreamStore(new StreamContext(parts), owned);
+      await streams.#begin();
+      return streams;
+    } catch (error) {
+      taken.delete(redex);
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { catalog, writer, settings } = this.#context.parts;
+    // What was counted is not believed again before the next close.
+    if (catalog.isClosed) {
+      await writer.submit(() => {
+        return { records: [{ type: 'opened' }], operations: [], bytes: 0, keys: [] };
+      });
+    }
+    if (settings.maxTotalBytes !== Infinity) await this.#counter.countAll();
+    await this.#sweeper.removeExpired();
+    this.#sweeper.start();
+  }
+
+  /**
+   * Creates a stream, with its first messages, in one step. With one that is there already and has
+   * the same options nothing happens, whatever the data. Rejects with CONFIG_MISMATCH, EXISTS (for
+   * the path of a deleted stream that has forks), LIMIT, IO, POISONED, CLOSED.
+   */
+  async createStream(
+    name: string,
+    options: StreamOptions = {},
+    { data }: StreamData = {},
+  ): Promise<CreateResult> {
+    checkName(name, 'a stream name');
+    checkStreamOptions(options);
+    return createStream(this.#context, name, options, messagesOf(listOf(data)));
+  }
+
+  /**
+   * Creates a stream that begins with the messages of another, up to a place in it. Rejects with
+   * NOT_FOUND, STREAM_GONE, INVALID_OFFSET, OUT_OF_RANGE, CONTENT_TYPE_MISMATCH, and as
+   * `createStream` does.
+   */
+  async createFork(
+    name: string,
+    source: string,
+    options: CreateForkOptions = {},
+    { data }: StreamData = {},
+  ): Promise<CreateResult> {
+    checkName(name, 'a stream name');
+    checkName(source, 'a stream name');
+    return createFork(this.#context, name, source, options, messagesOf(listOf(data)));
+  }
+
+  /**
+   * Appends one message. Rejects with NOT_FOUND, STREAM_GONE, STREAM_CLOSED, CONTENT_TYPE_MISMATCH,
+   * SEQ_CONFLICT, FENCED, PRODUCER_GAP, LIMIT, CORRUPT, IO, POISONED, CLOSED: nothing has changed
+   * then, but where the error says that its outcome is unknown.
+   */
+  async append(
+    name: string,
+    message: Uint8Array | string,
+    options: StreamAppendOptions = {},
+  ): Promise<AppendResult> {
+    return this.appendBatch(name, [message], options);
+  }
+
+  /** Appends messages that are in the stream all together or not at all; none, to close it. */
+  async appendBatch(
+    name: string,
+    messages: readonly (Uint8Array | string)[],
+    options: StreamAppendOptions = {},
+  ): Promise<AppendResult> {
+    checkName(name, 'a stream name');
+    const request = appendRequest(name, messages, options);
+    return appendTo(this.#context, name, request, options.durability ?? 'synced');
+  }
+
+  /** Closes a stream for good; one that is closed already stays so. */
+  async closeStream(
+    name: string,
+    options: Omit<StreamAppendOptions, 'close'> = {},
+  ): Promise<AppendResult> {
+    return this.appendBatch(name, [], { ...options, close: true });
+  }
+
+  /**
+   * A page of messages from an offset on. Rejects with NOT_FOUND, STREAM_GONE, INVALID_OFFSET,
+   * OUT_OF_RANGE for what was let go of, CORRUPT, IO, POISONED, CLOSED.
+   */
+  async read(name: string, options: StreamReadOptions = {}): Promise<ReadResult> {
+    checkName(name, 'a stream name');
+    checkKnown(options, READ);
+    const { offset = START_OFFSET, maxBytes } = options;
+    if (typeof offset !== 'string') throw new TypeError('offset must be a string');
+    checkInteger('maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER);
+    return readFrom(this.#context, name, offset, maxBytes ?? PAGE_BYTES);
+  }
+
+  /** What is known of a stream without its messages. It does not count as a use. */
+  async head(name: string): Promise<StreamHead> {
+    checkName(name, 'a stream name');
+    const { entry, log } = await this.#context.live(name);
+    const { tail, floor, closed, updatedAtMs } = log.view;
+    return {
+      ...infoOf(this.#context, entry),
+      nextOffset: formatOffset(tail),
+      firstOffset: formatOffset(floor),
+      closed,
+      messageCount: tail.count,
+      totalBytes: tail.bytes,
+      retainedBytes: tail.bytes - floor.bytes,
+      updatedAt: updatedAtMs,
+    };
+  }
+
+  /** Whether there is such a stream. Rejects when that cannot be said. */
+  async exists(name: string): Promise<boolean> {
+    checkName(name, 'a stream name');
+    const entry = await this.#context.present(name);
+    if (entry === undefined || entry.isTombstone) return false;
+    return !(await this.#context.isExpired(entry));
+  }
+
+  /** The streams that are there, sorted by name. None is opened for it but to see if it expired. */
+  async listStreams({ prefix = '' }: { readonly prefix?: string } = {}): Promise<StreamInfo[]> {
+    return listInfos(this.#context, prefix);
+  }
+
+  /**
+   * Deletes a stream with its messages; one that has forks is kept for them and answers
+   * STREAM_GONE. Durable when it resolves. Rejects with NOT_FOUND, STREAM_GONE, IO, POISONED,
+   * CLOSED.
+   */
+  async deleteStream(name: string): Promise<void> {
+    checkName(name, 'a stream name');
+    const context = this.#context;
+    const present = context.present(name);
+    // In the turn of the call, if it can be: what is asked for later finds nothing.
+    const entry = present instanceof Promise ? await present : present;
+    if (entry === undefined) throw notFound(name);
+    if (entry.isTombstone) throw streamGone(name);
+    if (context.isExpiredNow(entry) && (await isGone(context, entry))) throw notFound(name);
+    if (!(await removeStream(context, entry))) throw notFound(name);
+  }
+
+  /** Removes all expired streams now; resolves to how many there were. */
+  async cleanupExpiredStreams(): Promise<number> {
+    this.#context.requireOpen();
+    return this.#sweeper.removeExpired();
+  }
+
+  /**
+   * Lets go of all messages before an offset. Reads of them are OUT_OF_RANGE from then on, also by
+   * forks, which have no copy of them. Space comes back by whole segments.
+   */
+  async trimStream(name: string, { before }: { readonly before: string }): Promise<void> {
+    checkName(name, 'a stream name');
+    if (typeof before !== 'string') throw new TypeError('before must be an offset');
+    await trimTo(this.#context, name, before);
+  }
+
+  /**
+   * Hints that something has changed in a stream, from the call on: subscribe, then read, then
+   * wait. Ends when the stream is deleted or the store closed. Throws NOT_FOUND, STREAM_GONE.
+   */
+  subscribe(
+    name: string,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterableIterator<void> {
+    checkName(name, 'a stream name');
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError('signal must be an AbortSignal');
+    }
+    const context = this.#context;
+    context.requireOpen();
+    const entry = context.parts.catalog.find(name);
+    if (entry?.isTombstone === true) throw streamGone(name);
+    const isMissing = entry === undefined || (entry.isKnown && context.isExpiredNow(entry));
+    if (isMissing) throw notFound(name);
+    return context.parts.hints.subscribe(entry.id, signal);
+  }
+
+  /** Counts. Without `maxTotalBytes`, the first call looks at every stream. */
+  async stats(): Promise<StreamStoreStats> {
+    this.#context.requireOpen();
+    await this.#counter.countAll();
+    const { catalog, open, caps } = this.#context.parts;
+    const tombstones = [...catalog.entries].filter((entry) => entry.isTombstone).length;
+    const streams = catalog.size - tombstones;
+    return { streams, tombstones, openStreams: open.count, totalBytes: caps.total };
+  }
+
+  /**
+   * Waits for what is under way and closes the channels of all streams, and the Redex if it was
+   * opened here. Later calls return the same promise; every other use rejects with CLOSED.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const context = this.#context;
+    const { redex, catalog, writer, open, hints } = context.parts;
+    context.isClosing = true;
+    hints.endAll();
+    try {
+      await this.#sweeper.stop();
+      await writer.idle();
+      await open.closeAll();
+      await this.#sweeper.writeTimes();
+      const { caps } = context.parts;
+      await writer.submit(() => {
+        const totalBytes = caps.isComplete ? caps.total : undefined;
+        return { records: [{ type: 'closed', totalBytes }], operations: [], bytes: 0, keys: [] };
+      });
+      await catalog.channel.close();
+    } finally {
+      taken.delete(redex);
+      await this.#owned?.close();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+const READ: ReadonlySet<string> = new Set(['offset', 'maxBytes']);
+
+function listOf(data: StreamData['data']): readonly (Uint8Array | string)[] {
+  if (data === undefined) return [];
+  return typeof data === 'string' || data instanceof Uint8Array ? [data] : data;
+}

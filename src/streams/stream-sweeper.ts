@@ -1,0 +1,113 @@
+/**
+ * What is done for all streams together, by one timer: expired ones are removed, the times of last
+ * use are written down, and the catalog is rewritten when most of it is about streams that are
+ * gone.
+ */
+import type { Cancel } from '../core/runtime.js';
+import { RedexError } from '../core/errors.js';
+import type { CatalogEntry } from './catalog-entry.js';
+import type { CatalogRecord } from './catalog-records.js';
+import type { StreamContext } from './stream-context.js';
+import { removeStream } from './stream-lifecycle.js';
+
+/** Streams that are removed at once, and times that one record has at most. */
+const REMOVED_AT_ONCE = 64;
+const TIMES_AT_ONCE = 4096;
+
+export class StreamSweeper {
+  readonly #context: StreamContext;
+  #cancel: Cancel | undefined;
+  #sweeping: Promise<void> | undefined;
+
+  constructor(context: StreamContext) {
+    this.#context = context;
+  }
+
+  start(): void {
+    const { sweepIntervalMs } = this.#context.parts.settings;
+    this.#cancel = this.#context.runtime.schedule(() => {
+      this.#sweeping = this.#sweep().finally(() => {
+        this.#sweeping = undefined;
+        if (!this.#context.isClosing) this.start();
+      });
+    }, sweepIntervalMs);
+  }
+
+  /** No more sweeps; resolves when the one that is running has ended. */
+  async stop(): Promise<void> {
+    this.#cancel?.();
+    await this.#sweeping;
+  }
+
+  /** Never rejects: what fails is tried again by the next. */
+  async #sweep(): Promise<void> {
+    try {
+      await this.removeExpired();
+      await this.writeTimes();
+      await this.compactCatalog();
+    } catch (error) {
+      this.#context.logger.warn('a sweep of the streams has failed', { error });
+    }
+  }
+
+  /** Resolves to how many streams were removed. Rejects with IO, POISONED, CLOSED. */
+  async removeExpired(): Promise<number> {
+    const context = this.#context;
+    const candidates = [...context.parts.catalog.mortal].filter((each) =>
+      context.isExpiredNow(each),
+    );
+    let removed = 0;
+    for (let i = 0; i < candidates.length && !context.isClosing; i += REMOVED_AT_ONCE) {
+      const some = candidates.slice(i, i + REMOVED_AT_ONCE);
+      const results = await Promise.all(some.map((entry) => this.#removeIfExpired(entry)));
+      removed += results.filter(Boolean).length;
+    }
+    return removed;
+  }
+
+  async #removeIfExpired(entry: CatalogEntry): Promise<boolean> {
+    const context = this.#context;
+    try {
+      if (!(await context.isExpired(entry))) return false;
+    } catch (error) {
+      // One that is damaged does not keep the others from it.
+      if (!RedexError.is(error, 'CORRUPT')) throw error;
+      context.logger.warn('a stream cannot be read', { stream: entry.name, error });
+      return false;
+    }
+    return removeStream(context, entry, () => context.isExpiredNow(entry));
+  }
+
+  /** Last uses of streams with a time to live. Rejects with IO, POISONED, CLOSED. */
+  async writeTimes(): Promise<void> {
+    const { used, parts } = this.#context;
+    const all = [...used].filter((entry) => !entry.isRemoved && !entry.isTombstone);
+    used.clear();
+    for (let i = 0; i < all.length; i += TIMES_AT_ONCE) {
+      const some = all.slice(i, i + TIMES_AT_ONCE);
+      try {
+        await parts.writer.submit(() => {
+          const times = some.map(({ id, accessedAtMs }) => [id, accessedAtMs] as const);
+          const record: CatalogRecord = { type: 'accessed', times };
+          return { records: [record], operations: [], bytes: 0, keys: [] };
+        });
+      } catch (error) {
+        for (const entry of all.slice(i)) used.add(entry);
+        throw error;
+      }
+    }
+  }
+
+  /** Rejects with IO, POISONED, CORRUPT, CLOSED. */
+  async compactCatalog(): Promise<void> {
+    const { catalog } = this.#context.parts;
+    if (!catalog.wantsCompaction) return;
+    // All times once more, so that those before can go.
+    const timesSeq = catalog.channel.nextSeq;
+    for (const entry of catalog.mortal) {
+      if (entry.config.ttlSeconds !== undefined) this.#context.used.add(entry);
+    }
+    await this.writeTimes();
+    await catalog.channel.compact({ keep: (record) => catalog.isNeeded(record, timesSeq) });
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Goal: an append that fails leaves nothing: no message, no change of state, no reserved bytes, and
+ * what was begun behind it is decided again.
+ * Method: writes and syncs of chosen files fail; what is told then and after an open is compared.
+ */
+import { expect, test } from 'vitest';
+import { Redex } from '../../src/store/redex.js';
+import { StreamStore } from '../../src/streams/stream-store.js';
+import { CrashFs } from '../../src/testing/crash-fs.js';
+import { FaultFs } from '../../src/testing/fault-fs.js';
+import { ManualRuntime } from '../../src/testing/manual-runtime.js';
+
+const OPTIONS = { maxTotalBytes: 1000 };
+
+interface Lab {
+  readonly disk: CrashFs;
+  readonly faults: FaultFs;
+  readonly runtime: ManualRuntime;
+  readonly redex: Redex;
+  readonly streams: StreamStore;
+}
+
+async function lab(maxRecordBytes?: number): Promise<Lab> {
+  const disk = new CrashFs();
+  const faults = new FaultFs(disk);
+  const runtime = new ManualRuntime();
+  const redex = await Redex.open('/data', { fs: faults, runtime, maxRecordBytes });
+  const streams = await StreamStore.open(redex, { ...OPTIONS, runtime });
+  return { disk, faults, runtime, redex, streams };
+}
+
+const textsOf = (messages: readonly Uint8Array[]): string[] =>
+  messages.map((each) => Buffer.from(each).toString());
+
+test('what the channel refuses is given back, and what came behind it is done', async () => {
+  const { redex, streams } = await lab(200);
+  await streams.createStream('a', {}, { data: 'first' });
+  const producer = { id: 'p', epoch: 0, seq: 0 };
+  const results = await Promise.allSettled([
+    streams.append('a', 'before'),
+    streams.append('a', 'x'.repeat(300), { producer, streamSeq: '5', close: true }),
+    streams.append('a', 'behind', { streamSeq: '1' }),
+    streams.append('a', 'of the producer', { producer }),
+    streams.closeStream('a'),
+  ]);
+  const ends = results.map((each) =>
+    each.status === 'fulfilled' ? each.value.duplicate : (each.reason as { code: string }).code,
+  );
+  expect(ends).toEqual([false, 'LIMIT', false, false, false]);
+  const { messages, closed } = await streams.read('a');
+  expect(textsOf(messages)).toEqual(['first', 'before', 'behind', 'of the producer']);
+  expect(closed).toBe(true);
+  expect((await streams.stats()).totalBytes).toBe(5 + 6 + 6 + 15);
+  await streams.close();
+  await redex.close();
+});
+
+test('a journal that cannot be synced ends the store, and nothing is told as done', async () => {
+  const { disk, faults, runtime, redex, streams } = await lab();
+  await streams.createStream('a', {}, { data: 'first' });
+  await streams.createStream('b');
+  const producer = { id: 'p', epoch: 0, seq: 0 };
+  await streams.append('a', 'kept', { producer });
+  const effect = { error: 'EIO' };
+  faults.inject({ operation: 'anySync', path: /journal/, nth: 1, times: Infinity, effect });
+  const later = { producer: { ...producer, seq: 1 } };
+  const results = await Promise.allSettled([
+    streams.append('a', 'lost', { ...later, streamSeq: '1' }),
+    streams.append('a', 'behind'),
+    streams.closeStream('b'),
+    streams.createStream('c'),
+    streams.deleteStream('b'),
+  ]);
+  expect(results.every(({ status }) => status === 'rejected')).toBe(true);
+  await expect(streams.append('a', 'x')).rejects.toMatchObject({ code: 'POISONED' });
+  await streams.close().catch(() => undefined);
+  await redex.close().catch(() => undefined);
+
+  const again = await Redex.open('/data', { fs: disk.crash((n) => n - 1), runtime });
+  const restored = await StreamStore.open(again, { ...OPTIONS, runtime });
+  expect(textsOf((await restored.read('a')).messages)).toEqual(['first', 'kept']);
+  expect((await restored.append('a', 'lost', later)).duplicate).toBe(false);
+  expect((await restored.head('b')).closed).toBe(false);
+  expect(await restored.exists('c')).toBe(false);
+  expect((await restored.stats()).totalBytes).toBe(13);
+  await restored.close();
+  await again.close();
+});
+
+test('a read that fails is told, and the next one reads', async () => {
+  const { faults, runtime, disk, redex, streams } = await lab();
+  await streams.createStream('a', {}, { data: ['x', 'y'] });
+  await streams.close();
+  await redex.close();
+  const again = await Redex.open('/data', { fs: faults, runtime });
+  const restored = await StreamStore.open(again, { ...OPTIONS, runtime });
+  expect(disk.operations.length).toBeGreaterThan(0);
+  const effect = { error: 'EIO' };
+  faults.inject({ operation: 'anyRead', path: /streams%2f1/, nth: 1, times: Infinity, effect });
+  await expect(restored.read('a')).rejects.toMatchObject({ code: 'IO' });
+  faults.clearFaults();
+  expect(textsOf((await restored.read('a')).messages)).toEqual(['x', 'y']);
+  await restored.close();
+  await again.close();
+});
