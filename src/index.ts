@@ -65,6 +65,7 @@ export type {
   OpenMode,
 } from './fs/file-system.js';
 export { planRepair, repair as repairStore } from './repair/repair.js';
+export type { RepairProgress } from './repair/pace.js';
 export type { RepairOptions } from './repair/repair.js';
 export type {
   KeptAside,

@@ -14,7 +14,7 @@ export const METADATA_REPAIRS: Readonly<Record<Described, string>> = {
   channels: 'nothing: the channels are to be taken from a backup',
   config: 'writes another one, from what the other files of the channel say',
   manifest: 'writes another one, for the newest generation that is complete',
-  generation: 'nothing: the segments are to be taken from a backup',
+  generation: 'takes another generation with records, where there is one; else take a backup',
 };
 
 export function damagedFile(

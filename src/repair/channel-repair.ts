@@ -240,7 +240,7 @@ class ChannelRepair {
       channel: name,
       path: `${directory}/${generation}`,
       bytes,
-      reason: `the live generation cannot stay as it is: ${plan.findings.length} findings`,
+      reason: `the live generation cannot stay as it is (findings: ${plan.findings.length})`,
       action:
         `${plan.recordCount} records that verify go into ${generation}; ` +
         `the next seq is ${plan.nextSeq}`,

@@ -175,7 +175,7 @@ test.each(POLICIES)('a manifest that names a missing generation is told, %s', as
   for (const generation of [2, 6, 999]) {
     replaceFile(store.lab.disk, MANIFEST, encodeManifest({ ...manifest, generation }));
     const path = `${channelPath('a')}/v${String(generation).padStart(10, '0')}`;
-    const repair = 'can do nothing: the segments are to be taken from a backup';
+    const repair = 'takes another generation with records';
     const wanted: Wanted = { code: 'CORRUPT', path, repair };
     await expectRefused(store, wanted, `generation ${generation}`);
   }
