@@ -56,6 +56,9 @@ export class ManifestKeeper {
   /** The check that comes before each change, behind those that are being made. */
   async checkKnown(): Promise<void> {
     await this.#last;
+    // After a sync that failed the disk has what nobody here goes by.
+    const refusal = this.#health.writeError();
+    if (refusal !== undefined) throw refusal;
     this.#requireKnown();
   }
 
