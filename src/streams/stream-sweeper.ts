@@ -108,6 +108,6 @@ export class StreamSweeper {
       if (entry.config.ttlSeconds !== undefined) this.#context.used.add(entry);
     }
     await this.writeTimes();
-    await catalog.channel.compact({ keep: (record) => catalog.isNeeded(record, timesSeq) });
+    await catalog.channel.compact({ keep: catalog.keeper(timesSeq) });
   }
 }
