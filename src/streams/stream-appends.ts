@@ -62,7 +62,8 @@ async function attempt(
   }
   if (!log.isSettled) {
     await log.settled();
-    return undefined;
+    // Nothing that it rests on has failed, whatever was begun meanwhile.
+    if (log.state !== state || isLeaving(context, found)) return undefined;
   }
   if (decision.kind === 'refused') throw decision.error;
   context.use(entry);

@@ -103,3 +103,46 @@ test('a read that fails is told, and the next one reads', async () => {
   await restored.close();
   await again.close();
 });
+
+test('what is told after a wait is told, however many appends follow each other', async () => {
+  const runtime = new ManualRuntime();
+  const disk = new CrashFs({ defer: runtime.deferIo });
+  const opening = Redex.open('/data', { fs: disk, runtime });
+  await runtime.drainIo();
+  const redex = await opening;
+  const starting = StreamStore.open(redex, { runtime });
+  await runtime.drainIo();
+  const streams = await starting;
+  const producer = { id: 'p', epoch: 0, seq: 0 };
+  const creating = streams.createStream('a');
+  await runtime.drainIo();
+  await creating;
+  const ends: string[] = [];
+  const tell = (work: Promise<unknown>, what: string): void => {
+    work.then(
+      () => ends.push(what),
+      (error: unknown) => ends.push(`${what}: ${(error as { code: string }).code}`),
+    );
+  };
+  tell(streams.append('a', 'x', { producer }), 'first');
+  tell(streams.append('a', 'x', { producer }), 'again');
+  tell(streams.append('a', 'x', { producer: { ...producer, seq: 5 } }), 'gap');
+  tell(streams.createStream('a'), 'created');
+  const appends: Promise<unknown>[] = [];
+  for (let i = 0; i < 40; i++) {
+    // One more is under way before a sync ends.
+    await runtime.settle();
+    appends.push(streams.append('a', 'more'));
+    await runtime.settle();
+    runtime.runIo();
+  }
+  expect(ends.toSorted()).toEqual(['again', 'created', 'first', 'gap: PRODUCER_GAP']);
+  await runtime.drainIo();
+  await Promise.all(appends);
+  const closing = streams.close();
+  await runtime.drainIo();
+  await closing;
+  const ending = redex.close();
+  await runtime.drainIo();
+  await ending;
+});
