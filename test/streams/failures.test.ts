@@ -146,3 +146,24 @@ test('what is told after a wait is told, however many appends follow each other'
   await runtime.drainIo();
   await ending;
 });
+
+test('what is told to be there already is as durable as was asked for', async () => {
+  const { disk, runtime, redex, streams } = await lab();
+  await streams.createStream('a');
+  await streams.createStream('b');
+  const producer = { id: 'p', epoch: 0, seq: 0 };
+  await streams.append('a', 'x', { producer, durability: 'written' });
+  await streams.closeStream('b', { durability: 'written' });
+  expect((await streams.append('a', 'x', { producer })).duplicate).toBe(true);
+  expect((await streams.closeStream('b')).duplicate).toBe(true);
+  const left = disk.crash((n) => n - 1);
+  await streams.close();
+  await redex.close();
+
+  const again = await Redex.open('/data', { fs: left, runtime });
+  const restored = await StreamStore.open(again, { ...OPTIONS, runtime });
+  expect(textsOf((await restored.read('a')).messages)).toEqual(['x']);
+  expect((await restored.head('b')).closed).toBe(true);
+  await restored.close();
+  await again.close();
+});
