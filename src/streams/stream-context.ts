@@ -110,6 +110,11 @@ export class StreamContext {
     return isExpired(config, accessedAtMs, this.runtime.now());
   }
 
+  /** Whether it is expired, as far as that can be said without opening its channel. */
+  isExpiredForSure(entry: CatalogEntry): boolean {
+    return this.#isPastEnd(entry) || (entry.isKnown && this.isExpiredNow(entry));
+  }
+
   /** The time that it was created with has come, whatever was done to it. */
   #isPastEnd({ config: { expiresAtMs } }: CatalogEntry): boolean {
     return expiresAtMs !== undefined && this.runtime.now() >= expiresAtMs;

@@ -25,13 +25,13 @@ async function done<T>(
   work: Promise<T>,
   isNewestFirst = false,
 ): Promise<T> {
-  let isDone = false;
+  const progress = { isDone: false };
   const ended = work.finally(() => {
-    isDone = true;
+    progress.isDone = true;
   });
   ended.catch(() => undefined);
   await runtime.settle();
-  while (!isDone) {
+  while (!progress.isDone) {
     const index = isNewestFirst && runtime.heldIo > 0 ? runtime.heldIo - 1 : undefined;
     if (!runtime.runIo(index) && !runtime.runNext()) throw new Error('nothing goes on');
     await runtime.settle();
@@ -100,7 +100,7 @@ test('a stream that is being deleted when the list is compacted is gone', async 
   }
 });
 
-test('forks that come and go with their source meanwhile leave a list that can be read', async () => {
+test('forks that come and go with their source meanwhile leave a sound list', async () => {
   for (let steps = 0; steps < 24; steps++) {
     const lab = await fullLab((streams) => streams.createStream('a', {}, { data: 'x' }));
     const work = async (streams: StreamStore): Promise<void> => {

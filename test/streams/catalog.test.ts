@@ -105,3 +105,15 @@ test("the user's channels and the streams are kept apart", async () => {
   expect(channel.count).toBe(1);
   await lab.close();
 });
+
+test('nobody waits for a stream whose end has come, whether it was used or not', async () => {
+  const lab = await openLab();
+  const expiresAt = lab.runtime.now() + 1000;
+  await lab.streams.createStream('a', { expiresAt });
+  const again = await lab.reopen();
+  again.runtime.setNow(expiresAt);
+  expect(() => again.streams.subscribe('a')).toThrow(
+    expect.objectContaining({ code: 'NOT_FOUND' }),
+  );
+  await again.close();
+});

@@ -9,6 +9,7 @@ import { StreamStore } from '../../src/streams/stream-store.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
+import { damage, openLab } from '../support/stream-kit.js';
 
 const OPTIONS = { maxTotalBytes: 1000 };
 
@@ -166,4 +167,66 @@ test('what is told to be there already is as durable as was asked for', async ()
   expect((await restored.head('b')).closed).toBe(true);
   await restored.close();
   await again.close();
+});
+
+test("an expired stream that cannot be read is in nobody's way", async () => {
+  const first = await lab();
+  const { disk, faults, runtime } = first;
+  await first.streams.createStream('unreadable', { ttlSeconds: 5 });
+  await first.streams.createStream('expired', { ttlSeconds: 5 });
+  await first.streams.createStream('used', { ttlSeconds: 1000 });
+  await first.streams.close();
+  await first.redex.close();
+  await runtime.elapse(10_000);
+  const redex = await Redex.open('/data', { fs: faults, runtime });
+  const effect = { error: 'EIO' };
+  const path = /unreadable.*dat/;
+  faults.inject({ operation: 'anyRead', path, nth: 1, times: Infinity, effect });
+  const streams = await StreamStore.open(redex, { runtime });
+  expect((await streams.listStreams()).map(({ name }) => name)).toEqual(['unreadable', 'used']);
+  await expect(streams.cleanupExpiredStreams()).rejects.toMatchObject({ code: 'IO' });
+  // A sweep goes on to what else it has to do: the time of this read is written down.
+  await streams.read('used');
+  const before = disk.operations.length;
+  await runtime.elapse(61_000);
+  expect(disk.operations.length).toBeGreaterThan(before);
+  faults.clearFaults();
+  expect(await streams.cleanupExpiredStreams()).toBe(1);
+  await streams.close();
+  await redex.close();
+});
+
+test('bytes of a damaged stream are not counted any more when it is gone', async () => {
+  const first = await openLab({ maxTotalBytes: 100 });
+  await first.streams.createStream('bad', {}, { data: 'x'.repeat(60) });
+  await first.streams.createStream('good', {}, { data: 'x'.repeat(30) });
+  await first.close();
+  expect(damage(first.fs, 'bad')).toBe(1);
+  const second = await openLab({ maxTotalBytes: 100 }, first.fs);
+  await second.streams.deleteStream('bad');
+  const third = await second.reopen();
+  expect((await third.streams.stats()).totalBytes).toBe(30);
+  await third.streams.append('good', 'y'.repeat(60));
+  await third.close();
+});
+
+test('a stream that cannot be read at the open is counted when it can be', async () => {
+  const first = await lab();
+  await first.streams.createStream('a', {}, { data: 'x'.repeat(600) });
+  const { runtime } = first;
+  const left = new FaultFs(first.disk.kill());
+  const redex = await Redex.open('/data', { fs: left, runtime });
+  left.inject({
+    operation: 'anyRead',
+    path: /%2fa.*dat/,
+    nth: 1,
+    times: Infinity,
+    effect: { error: 'EIO' },
+  });
+  const streams = await StreamStore.open(redex, { ...OPTIONS, runtime });
+  left.clearFaults();
+  await expect(streams.append('a', 'x'.repeat(500))).rejects.toMatchObject({ code: 'LIMIT' });
+  expect((await streams.stats()).totalBytes).toBe(600);
+  await streams.close();
+  await redex.close();
 });
