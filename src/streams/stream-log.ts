@@ -66,6 +66,8 @@ export class StreamLog {
   /** Those that somebody waits for. */
   readonly #earlier = new Set<Flight>();
   #reloading: Promise<void> | undefined;
+  /** Bytes of the whole state, which did not fit: it is tried again after as many of changes. */
+  #tooLargeBytes: number | undefined;
   /** Reads and waits under way: it is not idle meanwhile. */
   #uses = 0;
 
@@ -117,7 +119,11 @@ export class StreamLog {
       // Without a draft nothing new is begun.
       await this.settled();
       const { state, chain, nextSeq } = await loadStream(this.channel);
-      this.#draft = { state, chain, nextSeq };
+      const snapshotBytes = this.#tooLargeBytes;
+      const isPutOff = snapshotBytes !== undefined;
+      const since = isPutOff ? { ...chain, changes: 0, changeBytes: 0, snapshotBytes } : chain;
+      this.#tooLargeBytes = undefined;
+      this.#draft = { state, chain: since, nextSeq };
       this.#view = viewOf(state, nextSeq);
     } finally {
       this.#reloading = undefined;
@@ -148,8 +154,11 @@ export class StreamLog {
     const flight = this.#flight;
     flight.count++;
     this.#inFlight++;
+    let snapshotBytes: number | undefined;
     try {
       const { records, chain } = nextBatch(state, draft.chain, expectedSeq, batch, nowMs);
+      const isSnapshot = chain !== draft.chain && chain.changes === 0;
+      if (isSnapshot && batch.wantsSnapshot !== true) ({ snapshotBytes } = chain);
       draft.chain = chain;
       draft.nextSeq += records.length;
       const view = viewOf(state, draft.nextSeq);
@@ -158,6 +167,11 @@ export class StreamLog {
       return view.tail;
     } catch (error) {
       if (this.#draft === draft) this.#draft = undefined;
+      if (snapshotBytes !== undefined && RedexError.is(error, 'LIMIT')) {
+        // Nobody has asked for it: the change alone may fit.
+        this.#tooLargeBytes = snapshotBytes;
+        throw new StaleAppend(undefined, { cause: error });
+      }
       if (RedexError.is(error, 'SEQ_CONFLICT')) throw new StaleAppend(undefined, { cause: error });
       throw error;
     } finally {

@@ -230,3 +230,24 @@ test('a stream that cannot be read at the open is counted when it can be', async
   await streams.close();
   await redex.close();
 });
+
+test('a state that is too large for one record keeps nobody from appending', async () => {
+  const first = await lab(400);
+  await first.streams.createStream('a');
+  const producerOf = (i: number): { id: string; epoch: number; seq: number } => {
+    return { id: `producer ${i}`, epoch: 0, seq: 0 };
+  };
+  for (let i = 0; i < 100; i++) await first.streams.append('a', 'x', { producer: producerOf(i) });
+  await expect(first.streams.append('a', 'x'.repeat(500))).rejects.toMatchObject({ code: 'LIMIT' });
+  await first.streams.close();
+  await first.redex.close();
+  const { disk: fs, runtime } = first;
+  const redex = await Redex.open('/data', { fs, runtime });
+  const streams = await StreamStore.open(redex, { ...OPTIONS, runtime });
+  for (let i = 0; i < 100; i++) {
+    expect((await streams.append('a', 'x', { producer: producerOf(i) })).duplicate).toBe(true);
+  }
+  expect((await streams.head('a')).messageCount).toBe(100);
+  await streams.close();
+  await redex.close();
+});
