@@ -91,7 +91,7 @@ function planCreation(
     records: [...(removal?.records ?? []), listed],
     operations: [
       ...(removal?.operations ?? []),
-      { channel: channelNameOf(id, name), records, create },
+      { channel: channelNameOf(id, name), records, create, expectedSeq: 0 },
     ],
     bytes,
     keys: [name, ...(removal?.keys ?? []), ...(fork === undefined ? [] : [fork.source])],
