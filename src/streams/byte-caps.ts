@@ -14,6 +14,9 @@ export class ByteCaps {
   readonly #maxTotalBytes: number;
   #total: number;
   #isComplete: boolean;
+  #isExact = true;
+  /** They could not be read when all were counted: what they hold is not in the total. */
+  readonly #missed = new Set<CountedStream>();
 
   /** `total`: of all streams that are there; undefined when they have still to be counted. */
   constructor(maxTotalBytes: number, total: number | undefined) {
@@ -31,6 +34,11 @@ export class ByteCaps {
     return this.#isComplete;
   }
 
+  /** The total may be written down: it is complete, and no stream was missed or lost. */
+  get isExact(): boolean {
+    return this.#isComplete && this.#isExact && this.#missed.size === 0;
+  }
+
   complete(): void {
     this.#isComplete = true;
   }
@@ -39,7 +47,17 @@ export class ByteCaps {
   found(stream: CountedStream, bytes: number): void {
     if (stream.bytes !== undefined) return;
     stream.bytes = bytes;
-    if (!this.#isComplete) this.#total += bytes;
+    if (this.#missed.delete(stream) || !this.#isComplete) this.#total += bytes;
+  }
+
+  /** A stream cannot be read: it is counted when it can be. */
+  missed(stream: CountedStream): void {
+    this.#missed.add(stream);
+  }
+
+  /** A stream goes that cannot be read: what was counted of it stays until all are counted anew. */
+  lost(): void {
+    this.#isExact = false;
   }
 
   /** Takes place for `bytes`, of which `freed` are given back together with them. Throws LIMIT. */
@@ -60,6 +78,7 @@ export class ByteCaps {
 
   /** The stream is gone. */
   remove(stream: CountedStream): void {
+    this.#missed.delete(stream);
     this.release(stream, stream.bytes ?? 0);
   }
 }

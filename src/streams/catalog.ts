@@ -28,6 +28,8 @@ export class Catalog {
   /** Those that expire some day. */
   readonly #mortal = new Set<CatalogEntry>();
   #last: CatalogRecord | undefined;
+  /** Behind the last record that was taken in. */
+  #nextSeq = 0;
 
   private constructor(channel: Channel) {
     this.channel = channel;
@@ -109,6 +111,7 @@ export class Catalog {
   /** Takes in a record that is in the channel. */
   apply(seq: number, record: CatalogRecord): void {
     this.#last = record;
+    this.#nextSeq = seq + 1;
     switch (record.type) {
       case 'listed':
         this.#list(new CatalogEntry(seq, record));
@@ -171,14 +174,19 @@ export class Catalog {
   }
 
   /**
-   * Whether a record still says something; times of use only from `timesSeq` on. What was written
-   * meanwhile is not asked for.
+   * What a compaction keeps: what says something now; times of use only from `timesSeq` on. What is
+   * not taken in yet, and what comes meanwhile, is kept with all that it refers to.
    */
-  isNeeded(record: LogRecord, timesSeq: number): boolean {
-    if (record.type === LISTED) return this.#byId.has(record.seq);
-    if (record.type === ACCESSED) return record.seq >= timesSeq;
-    const decoded = decodeCatalogRecord(record);
-    if (decoded?.type === 'tombstone') return this.#byId.has(decoded.id);
-    return decoded?.type === 'format';
+  keeper(timesSeq: number): (record: LogRecord) => boolean {
+    const end = this.#nextSeq;
+    const there: ReadonlySet<number> = new Set(this.#byId.keys());
+    return (record) => {
+      if (record.seq >= end) return true;
+      if (record.type === LISTED) return there.has(record.seq);
+      if (record.type === ACCESSED) return record.seq >= timesSeq;
+      const decoded = decodeCatalogRecord(record);
+      if (decoded?.type === 'tombstone') return there.has(decoded.id);
+      return decoded?.type === 'format';
+    };
   }
 }

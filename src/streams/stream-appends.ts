@@ -4,9 +4,8 @@
  * decided again.
  */
 import type { Durability } from '../channel/record-input.js';
-import { RedexError } from '../core/errors.js';
 import { decideAppend, type AppendRequest } from './append-decision.js';
-import type { FoundStream, StreamContext } from './stream-context.js';
+import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
 import { StaleAppend } from './stream-log.js';
 import { formatOffset, type StreamPosition } from './stream-position.js';
 import type { ProducerTuple } from './stream-state.js';
@@ -62,9 +61,11 @@ async function attempt(
   }
   if (!log.isSettled) {
     await log.settled();
-    return undefined;
+    // Nothing that it rests on has failed, whatever was begun meanwhile.
+    if (log.state !== state || isLeaving(context, found)) return undefined;
   }
   if (decision.kind === 'refused') throw decision.error;
+  if (durability === 'synced' && !(await synced(context, found))) return undefined;
   context.use(entry);
   const { tail, closed } = log.view;
   return resultOf(tail, tail, { closed, duplicate: true, producer: decision.producer });
@@ -77,7 +78,7 @@ async function write(
   { messages, bytes, change }: Pick<AppendRequest, 'messages' | 'bytes'> & WithChange,
   durability: Durability,
 ): Promise<StreamPosition | undefined> {
-  const { caps, hints, open } = context.parts;
+  const { caps, hints } = context.parts;
   caps.reserve(entry, bytes);
   try {
     const tail = await log.write({ messages, change }, durability, context.runtime.now());
@@ -86,9 +87,20 @@ async function write(
   } catch (error) {
     caps.release(entry, bytes);
     if (error instanceof StaleAppend) return undefined;
-    // Its channel was closed for others, between two turns: it is opened again.
-    const isOther = !context.isClosing && !open.has(entry, log);
-    if (RedexError.is(error, 'CLOSED') && isOther) return undefined;
+    if (isEvicted(context, { entry, log }, error)) return undefined;
+    throw error;
+  }
+}
+
+/** What was done before may have been only written. False when it has to be looked at again. */
+async function synced(context: StreamContext, found: FoundStream): Promise<boolean> {
+  const { log } = found;
+  if (log.channel.durableSeq >= log.view.nextSeq) return true;
+  try {
+    await log.use(() => log.channel.sync());
+    return true;
+  } catch (error) {
+    if (isEvicted(context, found, error)) return false;
     throw error;
   }
 }

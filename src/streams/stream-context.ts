@@ -1,6 +1,6 @@
 /** What all parts of an open StreamStore share, and how a stream is found by its name. */
 import type { Logger, Runtime } from '../core/runtime.js';
-import { redexError } from '../core/errors.js';
+import { RedexError, redexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';
 import type { ByteCaps } from './byte-caps.js';
 import type { Catalog } from './catalog.js';
@@ -110,6 +110,11 @@ export class StreamContext {
     return isExpired(config, accessedAtMs, this.runtime.now());
   }
 
+  /** Whether it is expired, as far as that can be said without opening its channel. */
+  isExpiredForSure(entry: CatalogEntry): boolean {
+    return this.#isPastEnd(entry) || (entry.isKnown && this.isExpiredNow(entry));
+  }
+
   /** The time that it was created with has come, whatever was done to it. */
   #isPastEnd({ config: { expiresAtMs } }: CatalogEntry): boolean {
     return expiresAtMs !== undefined && this.runtime.now() >= expiresAtMs;
@@ -129,4 +134,13 @@ export class StreamContext {
     entry.accessedAtMs = Math.max(entry.accessedAtMs, this.runtime.now());
     this.used.add(entry);
   }
+}
+
+/** Its channel was closed for others, between two turns: it can be opened again. */
+export function isEvicted(
+  { isClosing, parts }: StreamContext,
+  { entry, log }: FoundStream,
+  error: unknown,
+): boolean {
+  return RedexError.is(error, 'CLOSED') && !isClosing && !parts.open.has(entry, log);
 }

@@ -40,7 +40,7 @@ export class StreamCounter {
       await this.#context.parts.open.open(entry);
     } catch (error) {
       this.#context.logger.warn('a stream cannot be read', { stream: entry.name, error });
-      this.#context.parts.caps.found(entry, 0);
+      this.#context.parts.caps.missed(entry);
     }
   }
 }

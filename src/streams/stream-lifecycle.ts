@@ -91,7 +91,7 @@ function planCreation(
     records: [...(removal?.records ?? []), listed],
     operations: [
       ...(removal?.operations ?? []),
-      { channel: channelNameOf(id, name), records, create },
+      { channel: channelNameOf(id, name), records, create, expectedSeq: 0 },
     ],
     bytes,
     keys: [name, ...(removal?.keys ?? []), ...(fork === undefined ? [] : [fork.source])],
@@ -191,13 +191,21 @@ function submitRemoval(context: StreamContext, entry: CatalogEntry): Promise<boo
  */
 async function removeDamaged(context: StreamContext, entry: CatalogEntry): Promise<boolean> {
   const { redex, writer } = context.parts;
-  for (const { channelName } of planRemoval(context, entry).removed) {
-    await redex.deleteChannel(channelName);
+  const gone = new Set<CatalogEntry>();
+  for (const each of planRemoval(context, entry).removed) {
+    await redex.deleteChannel(each.channelName);
+    gone.add(each);
   }
-  return writer.submit(() => ({ ...planRemoval(context, entry), bytes: 0, operations: [] }));
+  return writer.submit(() => {
+    const plan = planRemoval(context, entry);
+    // The last other fork of its source may have gone meanwhile: then that goes, too.
+    const left = plan.removed.filter((each) => !gone.has(each));
+    const operations = left.map((each) => ({ delete: each.channelName }));
+    return { ...plan, bytes: 0, operations };
+  });
 }
 
-function isDamage(error: unknown): boolean {
+export function isDamage(error: unknown): boolean {
   return ['CORRUPT', 'FORMAT_VERSION', 'NOT_FOUND'].some(
     (code) => RedexError.is(error) && error.code === code,
   );
@@ -232,7 +240,7 @@ async function count(context: StreamContext, entry: CatalogEntry): Promise<void>
       if (each.bytes === undefined) await open.open(each);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      caps.found(each, 0);
+      caps.lost();
     }
     each = catalog.sourceOf(each);
   }

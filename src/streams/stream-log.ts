@@ -34,6 +34,24 @@ interface Draft {
   nextSeq: number;
 }
 
+/** Writes under way that were begun between two waits: who waits does so for no later ones. */
+class Flight {
+  count = 0;
+  #waiters: (() => void)[] = [];
+
+  /** Resolves when none of them is under way any more. */
+  ended(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+    });
+  }
+
+  land(): void {
+    this.count--;
+    if (this.count === 0) for (const wake of this.#waiters.splice(0)) wake();
+  }
+}
+
 /** An append lost to one that failed before it: its decision has to be made again. */
 export class StaleAppend extends Error {}
 
@@ -43,8 +61,13 @@ export class StreamLog {
   #draft: Draft | undefined;
   #view: StreamView;
   #inFlight = 0;
+  /** What is begun now belongs to it. */
+  #flight = new Flight();
+  /** Those that somebody waits for. */
+  readonly #earlier = new Set<Flight>();
   #reloading: Promise<void> | undefined;
-  #waiters: (() => void)[] = [];
+  /** Bytes of the whole state, which did not fit: it is tried again after as many of changes. */
+  #tooLargeBytes: number | undefined;
   /** Reads and waits under way: it is not idle meanwhile. */
   #uses = 0;
 
@@ -53,10 +76,6 @@ export class StreamLog {
     this.reader = new MessageReader(channel);
     this.#draft = { state, chain, nextSeq };
     this.#view = viewOf(state, nextSeq);
-  }
-
-  static async open(channel: Channel): Promise<StreamLog> {
-    return new StreamLog(channel, await loadStream(channel));
   }
 
   get view(): StreamView {
@@ -90,7 +109,6 @@ export class StreamLog {
   /** Resolves when there is a draft. Rejects with CORRUPT, IO, POISONED, CLOSED. */
   async ready(): Promise<void> {
     while (this.#draft === undefined) {
-      await this.settled();
       this.#reloading ??= this.#reload();
       await this.#reloading;
     }
@@ -98,21 +116,27 @@ export class StreamLog {
 
   async #reload(): Promise<void> {
     try {
+      // Without a draft nothing new is begun.
+      await this.settled();
       const { state, chain, nextSeq } = await loadStream(this.channel);
-      this.#draft = { state, chain, nextSeq };
+      const snapshotBytes = this.#tooLargeBytes;
+      const isPutOff = snapshotBytes !== undefined;
+      const since = isPutOff ? { ...chain, changes: 0, changeBytes: 0, snapshotBytes } : chain;
+      this.#tooLargeBytes = undefined;
+      this.#draft = { state, chain: since, nextSeq };
       this.#view = viewOf(state, nextSeq);
     } finally {
       this.#reloading = undefined;
     }
   }
 
-  /** Resolves when everything that was begun is visible or has failed. */
+  /** Resolves when everything that was begun before the call is visible or has failed. */
   async settled(): Promise<void> {
-    while (this.#inFlight > 0) {
-      await new Promise<void>((resolve) => {
-        this.#waiters.push(resolve);
-      });
+    if (this.#flight.count > 0) {
+      this.#earlier.add(this.#flight);
+      this.#flight = new Flight();
     }
+    await Promise.all([...this.#earlier].map((flight) => flight.ended()));
   }
 
   /**
@@ -127,9 +151,14 @@ export class StreamLog {
     const draft = this.#draft;
     if (draft === undefined) throw new StaleAppend();
     const { state, nextSeq: expectedSeq } = draft;
+    const flight = this.#flight;
+    flight.count++;
     this.#inFlight++;
+    let snapshotBytes: number | undefined;
     try {
       const { records, chain } = nextBatch(state, draft.chain, expectedSeq, batch, nowMs);
+      const isSnapshot = chain !== draft.chain && chain.changes === 0;
+      if (isSnapshot && batch.wantsSnapshot !== true) ({ snapshotBytes } = chain);
       draft.chain = chain;
       draft.nextSeq += records.length;
       const view = viewOf(state, draft.nextSeq);
@@ -138,11 +167,17 @@ export class StreamLog {
       return view.tail;
     } catch (error) {
       if (this.#draft === draft) this.#draft = undefined;
+      if (snapshotBytes !== undefined && RedexError.is(error, 'LIMIT')) {
+        // Nobody has asked for it: the change alone may fit.
+        this.#tooLargeBytes = snapshotBytes;
+        throw new StaleAppend(undefined, { cause: error });
+      }
       if (RedexError.is(error, 'SEQ_CONFLICT')) throw new StaleAppend(undefined, { cause: error });
       throw error;
     } finally {
       this.#inFlight--;
-      if (this.#inFlight === 0) for (const wake of this.#waiters.splice(0)) wake();
+      if (flight.count === 1) this.#earlier.delete(flight);
+      flight.land();
     }
   }
 }

@@ -145,8 +145,7 @@ export class StreamStore {
       });
     }
     if (settings.maxTotalBytes !== Infinity) await this.#counter.countAll();
-    await this.#sweeper.removeExpired();
-    this.#sweeper.start();
+    await this.#sweeper.begin();
   }
 
   /**
@@ -304,8 +303,7 @@ export class StreamStore {
     context.requireOpen();
     const entry = context.parts.catalog.find(name);
     if (entry?.isTombstone === true) throw streamGone(name);
-    const isMissing = entry === undefined || (entry.isKnown && context.isExpiredNow(entry));
-    if (isMissing) throw notFound(name);
+    if (entry === undefined || context.isExpiredForSure(entry)) throw notFound(name);
     return context.parts.hints.subscribe(entry.id, signal);
   }
 
@@ -340,7 +338,7 @@ export class StreamStore {
       await this.#sweeper.writeTimes();
       const { caps } = context.parts;
       await writer.submit(() => {
-        const totalBytes = caps.isComplete ? caps.total : undefined;
+        const totalBytes = caps.isExact ? caps.total : undefined;
         return { records: [{ type: 'closed', totalBytes }], operations: [], bytes: 0, keys: [] };
       });
       await catalog.channel.close();

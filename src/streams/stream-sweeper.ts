@@ -4,11 +4,10 @@
  * gone.
  */
 import type { Cancel } from '../core/runtime.js';
-import { RedexError } from '../core/errors.js';
 import type { CatalogEntry } from './catalog-entry.js';
 import type { CatalogRecord } from './catalog-records.js';
 import type { StreamContext } from './stream-context.js';
-import { removeStream } from './stream-lifecycle.js';
+import { isDamage, removeStream } from './stream-lifecycle.js';
 
 /** Streams that are removed at once, and times that one record has at most. */
 const REMOVED_AT_ONCE = 64;
@@ -23,12 +22,18 @@ export class StreamSweeper {
     this.#context = context;
   }
 
-  start(): void {
+  /** The first sweep, of what has expired meanwhile; never rejects. */
+  async begin(): Promise<void> {
+    await this.#try(() => this.removeExpired());
+    this.#start();
+  }
+
+  #start(): void {
     const { sweepIntervalMs } = this.#context.parts.settings;
     this.#cancel = this.#context.runtime.schedule(() => {
       this.#sweeping = this.#sweep().finally(() => {
         this.#sweeping = undefined;
-        if (!this.#context.isClosing) this.start();
+        if (!this.#context.isClosing) this.#start();
       });
     }, sweepIntervalMs);
   }
@@ -39,29 +44,41 @@ export class StreamSweeper {
     await this.#sweeping;
   }
 
-  /** Never rejects: what fails is tried again by the next. */
   async #sweep(): Promise<void> {
+    await this.#try(() => this.removeExpired());
+    await this.#try(() => this.writeTimes());
+    await this.#try(() => this.compactCatalog());
+  }
+
+  /** Never rejects: what fails is tried again by the next sweep. */
+  async #try(work: () => Promise<unknown>): Promise<void> {
     try {
-      await this.removeExpired();
-      await this.writeTimes();
-      await this.compactCatalog();
+      await work();
     } catch (error) {
       this.#context.logger.warn('a sweep of the streams has failed', { error });
     }
   }
 
-  /** Resolves to how many streams were removed. Rejects with IO, POISONED, CLOSED. */
+  /**
+   * Resolves to how many streams were removed. Rejects with IO, POISONED, CLOSED, when it has come
+   * to all of them.
+   */
   async removeExpired(): Promise<number> {
     const context = this.#context;
     const candidates = [...context.parts.catalog.mortal].filter((each) =>
       context.isExpiredNow(each),
     );
     let removed = 0;
+    let failed: PromiseRejectedResult | undefined;
     for (let i = 0; i < candidates.length && !context.isClosing; i += REMOVED_AT_ONCE) {
       const some = candidates.slice(i, i + REMOVED_AT_ONCE);
-      const results = await Promise.all(some.map((entry) => this.#removeIfExpired(entry)));
-      removed += results.filter(Boolean).length;
+      const results = await Promise.allSettled(some.map((entry) => this.#removeIfExpired(entry)));
+      for (const result of results) {
+        if (result.status === 'rejected') failed ??= result;
+        else if (result.value) removed++;
+      }
     }
+    if (failed !== undefined) throw failed.reason;
     return removed;
   }
 
@@ -71,7 +88,7 @@ export class StreamSweeper {
       if (!(await context.isExpired(entry))) return false;
     } catch (error) {
       // One that is damaged does not keep the others from it.
-      if (!RedexError.is(error, 'CORRUPT')) throw error;
+      if (!isDamage(error)) throw error;
       context.logger.warn('a stream cannot be read', { stream: entry.name, error });
       return false;
     }
@@ -108,6 +125,6 @@ export class StreamSweeper {
       if (entry.config.ttlSeconds !== undefined) this.#context.used.add(entry);
     }
     await this.writeTimes();
-    await catalog.channel.compact({ keep: (record) => catalog.isNeeded(record, timesSeq) });
+    await catalog.channel.compact({ keep: catalog.keeper(timesSeq) });
   }
 }

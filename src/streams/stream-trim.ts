@@ -3,41 +3,51 @@
  */
 import { RedexError } from '../core/errors.js';
 import { placeOf } from './stream-reads.js';
-import type { StreamContext } from './stream-context.js';
+import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
 import { invalidOffset } from './stream-errors.js';
-import { StaleAppend } from './stream-log.js';
+import { StaleAppend, type StreamLog } from './stream-log.js';
 import type { StreamPosition } from './stream-position.js';
 
 /** Rejects with INVALID_OFFSET, OUT_OF_RANGE, and as `StreamContext.live` does. */
 export async function trimTo(context: StreamContext, name: string, before: string): Promise<void> {
   for (;;) {
     const found = await context.live(name);
-    const { entry, log } = found;
-    const floor = await placeOf(context, found, before);
-    if (floor.count < (entry.fork?.at.count ?? 0)) {
-      throw invalidOffset(name, before, 'what a fork has of its source cannot be let go of');
+    try {
+      if (await trimOnce(context, found, before)) return;
+    } catch (error) {
+      if (!isEvicted(context, found, error)) throw error;
     }
-    const isDone = await log.use(async () => {
-      if (log.state === undefined) await log.ready();
-      const { state } = log;
-      if (state === undefined || entry.isRemoved || entry.leaving !== undefined) return false;
-      if (floor.count <= state.floor.count) return true;
-      const freed = floor.bytes - state.floor.bytes;
-      if (!(await writeFloor(context, log, floor))) return false;
-      context.parts.caps.release(entry, freed);
-      await freeSpace(log, floor);
-      return true;
-    });
-    if (isDone) return;
   }
 }
 
-type Log = Awaited<ReturnType<StreamContext['live']>>['log'];
+/** False when it has to be looked at again. */
+async function trimOnce(
+  context: StreamContext,
+  found: FoundStream,
+  before: string,
+): Promise<boolean> {
+  const { entry, log } = found;
+  const floor = await placeOf(context, found, before);
+  if (floor.count < (entry.fork?.at.count ?? 0)) {
+    throw invalidOffset(entry.name, before, 'what a fork has of its source cannot be let go of');
+  }
+  return log.use(async () => {
+    if (log.state === undefined) await log.ready();
+    const { state } = log;
+    if (state === undefined || entry.isRemoved || entry.leaving !== undefined) return false;
+    if (floor.count <= state.floor.count) return true;
+    const freed = floor.bytes - state.floor.bytes;
+    if (!(await writeFloor(context, log, floor))) return false;
+    context.parts.caps.release(entry, freed);
+    await freeSpace(log, floor);
+    return true;
+  });
+}
 
 /** The whole state is written, so that nothing before it is needed. False: again. */
 async function writeFloor(
   context: StreamContext,
-  log: Log,
+  log: StreamLog,
   floor: StreamPosition,
 ): Promise<boolean> {
   try {
@@ -51,7 +61,7 @@ async function writeFloor(
 }
 
 /** What a crash leaves of it goes with the next trim. */
-async function freeSpace(log: Log, floor: StreamPosition): Promise<void> {
+async function freeSpace(log: StreamLog, floor: StreamPosition): Promise<void> {
   const { tail, nextSeq } = log.view;
   const seq = await log.reader.find({ from: floor, to: tail, tail, nextSeq });
   try {

@@ -105,3 +105,28 @@ test("the user's channels and the streams are kept apart", async () => {
   expect(channel.count).toBe(1);
   await lab.close();
 });
+
+test('nobody waits for a stream whose end has come, whether it was used or not', async () => {
+  const lab = await openLab();
+  const expiresAt = lab.runtime.now() + 1000;
+  await lab.streams.createStream('a', { expiresAt });
+  const again = await lab.reopen();
+  again.runtime.setNow(expiresAt);
+  expect(() => again.streams.subscribe('a')).toThrow(
+    expect.objectContaining({ code: 'NOT_FOUND' }),
+  );
+  await again.close();
+});
+
+test("a channel that somebody has put in a stream's place is not written to", async () => {
+  const lab = await openLab();
+  const channel = await lab.redex.channel('$streams/1/a', { segmentMs: 0 });
+  await channel.append('of somebody');
+  await expect(lab.streams.createStream('a', {}, { data: 'x' })).rejects.toBeInstanceOf(Error);
+  expect(channel.count).toBe(1);
+  expect(await lab.streams.exists('a')).toBe(false);
+  await lab.streams.createStream('b', {}, { data: 'x' });
+  await lab.streams.createStream('a', {}, { data: 'x' });
+  expect((await lab.streams.read('a')).messages).toHaveLength(1);
+  await lab.close();
+});

@@ -1,0 +1,37 @@
+/**
+ * Goal: that few channels may stay open is nobody's concern: whatever is done to streams at the
+ * same time, nothing is told to be closed.
+ * Method: one open stream at most, and all operations on several streams begun together.
+ */
+import { expect, test } from 'vitest';
+import { openLab } from '../support/stream-kit.js';
+
+test('operations on more streams than stay open all do what they say', async () => {
+  const lab = await openLab({ maxOpenStreams: 1 });
+  const { streams } = lab;
+  const names = Array.from({ length: 6 }, (_, i) => `s${i}`);
+  for (const name of names) await streams.createStream(name, {}, { data: ['x', 'y', 'z'] });
+  const second = '0000000000000001_0000000000000001';
+  for (let round = 0; round < 20; round++) {
+    const works = names.flatMap((name) => [
+      () => streams.createFork(`${name}/${round}`, name, { offset: '-1' }),
+      () => streams.createFork(`${name}/within/${round}`, name, { offset: second, subOffset: 1 }),
+      () => streams.read(name),
+      () => streams.head(name),
+      () => streams.append(name, 'more'),
+      () => streams.trimStream(`${name}/${round - 1}`, { before: 'now' }),
+      () => streams.createStream(name),
+    ]);
+    const begun = works.map(async (work) => {
+      for (let turn = 0; turn < round * 3; turn++) await Promise.resolve();
+      return work();
+    });
+    const results = await Promise.allSettled(begun);
+    const codes = results.flatMap((each) =>
+      each.status === 'rejected' ? [(each.reason as { code: string }).code] : [],
+    );
+    // There is nothing to trim in the first round.
+    expect(codes, `round ${round}`).toEqual(round === 0 ? names.map(() => 'NOT_FOUND') : []);
+  }
+  await lab.close();
+});
