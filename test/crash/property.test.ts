@@ -24,7 +24,7 @@ import { profileNamed } from '../../src/testing/profile-list.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CORPUS = `${ROOT}/fixtures/workloads`;
-const images = Number(process.env['REDEX_CRASH_IMAGES'] ?? 8_000);
+const images = Number(process.env['REDEX_CRASH_IMAGES'] ?? 4_000);
 /** Is there when something was left in it. */
 const KEEP = join(tmpdir(), `redex-crash-${process.pid}`);
 const seed = Number(process.env['REDEX_CRASH_SEED'] ?? 1);
