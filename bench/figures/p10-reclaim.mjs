@@ -2,9 +2,9 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { atMost, median, middle } from '../lib/checks.mjs';
 import { runJob } from '../lib/child.mjs';
-import { rounds, scaled, selected } from '../lib/compare.mjs';
+import { runOwn, scaled } from '../lib/compare.mjs';
 import { GROUP, mixedPayloads } from '../lib/payloads.mjs';
-import { settle, warmPageCache } from '../lib/warm.mjs';
+import { settle } from '../lib/warm.mjs';
 
 const MIB = 1024 * 1024;
 const SEGMENT_BYTES = 64 * MIB;
@@ -68,13 +68,6 @@ function detailsOf(row) {
 const retentionText = (ms) =>
   `configure ${ms((each) => each.configureMs)}, applyRetention ${ms((each) => each.applyMs)}; `;
 
-async function run(context) {
-  warmPageCache(context.directory, Math.min(1, context.scale) * 2 ** 30);
-  const results = await rounds(context, selected(ROWS, context), (row) => runOnce(context, row));
-  for (const result of results) result.details = detailsOf(result);
-  return results;
-}
-
 function checks(results) {
   return results.flatMap((row) => {
     const { label, way } = row;
@@ -113,6 +106,6 @@ export const p10 = {
   durability: 'synced: what went is gone for good',
   unit: 'ms',
   withoutPeers: true,
-  run,
+  run: (context) => runOwn(context, ROWS, { runOnce, detailsOf }),
   checks,
 };

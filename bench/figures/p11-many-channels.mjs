@@ -2,8 +2,8 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { atLeast, atMost, median, middle } from '../lib/checks.mjs';
 import { runJob } from '../lib/child.mjs';
-import { rounds, selected } from '../lib/compare.mjs';
-import { settle, warmPageCache } from '../lib/warm.mjs';
+import { runOwn } from '../lib/compare.mjs';
+import { settle } from '../lib/warm.mjs';
 import { SYNCED } from './durability.mjs';
 
 const SECONDS = 60;
@@ -39,13 +39,6 @@ function detailsOf(row) {
   const closed = `closed in ${ms((each) => each.closeMs)}`;
   const memory = `resident ${count((each) => each.residentMiB)} MiB`;
   return [`${worst}; ${waits}; ${checkpoints}; ${closed}; ${created}; ${memory}`];
-}
-
-async function run(context) {
-  warmPageCache(context.directory, Math.min(1, context.scale) * 2 ** 30);
-  const results = await rounds(context, selected(ROWS, context), (row) => runOnce(context, row));
-  for (const result of results) result.details = detailsOf(result);
-  return results;
 }
 
 function checks(results) {
@@ -84,6 +77,6 @@ export const p11 = {
   durability: SYNCED,
   unit: 'records/s',
   withoutPeers: true,
-  run,
+  run: (context) => runOwn(context, ROWS, { runOnce, detailsOf }),
   checks,
 };

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redex } from 'redexlog';
 import { atMost, median, middle } from '../lib/checks.mjs';
-import { rounds, selected } from '../lib/compare.mjs';
+import { runOwn } from '../lib/compare.mjs';
 import { numbersFrom } from '../lib/payloads.mjs';
 
 const COMMAND = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -61,13 +61,9 @@ async function runOnce(context, { sync }) {
   }
 }
 
-async function run(context) {
-  const results = await rounds(context, selected(ROWS, context), (row) => runOnce(context, row));
-  for (const result of results) {
-    const p50 = middle(result, ({ p50Ms }) => p50Ms);
-    if (p50 !== undefined) result.details = [`p50 ${p50.toFixed(1)} ms`];
-  }
-  return results;
+function detailsOf(row) {
+  const p50 = middle(row, ({ p50Ms }) => p50Ms);
+  return p50 === undefined ? [] : [`p50 ${p50.toFixed(1)} ms`];
 }
 
 export const t1 = {
@@ -76,6 +72,6 @@ export const t1 = {
   durability: 'as each row says',
   unit: 'ms',
   withoutPeers: true,
-  run,
+  run: (context) => runOwn(context, ROWS, { runOnce, detailsOf }),
   checks: (results) => results.map((row) => atMost(`${row.label}: worst`, median(row), 50, 'ms')),
 };

@@ -66,6 +66,14 @@ function appendJob(context, part, row) {
   };
 }
 
+/** Rows of ours without a counterpart, with what each of them tells in words. */
+export async function runOwn(context, rows, { runOnce, detailsOf }) {
+  warmPageCache(context.directory, Math.min(1, context.scale) * MAX_WARM_BYTES);
+  const results = await rounds(context, selected(rows, context), (row) => runOnce(context, row));
+  for (const result of results) result.details = detailsOf(result);
+  return results;
+}
+
 /** A figure about appending: every run starts with an empty store. */
 export async function compareAppends(context, part) {
   const rows = selected(part.rows, context);
