@@ -1,14 +1,15 @@
 /**
- * A place where an import is to make a store, as it was before: when the import fails, nothing of
- * the store is left there. Where there is a store already nothing is ever taken away.
+ * A place where an import or a backup is to make a store, as it was before: when that fails, no part
+ * of the store is left there. Where there is a store already nothing is ever taken away.
  */
 import { resolve, sep } from 'node:path';
 import { STORE_MANIFEST_NAME } from '../format/file-name.js';
 import type { FileSystem } from '../fs/file-system.js';
+import { removeEntry, removeTree } from '../fs/remove-tree.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { parentOf } from '../fs/whole-file.js';
 
-export class ImportTarget {
+export class StoreTarget {
   readonly #fs: FileSystem;
   readonly #directory: string;
   /** The uppermost directory that is not there yet. */
@@ -29,18 +30,18 @@ export class ImportTarget {
   }
 
   /** Looks at what is there, before the store is opened. Throws what the file system reports. */
-  static look(fs: FileSystem, given: string): ImportTarget {
+  static look(fs: FileSystem, given: string): StoreTarget {
     const path = resolve(given).replaceAll(sep, '/');
     const missing = uppermostMissing(fs, path);
-    if (missing !== undefined) return new ImportTarget(fs, path, missing, undefined);
+    if (missing !== undefined) return new StoreTarget(fs, path, missing, undefined);
     const directory = realPath(fs, path);
     const isDirectory = fs.statSync(directory)?.kind === 'directory';
     const names = isDirectory ? namesIn(fs, directory) : undefined;
     const isStore = names?.has(STORE_MANIFEST_NAME) === true;
-    return new ImportTarget(fs, directory, undefined, isStore ? undefined : names);
+    return new StoreTarget(fs, directory, undefined, isStore ? undefined : names);
   }
 
-  /** The import has failed, and the store is closed. Throws what the file system reports. */
+  /** It has failed, and the store is closed. Throws what the file system reports. */
   putBack(): void {
     const fs = this.#fs;
     if (this.#missing !== undefined) {
@@ -72,17 +73,4 @@ function uppermostMissing(fs: FileSystem, path: string): string | undefined {
 
 function namesIn(fs: FileSystem, directory: string): Set<string> {
   return new Set(fs.readDirectorySync(directory).map(({ name }) => name));
-}
-
-/** Nothing that a link leads to. */
-function removeTree(fs: FileSystem, path: string): void {
-  for (const { name, kind } of fs.readDirectorySync(path)) {
-    removeEntry(fs, `${path}/${name}`, kind);
-  }
-  fs.rmdirSync(path);
-}
-
-function removeEntry(fs: FileSystem, path: string, kind: string): void {
-  if (kind === 'directory') removeTree(fs, path);
-  else fs.unlinkSync(path);
 }

@@ -6,7 +6,7 @@
  */
 import { expect, test } from 'vitest';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
-import { ImportTarget } from '../../src/transfer/import-target.js';
+import { StoreTarget } from '../../src/transfer/store-target.js';
 import { importStore } from '../../src/transfer/import-store.js';
 import { treeOf } from '../support/store-kit.js';
 import { openStore, piecesOf, utf8 } from './transfer-kit.js';
@@ -14,7 +14,7 @@ import { openStore, piecesOf, utf8 } from './transfer-kit.js';
 const place = '/disk/place';
 
 async function failAt(fs: MemoryFs, directory: string): Promise<void> {
-  const target = ImportTarget.look(fs, directory);
+  const target = StoreTarget.look(fs, directory);
   const redex = await openStore(fs, directory);
   const importing = importStore(redex, piecesOf(utf8('{"format":"redex-export","version":1}\n{')));
   await expect(importing).rejects.toMatchObject({ code: 'CORRUPT' });
@@ -59,6 +59,6 @@ test('where there was a store it keeps everything', async () => {
 test('a file is no place', () => {
   const fs = new MemoryFs();
   fs.openSync('/file', 'create').closeSync();
-  ImportTarget.look(fs, '/file').putBack();
+  StoreTarget.look(fs, '/file').putBack();
   expect(fs.statSync('/file')?.kind).toBe('file');
 });

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { RedexError } from '../../core/errors.js';
 import { nodeFs } from '../../fs/node-fs.js';
 import type { BackupReport } from '../../index.js';
+import { StoreTarget } from '../../transfer/store-target.js';
 import type { CliCommand } from '../command.js';
 import { messageOf, Problem } from '../failure.js';
-import { removeTree } from '../remove-tree.js';
 import type { Session } from '../session.js';
 import { writing } from '../store.js';
 import { counted, formatBytes, formatDuration } from '../units.js';
@@ -18,17 +18,6 @@ function isFree(target: string): boolean {
   return isDirectory && nodeFs.readDirectorySync(real).length === 0;
 }
 
-/** Takes away what was made; a directory that was there before stays, empty. */
-function clear(target: string, wasThere: boolean): void {
-  const real = nodeFs.realpathSync(target);
-  for (const { name, kind } of wasThere ? nodeFs.readDirectorySync(real) : []) {
-    const path = `${real}/${name}`;
-    if (kind === 'directory') removeTree(nodeFs, path);
-    else nodeFs.unlinkSync(path);
-  }
-  if (!wasThere) removeTree(nodeFs, real);
-}
-
 async function backedUp(
   session: Session,
   directory: string,
@@ -38,7 +27,7 @@ async function backedUp(
     throw new Problem(`${target} is there already: choose a directory that is missing or empty`);
   }
   const { signal } = session;
-  const wasThere = nodeFs.statSync(target) !== undefined;
+  const place = StoreTarget.look(nodeFs, target);
   try {
     return await writing(directory, async (redex) => {
       const backup = redex.backup(target);
@@ -53,7 +42,7 @@ async function backedUp(
     });
   } catch (error) {
     // Half a copy is none, and would be in the way of the next one.
-    if (nodeFs.statSync(target) !== undefined) clear(target, wasThere);
+    place.putBack();
     if (RedexError.is(error, 'LOCKED')) {
       throw new Problem(`${messageOf(error)}, or call backup() in that process`);
     }

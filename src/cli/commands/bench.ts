@@ -4,7 +4,7 @@ import type { CliCommand } from '../command.js';
 import { runBench, type Figure } from '../bench-run.js';
 import { Problem } from '../failure.js';
 import { STORE_MANIFEST_NAME } from '../../format/file-name.js';
-import { removeTree } from '../remove-tree.js';
+import { removeTree } from '../../fs/remove-tree.js';
 import type { Session } from '../session.js';
 import { creating } from '../store.js';
 import { formatBytes, formatCount, formatDuration, integerFrom, parseBytes } from '../units.js';

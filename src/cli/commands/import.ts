@@ -5,7 +5,7 @@ import { STORE_MANIFEST_NAME } from '../../format/file-name.js';
 import { nodeFs } from '../../fs/node-fs.js';
 import type { Redex } from '../../index.js';
 import { importRedexV1 } from '../../transfer/import-redex-v1.js';
-import { ImportTarget } from '../../transfer/import-target.js';
+import { StoreTarget } from '../../transfer/store-target.js';
 import { importStore, type ImportOptions, type ImportReport } from '../../transfer/import-store.js';
 import { findV1Logs } from '../../transfer/redex-v1-layout.js';
 import { readRedexV1, type RedexV1Log } from '../../transfer/redex-v1.js';
@@ -125,7 +125,7 @@ async function imported(
   flags: Flags,
 ): Promise<Imported> {
   const isDirectory = source !== STDIN && kindOf(source) === 'directory';
-  const target = ImportTarget.look(nodeFs, directory);
+  const target = StoreTarget.look(nodeFs, directory);
   const redex = await creating(directory);
   let done: Imported;
   try {
