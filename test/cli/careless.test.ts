@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { failureOf } from '../../src/cli/failure.js';
 import { printable } from '../../src/cli/printable.js';
 import { redexError } from '../../src/core/errors.js';
-import { CliPlace, runHere, type HereOptions } from '../support/cli-kit.js';
+import { CliPlace, type HereOptions, redex, runHere } from '../support/cli-kit.js';
 
 let place: CliPlace;
 let data: string;
@@ -18,12 +18,6 @@ beforeEach(() => {
   data = place.at('data');
 });
 afterEach(() => place.remove());
-
-async function redex(args: readonly string[], options?: HereOptions): Promise<string> {
-  const { code, stdout, stderr } = await runHere(args, options);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return stdout;
-}
 
 /** The one line of a failure. */
 async function refused(

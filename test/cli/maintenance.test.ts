@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.js';
-import { CliPlace, CliProcess, runHere, START_MS, type HereOptions } from '../support/cli-kit.js';
+import { CliPlace, CliProcess, redex, runHere, START_MS } from '../support/cli-kit.js';
 import { commandExists, requires } from '../support/requirements.js';
 
 let place: CliPlace;
@@ -18,12 +18,6 @@ beforeEach(() => {
 });
 
 afterEach(() => place.remove());
-
-async function redex(args: readonly string[], options?: HereOptions): Promise<string> {
-  const { code, stdout, stderr } = await runHere(args, options);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return stdout;
-}
 
 const json = async (args: readonly string[]): Promise<Record<string, unknown>> =>
   JSON.parse(await redex([...args, '--json'])) as Record<string, unknown>;

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CliPlace, runHere, type HereOptions, type HereResult } from '../support/cli-kit.js';
+import { CliPlace, type HereOptions, type HereResult, redex, runHere } from '../support/cli-kit.js';
 
 let place: CliPlace;
 let data: string;
@@ -17,13 +17,6 @@ beforeEach(() => {
 });
 
 afterEach(() => place.remove());
-
-/** What a command that must succeed writes. */
-async function redex(args: readonly string[], options?: HereOptions): Promise<string> {
-  const { code, stdout, stderr } = await runHere(args, options);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return stdout;
-}
 
 const json = async (args: readonly string[], options?: HereOptions): Promise<unknown> =>
   JSON.parse(await redex([...args, '--json'], options));

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { nodeFs } from '../../src/fs/node-fs.js';
-import { CliPlace, runHere, type HereOptions, type HereResult } from '../support/cli-kit.js';
+import { CliPlace, type HereOptions, type HereResult, redex, runHere } from '../support/cli-kit.js';
 import { putV1, v1Files, v1Records } from '../transfer/redex-v1-kit.js';
 
 let place: CliPlace;
@@ -20,12 +20,6 @@ beforeEach(async () => {
   await redex(['append', data, 'b'], { input: 'x\n' });
 });
 afterEach(() => place.remove());
-
-async function redex(args: readonly string[], options?: HereOptions): Promise<string> {
-  const { code, stdout, stderr } = await runHere(args, options);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return stdout;
-}
 
 const cat = (directory: string, channel: string): Promise<string> =>
   redex(['cat', directory, channel, '--json']);

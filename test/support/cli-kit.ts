@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { Readable, Writable } from 'node:stream';
+import { expect } from 'vitest';
 import { Output, type OutputStream } from '../../src/cli/output.js';
 import { runCli } from '../../src/cli/program.js';
 import type { CliIo } from '../../src/cli/session.js';
@@ -98,6 +99,13 @@ export async function runHere(
   const code = await runCli(args, io, VERSION);
   isRunning = false;
   return { code, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** What a command that must succeed writes. */
+export async function redex(args: readonly string[], options?: HereOptions): Promise<string> {
+  const { code, stdout, stderr } = await runHere(args, options);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return stdout;
 }
 
 export class CliPlace {
