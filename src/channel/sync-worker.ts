@@ -128,16 +128,15 @@ export class SyncWorker {
       started: this.#context.settings.runtime.monotonic(),
     };
     const { inherited, directories } = sync.target;
-    const { journal } = this.#context.journal ?? {};
+    const journal = isJournaled(this.#context) ? this.#context.journal.journal : undefined;
+    const hasFiles = journal === undefined || inherited.length > 0 || directories.length > 0;
     // Nothing but the journal: the commonest sync of all does without promises of its own.
-    const isPlain = inherited.length === 0 && directories.length === 0;
-    if (journal === undefined || !isJournaled(this.#context)) void this.#syncFiles(sync);
-    else if (isPlain) this.#syncJournal(journal, sync);
-    else void this.#syncFiles(sync, journal);
+    if (hasFiles) void this.#syncFiles(sync, journal);
+    else this.#syncJournal(journal, sync);
   }
 
   /** Syncs the files that are concerned, and then what the journal has, if there is one. */
-  async #syncFiles(sync: RunningSync, journal?: Journal): Promise<void> {
+  async #syncFiles(sync: RunningSync, journal: Journal | undefined): Promise<void> {
     const { target } = sync;
     const { fs } = this.#context;
     try {

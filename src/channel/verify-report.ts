@@ -90,9 +90,10 @@ export interface VerifyProgress {
 
 export interface VerifyOptions {
   /**
-   * Reads no record, and so takes milliseconds whatever the size: config, manifest, clean mark,
-   * names, and of dat, idx, ts and checkpoint files the headers, seals and lengths. Finds what is
-   * missing, cut off or another's; damage inside of files it does not find. Default false.
+   * Reads no record, so that the number of files counts and not their size: config, manifest,
+   * clean mark, names, and of dat, idx, ts and checkpoint files the headers, seals and lengths.
+   * Finds what is missing, cut off or another's; damage inside of files it does not find. Default
+   * false.
    */
   readonly quick?: boolean | undefined;
   /** Ends it: it rejects with the signal's reason. */

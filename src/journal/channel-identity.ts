@@ -16,7 +16,7 @@ import {
 } from '../format/file-name.js';
 import { decodeManifest, MANIFEST_BYTES } from '../format/manifest.js';
 import type { FileSystem } from '../fs/file-system.js';
-import { readWholeFile } from '../fs/whole-file.js';
+import { readAt, readWholeFile } from '../fs/whole-file.js';
 
 /** The id of the channel in a directory; undefined when nothing in it says so. */
 export function channelIdIn(fs: FileSystem, directory: string): Uint8Array | undefined {
@@ -44,9 +44,7 @@ function idInCheckpoints(fs: FileSystem, checkpoints: string): Uint8Array | unde
     if (kind !== 'file' || parseCheckpointFileName(name)?.isNew !== false) continue;
     const file = fs.openSync(`${checkpoints}/${name}`, 'read');
     try {
-      const bytes = new Uint8Array(MAX_CHECKPOINT_HEADER_BYTES);
-      const length = file.readSync(bytes, 0, bytes.byteLength, 0);
-      const head = decodeCheckpointHeader(bytes.subarray(0, length));
+      const head = decodeCheckpointHeader(readAt(file, 0, MAX_CHECKPOINT_HEADER_BYTES));
       if (head.ok) return head.value.header.channelId;
     } finally {
       file.closeSync();
@@ -60,9 +58,7 @@ function idInGeneration(fs: FileSystem, generation: string): Uint8Array | undefi
     if (!name.endsWith('.dat')) continue;
     const file = fs.openSync(`${generation}/${name}`, 'read');
     try {
-      const bytes = new Uint8Array(FILE_HEADER_BYTES);
-      const length = file.readSync(bytes, 0, FILE_HEADER_BYTES, 0);
-      const header = decodeFileHeader(DAT_MAGIC, bytes.subarray(0, length));
+      const header = decodeFileHeader(DAT_MAGIC, readAt(file, 0, FILE_HEADER_BYTES));
       if (header.ok) return header.value.channelId;
     } finally {
       file.closeSync();

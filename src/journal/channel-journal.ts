@@ -86,8 +86,8 @@ export class ChannelJournal implements WaitingFiles {
   #creation: Creation | undefined;
   /** The journal says that it is gone: nothing is added any more. */
   #isDeleted = false;
-  /** Files that are made and not opened for the first time yet. */
-  readonly #made = new Set<string>();
+  /** The file that is made and not opened for the first time yet. */
+  #made: string | undefined;
   #filed: { readonly baseSeq: number; readonly position: number } | undefined;
   #running: Promise<void> = Promise.resolve();
 
@@ -187,12 +187,13 @@ export class ChannelJournal implements WaitingFiles {
   /** Makes a dat file that is created later, while a failure costs nothing. */
   makeFile(path: string): void {
     this.#parts.fs.openSync(path, 'create').closeSync();
-    this.#made.add(path);
+    this.#made = path;
   }
 
   /** Creates a dat file, unless it was made for that. */
   createFile(path: string): void {
-    if (!this.#made.delete(path)) this.#parts.fs.openSync(path, 'create').closeSync();
+    if (this.#made !== path) this.#parts.fs.openSync(path, 'create').closeSync();
+    this.#made = undefined;
   }
 
   /** Says that the channel is made. There must be room for it. Returns the group. */
