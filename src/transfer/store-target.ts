@@ -1,6 +1,6 @@
 /**
- * A place where an import or a backup is to make a store, as it was before: when that fails, no part
- * of the store is left there. Where there is a store already nothing is ever taken away.
+ * A place where an import or a backup is to make a store, as it was before: when that fails, no
+ * part of the store is left there. Where there is a store already nothing is ever taken away.
  */
 import { resolve, sep } from 'node:path';
 import { STORE_MANIFEST_NAME } from '../format/file-name.js';
