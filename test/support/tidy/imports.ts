@@ -27,7 +27,7 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
   repair: { any: ['core', 'format', 'fs', 'segment', 'journal', 'channel', 'store'] },
   log: { any: ['core'] },
   streams: { any: ['core', 'fs', 'channel', 'store'] },
-  queues: { any: ['core', 'log'] },
+  queues: { any: ['core', 'format', 'fs', 'channel', 'store'] },
   http: { any: ['core', 'streams'] },
   testing: {
     any: ['core', 'fs', 'log'],
