@@ -199,10 +199,11 @@ export class SeqSet {
   /** Drops the pages from an index up to but not another one, or all when no seq is in them. */
   #dropPages(from: number, to: number): void {
     const pages = this.#pages;
-    if (this.#countAbove === 0) pages.clear();
-    else if (to - from <= pages.size) for (let each = from; each < to; each++) pages.delete(each);
+    if (this.#countAbove === 0) {
+      pages.clear();
+      this.#lastIndex = -1;
+    } else if (to - from <= pages.size) for (let each = from; each < to; each++) pages.delete(each);
     else for (const each of pages.keys()) if (each < to) pages.delete(each);
-    if (this.#lastIndex < to || this.#countAbove === 0) this.#lastIndex = -1;
   }
 
   /** The first seq that is missing, from one on that is not below the floor. */

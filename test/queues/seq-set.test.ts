@@ -84,6 +84,25 @@ test('a long run above a gap is a few bytes', () => {
   ]);
 });
 
+test('full pages with others between are where they were', () => {
+  const set = new SeqSet();
+  for (const page of [1, 2, 4, 6, 7]) set.addRange(page * PAGE, (page + 1) * PAGE);
+  set.add(4 * PAGE - 1);
+  const same = decoded(encoded(set));
+  const pages = [0, 1, 2, 3, 4, 5, 6, 7, 8];
+  expect(pages.map((page) => same.countBetween(page * PAGE, (page + 1) * PAGE))).toEqual([
+    0,
+    PAGE,
+    PAGE,
+    1,
+    PAGE,
+    0,
+    PAGE,
+    PAGE,
+    0,
+  ]);
+});
+
 test('pages that the floor passes are gone, whether few or many are between', () => {
   const set = new SeqSet();
   for (let page = 0; page < 10; page++) set.add(page * PAGE + 7);
@@ -149,13 +168,13 @@ describe('what is no set is refused', () => {
     writer.float64s(Float64Array.of(0, 0));
     writer.bytes(page(3));
     const set = decoded(writer.finish());
-    expect([set.countAbove, set.add(4), set.add(2), set.add(3), set.floor]).toEqual([
+    expect([set.countAbove, set.add(4), set.add(2 * PAGE), set.has(4)]).toEqual([
       0,
       true,
       true,
       true,
-      5,
     ]);
+    expect([set.add(2), set.add(3), set.floor]).toEqual([true, true, 5]);
   });
 });
 
