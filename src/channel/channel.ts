@@ -11,6 +11,7 @@ import type { ChannelCore } from './channel-core.js';
 import type { ChannelIndex, IndexOptions } from './channel-index.js';
 import type { Codec, JsonCodec } from './codec.js';
 import type { FoldOptions } from './fold-options.js';
+import type { KeptCheckpointOptions, KeptCheckpoints } from './kept-checkpoints.js';
 import type { Fold } from './fold.js';
 import { checkKnown } from './option-checks.js';
 import {
@@ -256,6 +257,14 @@ export class Channel {
   /** The last record of each key. A fold; see there. */
   index(options: IndexOptions): Promise<ChannelIndex> {
     return this.#core.folds.index(options);
+  }
+
+  /**
+   * Checkpoints of a state that the caller computes from the records by itself, kept beside those
+   * of folds. Rejects with OPTIONS_CONFLICT when a fold of the name is open, and with CLOSED.
+   */
+  checkpoints(options: KeptCheckpointOptions): Promise<KeptCheckpoints> {
+    return this.#core.folds.checkpoints(options);
   }
 
   /** Resolves when everything appended before the call is synced. */

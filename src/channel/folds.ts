@@ -11,7 +11,15 @@ import type { Codec } from './codec.js';
 import type { FoldHost } from './fold-host.js';
 import { checkFoldOptions, foldPlan, type FoldOptions, type FoldPlan } from './fold-options.js';
 import { Fold } from './fold.js';
+import {
+  checkKeptOptions,
+  KeptCheckpoints,
+  type KeptCheckpointOptions,
+} from './kept-checkpoints.js';
 import { typedRecord, type TypedRecord } from './typed-record.js';
+
+/** Checkpoints without a fold: no kind of a file, but no two of one name are open. */
+const KEPT = 0;
 
 interface Closable {
   readonly isClosed: boolean;
@@ -84,6 +92,15 @@ export class Folds {
     const open = (onClosed: () => void): Promise<ChannelIndex> =>
       ChannelIndex.open(this.#host, { ...options }, view, onClosed);
     return (await this.#share(options.name, asked, open)) as ChannelIndex;
+  }
+
+  /** See Channel.checkpoints. */
+  async checkpoints(options: KeptCheckpointOptions): Promise<KeptCheckpoints> {
+    checkKeptOptions(options);
+    const asked = { kind: KEPT, given: { ...options } };
+    const open = (onClosed: () => void): Promise<KeptCheckpoints> =>
+      Promise.resolve(new KeptCheckpoints(this.#host, options, onClosed));
+    return (await this.#share(options.name, asked, open)) as KeptCheckpoints;
   }
 
   /** Whether a fold or index whose checkpoints have this entry is open, or being opened. */

@@ -126,6 +126,14 @@ export interface ErrorFields {
     readonly expectedSeq: number;
     readonly receivedSeq: number;
   };
+  /** The delivery of a message ended before: nothing was done with it. */
+  LEASE_LOST: {
+    readonly queue: string;
+    /** The id of the message. */
+    readonly id: string;
+    /** Such as `expired`. */
+    readonly reason: string;
+  };
 }
 
 export type ErrorCode = keyof ErrorFields;
@@ -153,6 +161,7 @@ export const ERROR_CODES: readonly ErrorCode[] = [
   'INVALID_OFFSET',
   'FENCED',
   'PRODUCER_GAP',
+  'LEASE_LOST',
 ];
 
 /** Shared by every copy of the package in a process, so that `is` works across copies. */

@@ -1,0 +1,266 @@
+/**
+ * Messages on their way into a queue: those that came before are told so, the others take room and
+ * are written. Room that was taken is given back when it is not used.
+ */
+import type { Durability } from '../channel/record-input.js';
+import { messageAt, type CheckedMessage } from './enqueue-input.js';
+import { openMessages } from './open-messages.js';
+import { queueFull } from './queue-errors.js';
+import type { QueueCore } from './queue-core.js';
+import type { NewMessage } from './queue-log.js';
+import { headerOf } from './queue-records.js';
+
+export interface EnqueueResult {
+  readonly id: string;
+  readonly seq: number;
+  /** The message was there already: it is the earlier one's id and seq. */
+  readonly duplicate: boolean;
+}
+
+/** Messages that are written together, and where the results of all are. */
+export interface PlannedEnqueue {
+  readonly messages: readonly NewMessage[];
+  /** The results, once the seq of the first message is known. */
+  results(firstSeq: number): Promise<EnqueueResult[]>;
+  /** To be called in any case when it was written, or failed. */
+  end(error?: unknown): void;
+}
+
+interface Room {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** Messages that had the same keys, of those below a seq. */
+interface Found {
+  readonly known: ReadonlyMap<string, EnqueueResult>;
+  readonly lookedTo: number;
+}
+
+type Place = { readonly index: number } | { readonly of: Promise<EnqueueResult> };
+
+export class Enqueuing {
+  readonly #core: QueueCore;
+  /** Keys of messages on their way, with what becomes of them. */
+  readonly #pending = new Map<string, Promise<EnqueueResult>>();
+  /** Room that messages on their way have taken. */
+  #taken: Room = { messages: 0, bytes: 0 };
+  readonly #waiting = new Set<() => void>();
+
+  constructor(core: QueueCore) {
+    this.#core = core;
+  }
+
+  /** All of them are in the queue when it resolves, or, when it rejects, none. */
+  async enqueue(
+    checked: readonly CheckedMessage[],
+    durability: Durability,
+    signal?: AbortSignal,
+  ): Promise<EnqueueResult[]> {
+    const { log, counters } = this.#core;
+    if (checked.length === 0) return [];
+    const plan = await this.plan(checked, signal);
+    try {
+      let firstSeq = 0;
+      if (plan.messages.length > 0) {
+        firstSeq = await log.run(() => {
+          this.#core.requireOpen();
+          return log.append(plan.messages, durability);
+        });
+      }
+      counters.enqueued += plan.messages.length;
+      const results = plan.results(firstSeq);
+      plan.end();
+      this.#core.wake();
+      return await results;
+    } catch (error) {
+      plan.end(error);
+      throw error;
+    }
+  }
+
+  /** Room is taken, and keys are, until `end`. Rejects with LIMIT, or the signal's reason. */
+  async plan(checked: readonly CheckedMessage[], signal?: AbortSignal): Promise<PlannedEnqueue> {
+    const known = new Map<string, EnqueueResult>();
+    const lookedTo = this.#core.log.channel.nextSeq;
+    for (const { dedup } of checked) {
+      const found = dedup === undefined ? undefined : await this.#find(dedup);
+      if (dedup !== undefined && found !== undefined) known.set(dedup, found);
+    }
+    const room = this.#roomFor(checked.filter(({ dedup }) => !known.has(dedup ?? '')));
+    if (this.#isOver(room)) await this.#makeRoom(room, signal);
+    this.#taken = {
+      messages: this.#taken.messages + room.messages,
+      bytes: this.#taken.bytes + room.bytes,
+    };
+    return this.#planned(checked, { known, lookedTo }, room);
+  }
+
+  /** In the turn in which the room is taken. */
+  #planned(
+    checked: readonly CheckedMessage[],
+    found: Found,
+    room: Room,
+  ): PlannedEnqueue {
+    const nowMs = this.#core.log.clock.now();
+    const messages: NewMessage[] = [];
+    const places: Place[] = [];
+    const keys: string[] = [];
+    let begin: (firstSeq: number) => void = () => {};
+    let fail: (error: unknown) => void = () => {};
+    const written = new Promise<number>((resolve, reject) => {
+      begin = resolve;
+      fail = reject;
+    });
+    written.catch(() => undefined);
+    for (const message of checked) {
+      const { dedup } = message;
+      const before = dedup === undefined ? undefined : this.#earlier(dedup, found);
+      if (before !== undefined) {
+        places.push({ of: before.then(asDuplicate) });
+        continue;
+      }
+      const index = messages.length;
+      if (dedup !== undefined) {
+        keys.push(dedup);
+        const result = written.then((firstSeq) => this.#resultAt(firstSeq + index));
+        result.catch(() => undefined);
+        this.#pending.set(dedup, result);
+      }
+      places.push({ index });
+      messages.push(messageAt(message, nowMs));
+    }
+    return {
+      messages,
+      results: (firstSeq) => {
+        begin(firstSeq);
+        this.#core.counters.duplicates += places.length - messages.length;
+        return Promise.all(
+          places.map((place) =>
+            'of' in place ? place.of : this.#resultAt(firstSeq + place.index),
+          ),
+        );
+      },
+      end: (error) => {
+        if (error !== undefined) fail(error);
+        for (const key of keys) this.#pending.delete(key);
+        this.#taken = {
+          messages: this.#taken.messages - room.messages,
+          bytes: this.#taken.bytes - room.bytes,
+        };
+        this.onRoom();
+      },
+    };
+  }
+
+  #resultAt(seq: number): EnqueueResult {
+    return { id: this.#core.idOf(seq, {}), seq, duplicate: false };
+  }
+
+  #earlier(
+    dedup: string,
+    { known, lookedTo }: Found,
+  ): Promise<EnqueueResult> | undefined {
+    const found = known.get(dedup);
+    if (found !== undefined) return Promise.resolve(found);
+    const pending = this.#pending.get(dedup);
+    if (pending !== undefined) return pending;
+    // It may have been written since it was looked for.
+    const { state, log } = this.#core;
+    const seq = state.dedup.find(dedup, log.clock.now());
+    return seq === undefined || seq < lookedTo ? undefined : Promise.resolve(this.#resultAt(seq));
+  }
+
+  /** The message that had this key in the window. */
+  async #find(dedup: string): Promise<EnqueueResult | undefined> {
+    const { log, state } = this.#core;
+    const seq = state.dedup.find(dedup, log.clock.now());
+    if (seq === undefined) return undefined;
+    const { channel } = log;
+    const record = seq < channel.firstSeq ? undefined : await channel.get(seq);
+    const header = record === undefined ? undefined : headerOf(record);
+    // Two keys of one hash are not the same: the message itself says which it was.
+    if (header !== undefined && header.dedup !== dedup) return undefined;
+    return { id: this.#core.idOf(seq, header ?? {}), seq, duplicate: true };
+  }
+
+  #roomFor(checked: readonly CheckedMessage[]): Room {
+    const bytes = checked.reduce((sum, { payload }) => sum + payload.length, 0);
+    return { messages: checked.length, bytes };
+  }
+
+  #isOver(room: Room): boolean {
+    return this.#excess(room) !== undefined;
+  }
+
+  /** The limit that this much more would exceed. */
+  #excess({ messages, bytes }: Room): Parameters<typeof queueFull> | undefined {
+    const { state, options, name } = this.#core;
+    const { maxMessages, maxBytes } = options;
+    const allMessages = state.messages + this.#taken.messages + messages;
+    const allBytes = state.bytes + this.#taken.bytes + bytes;
+    if (maxMessages !== null && allMessages > maxMessages) {
+      return [name, 'maxMessages', maxMessages, allMessages];
+    }
+    if (maxBytes !== null && allBytes > maxBytes) return [name, 'maxBytes', maxBytes, allBytes];
+    return undefined;
+  }
+
+  /** There is room when it resolves, in the same turn. */
+  async #makeRoom(room: Room, signal: AbortSignal | undefined): Promise<void> {
+    const { overflow, maxMessages, maxBytes } = this.#core.options;
+    const tooMany = maxMessages !== null && room.messages > maxMessages;
+    const isHopeless = tooMany || (maxBytes !== null && room.bytes > maxBytes);
+    for (let excess = this.#excess(room); excess !== undefined; excess = this.#excess(room)) {
+      if (overflow === 'reject' || isHopeless) throw queueFull(...excess);
+      if (overflow === 'wait') await this.#waitForRoom(signal);
+      else if (!(await this.#dropOldest())) throw queueFull(...excess);
+      this.#core.requireOpen();
+    }
+  }
+
+  async #waitForRoom(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    await new Promise<void>((resolve, reject) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      const onAbort = (): void => {
+        this.#waiting.delete(wake);
+        reject(signal?.reason as Error);
+      };
+      this.#waiting.add(wake);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** Room may have come. All look again, in the order in which they came. */
+  onRoom(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** The oldest message that nobody has becomes a dead letter; false when there is none. */
+  async #dropOldest(): Promise<boolean> {
+    const core = this.#core;
+    const { messages } = core.state;
+    for (const group of core.state.groups.values()) {
+      for await (const message of openMessages(core, group, group.settled.floor)) {
+        const isReserved = await core.log.run(() => {
+          const isFree = group.isFree(message.seq);
+          if (isFree) core.reserve(group, message);
+          return Promise.resolve(isFree);
+        });
+        if (!isReserved) continue;
+        await core.moves.bury(core, group.name, [{ message, cause: 'overflow' }]);
+        break;
+      }
+    }
+    return core.state.messages < messages;
+  }
+}
+
+function asDuplicate(result: EnqueueResult): EnqueueResult {
+  return { ...result, duplicate: true };
+}

@@ -1,0 +1,358 @@
+/**
+ * What one group of consumers has done with the messages of a queue, and in which order it gets
+ * those that are left. In a work queue there is one group, without a name.
+ *
+ * Invariants: a message is settled, or leased, or waits in one of the heaps, or in a lane, or comes
+ * when the cursor meets it. Heaps may hold a message that has gone elsewhere since, never the other
+ * way round: whoever takes one out asks whether it `mayBeDelivered`.
+ */
+import { AttemptTable } from './attempt-table.js';
+import { noteError, type Attempt } from './attempt.js';
+import { DueHeap } from './due-heap.js';
+import { KeyLanes } from './key-lanes.js';
+import type { MessageHeader } from './queue-records.js';
+import { SeqHeap } from './seq-heap.js';
+import { SeqSet } from './seq-set.js';
+import type { StateReader, StateWriter } from './state-bytes.js';
+
+/** Highest priority of a message, and that of those that were put before all others. */
+const HIGHEST = 15;
+export const FRONT = 16;
+
+/** How a message waits again. */
+export interface Return {
+  /** Unix milliseconds; 0: at once. */
+  readonly dueMs: number;
+  /** The delivery does not count. */
+  readonly isUndone: boolean;
+  readonly error: string | undefined;
+  readonly nowMs: number;
+}
+
+/** Another time, or another priority, of a message. */
+export interface GroupEdit {
+  /** Unix milliseconds; 0: now. */
+  readonly dueMs: number;
+  readonly priority: number;
+  /** What its header says. */
+  readonly wasDueMs: number;
+  readonly nowMs: number;
+}
+
+export class GroupState {
+  readonly name: string;
+  /** Settled for this group. Seqs of operations are in it, too. */
+  settled = new SeqSet();
+  attempts = new AttemptTable();
+  lanes = new KeyLanes();
+  /** The next seq that is looked at for a message that nobody has met. */
+  cursor: number;
+  /** Messages before it that do not simply come in their order are placed by the cursor. */
+  placedFrom: number;
+  /** Messages that are not settled. */
+  open = 0;
+  inFlight = 0;
+  /** Those of the open ones that are put off. */
+  putOff = 0;
+  /** By priority; those of 0 beside what the cursor meets. */
+  readonly #bands: SeqHeap[] = Array.from({ length: FRONT + 1 }, () => new SeqHeap());
+  #delayed = new DueHeap();
+  /** By deliveries: those that were delivered least are suspected least. */
+  #suspects = new DueHeap();
+
+  constructor(name: string, start: number) {
+    this.name = name;
+    this.cursor = start;
+    this.placedFrom = start;
+    this.settled.addBelow(start);
+  }
+
+  /** Unix milliseconds at which the next message that is put off comes. */
+  get nextDueMs(): number | undefined {
+    return this.#delayed.peekDue();
+  }
+
+  get hasSuspects(): boolean {
+    return this.#suspects.size > 0;
+  }
+
+  /** A message has come, at the end of the log. */
+  onMessage(seq: number, header: MessageHeader): void {
+    this.open++;
+    if (seq >= this.placedFrom && !comesInOrder(header)) this.place(seq, header);
+  }
+
+  /** Puts a message to where it waits that does not simply come in its order. */
+  place(seq: number, { at, priority, front }: MessageHeader): void {
+    if (at === undefined) this.pushReady(seq, front === true ? FRONT : (priority ?? 0));
+    else this.#putOff(seq, at);
+  }
+
+  /** Whether the message was placed, if it is one that has to be. */
+  #isPlaced(seq: number): boolean {
+    return seq >= this.placedFrom || seq < this.cursor;
+  }
+
+  #putOff(seq: number, dueMs: number): void {
+    this.putOff++;
+    this.#delayed.push(dueMs, seq);
+  }
+
+  #band(priority: number): SeqHeap {
+    const band = this.#bands[Math.min(priority, FRONT)];
+    if (band === undefined) throw new RangeError(`no priority ${priority}`);
+    return band;
+  }
+
+  /** The message is handed out. False when it is settled. */
+  lease(seq: number, size: number, key: string | undefined, priority: number): boolean {
+    if (this.settled.has(seq)) return false;
+    let attempt = this.attempts.get(seq);
+    if (attempt === undefined) {
+      attempt = newAttempt(size, priority, key);
+      this.attempts.set(seq, attempt);
+    }
+    if (!attempt.isLeased) this.inFlight++;
+    attempt.count++;
+    attempt.isLeased = true;
+    attempt.dueMs = 0;
+    attempt.size = size;
+    attempt.key = key;
+    if (key !== undefined) this.lanes.own(key, seq);
+    return true;
+  }
+
+  /** The message is done with; returns its bytes, undefined when it was before. */
+  settle(seq: number, size: number, dueMs: number, nowMs: number): number | undefined {
+    if (!this.settled.add(seq)) return undefined;
+    this.open--;
+    const attempt = this.attempts.get(seq);
+    if (attempt === undefined) {
+      if (dueMs > nowMs && this.#isPlaced(seq)) this.putOff--;
+      return size;
+    }
+    this.attempts.delete(seq);
+    if (attempt.isLeased) this.inFlight--;
+    else if (attempt.dueMs > nowMs) this.putOff--;
+    this.#leaveLane(seq, attempt.key);
+    return attempt.size;
+  }
+
+  /** The next message of the key comes when the cursor had met it. */
+  #leaveLane(seq: number, key: string | undefined): void {
+    if (key === undefined) return;
+    const next = this.lanes.leave(key, seq, (other) => !this.settled.has(other));
+    if (next !== undefined) this.pushReady(next.seq, next.priority);
+  }
+
+  /** The message waits for a consumer. */
+  pushReady(seq: number, priority: number): void {
+    this.#band(priority).push(priority === FRONT ? Number.MAX_SAFE_INTEGER - seq : seq);
+  }
+
+  /** A message that is leased waits again, in its place. */
+  giveBack(seq: number, { dueMs, isUndone, error, nowMs }: Return): void {
+    const attempt = this.attempts.get(seq);
+    if (attempt?.isLeased !== true) return;
+    attempt.isLeased = false;
+    attempt.isSuspect = false;
+    this.inFlight--;
+    if (error !== undefined) noteError(attempt, error, nowMs);
+    if (isUndone) attempt.count--;
+    this.#wait(seq, attempt, dueMs, nowMs);
+  }
+
+  #wait(seq: number, attempt: Attempt, dueMs: number, nowMs: number): void {
+    attempt.dueMs = dueMs > nowMs ? dueMs : 0;
+    if (dueMs > nowMs) this.#putOff(seq, dueMs);
+    else this.pushReady(seq, attempt.priority);
+  }
+
+  /** The process that had messages in flight is gone: each may have been what ended it. */
+  abandon(nowMs: number): void {
+    for (const [seq, attempt] of this.attempts.entries()) {
+      if (!attempt.isLeased) continue;
+      attempt.isLeased = false;
+      attempt.isSuspect = true;
+      noteError(attempt, 'the process ended before it was settled', nowMs);
+      this.#suspects.push(attempt.count, seq);
+    }
+    this.inFlight = 0;
+  }
+
+  /** Another due time or priority for a message that waits. */
+  edit(seq: number, size: number, edit: GroupEdit): void {
+    if (this.settled.has(seq)) return;
+    const known = this.attempts.get(seq);
+    const attempt = known ?? newAttempt(size, edit.priority, undefined);
+    attempt.priority = edit.priority;
+    if (attempt.isLeased) return;
+    const { dueMs, wasDueMs, nowMs } = edit;
+    const isOff = known === undefined ? wasDueMs > nowMs && this.#isPlaced(seq) : known.dueMs > 0;
+    if (isOff) this.putOff--;
+    this.attempts.set(seq, attempt);
+    this.#wait(seq, attempt, dueMs, nowMs);
+  }
+
+  /** Everything below is settled. */
+  purge(to: number): void {
+    this.settled.addBelow(to);
+    this.cursor = Math.max(this.cursor, to);
+    this.placedFrom = Math.max(this.placedFrom, to);
+    this.#forget();
+  }
+
+  /** Begins again from a seq; `open` messages come from there on. */
+  seek(to: number, end: number, open: number): void {
+    this.settled = new SeqSet();
+    this.settled.addBelow(to);
+    this.cursor = to;
+    this.placedFrom = Math.max(to, end);
+    this.#forget();
+    this.open = open;
+  }
+
+  #forget(): void {
+    this.attempts.clear();
+    this.lanes.clear();
+    for (const band of this.#bands) band.clear();
+    this.#delayed.clear();
+    this.#suspects.clear();
+    this.open = 0;
+    this.inFlight = 0;
+    this.putOff = 0;
+  }
+
+  /** Those that were put off until now wait for a consumer. */
+  takeDue(nowMs: number): void {
+    for (;;) {
+      const seq = this.#delayed.popDue(nowMs);
+      if (seq === undefined) return;
+      if (this.settled.has(seq)) continue;
+      const attempt = this.attempts.get(seq);
+      if (attempt !== undefined && (attempt.isLeased || attempt.dueMs > nowMs)) continue;
+      if (attempt?.dueMs === 0) continue;
+      this.putOff--;
+      if (attempt !== undefined) attempt.dueMs = 0;
+      // What was never delivered says its priority in its header, which is read for it.
+      this.pushReady(seq, attempt?.priority ?? 0);
+    }
+  }
+
+  /** The message is open and nobody has it, whether it is put off or not. */
+  isFree(seq: number): boolean {
+    return !this.settled.has(seq) && this.attempts.get(seq)?.isLeased !== true;
+  }
+
+  /** The message is open and nobody has it, now. */
+  mayBeDelivered(seq: number, nowMs: number): boolean {
+    if (this.settled.has(seq)) return false;
+    const attempt = this.attempts.get(seq);
+    return attempt === undefined || (!attempt.isLeased && attempt.dueMs <= nowMs);
+  }
+
+  /** The suspect that is delivered next, taken out. */
+  popSuspect(nowMs: number): number | undefined {
+    for (;;) {
+      const seq = this.#suspects.popDue(Infinity);
+      if (seq === undefined) return undefined;
+      if (this.attempts.get(seq)?.isSuspect === true && this.mayBeDelivered(seq, nowMs)) return seq;
+    }
+  }
+
+  /** Messages that were being handled when a process ended, and wait. */
+  *suspects(): IterableIterator<number> {
+    if (!this.hasSuspects) return;
+    for (const [seq, { isSuspect, isLeased }] of this.attempts.entries()) {
+      if (isSuspect && !isLeased) yield seq;
+    }
+  }
+
+  /** The first message of the highest priority that waits in a heap; not taken out. */
+  peekReady(nowMs: number): { readonly seq: number; readonly priority: number } | undefined {
+    for (let priority = FRONT; priority >= 0; priority--) {
+      const band = this.#band(priority);
+      for (let top = band.peek(); top !== undefined; top = band.peek()) {
+        const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
+        const isSuspect = this.attempts.get(seq)?.isSuspect === true;
+        if (!isSuspect && this.mayBeDelivered(seq, nowMs)) return { seq, priority };
+        band.pop();
+      }
+    }
+    return undefined;
+  }
+
+  /** Takes out what `peekReady` has returned. */
+  popReady(priority: number): void {
+    this.#band(priority).pop();
+  }
+
+  /** Up to `count` seqs of each heap, for who wants to look and not to take. */
+  waiting(count: number): { readonly seq: number; readonly priority: number }[] {
+    const found: { seq: number; priority: number }[] = [];
+    for (let priority = FRONT; priority >= 0; priority--) {
+      for (const top of this.#band(priority).smallest(count)) {
+        found.push({ seq: priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top, priority });
+      }
+    }
+    return found;
+  }
+
+  /** A message that was taken out is not handed out after all. */
+  putBack(seq: number, priority: number): void {
+    const attempt = this.attempts.get(seq);
+    if (attempt?.isSuspect === true) this.#suspects.push(attempt.count, seq);
+    else this.pushReady(seq, priority);
+  }
+
+  encodeTo(writer: StateWriter): void {
+    writer.string(this.name);
+    for (const value of [this.cursor, this.placedFrom, this.open, this.inFlight, this.putOff]) {
+      writer.f64(value);
+    }
+    this.settled.encodeTo(writer);
+    this.attempts.encodeTo(writer);
+    this.lanes.encodeTo(writer);
+    for (const band of this.#bands) band.encodeTo(writer);
+    this.#delayed.encodeTo(writer);
+    this.#suspects.encodeTo(writer);
+  }
+
+  static decode(reader: StateReader): GroupState {
+    const group = new GroupState(reader.string(), 0);
+    group.cursor = reader.f64();
+    group.placedFrom = reader.f64();
+    group.open = reader.f64();
+    group.inFlight = reader.f64();
+    group.putOff = reader.f64();
+    group.settled = SeqSet.decode(reader);
+    group.attempts = AttemptTable.decode(reader);
+    group.lanes = KeyLanes.decode(reader);
+    for (let band = 0; band <= FRONT; band++) group.#bands[band] = SeqHeap.decode(reader);
+    group.#delayed = DueHeap.decode(reader);
+    group.#suspects = DueHeap.decode(reader);
+    return group;
+  }
+}
+
+function newAttempt(size: number, priority: number, key: string | undefined): Attempt {
+  return {
+    count: 0,
+    size,
+    dueMs: 0,
+    priority,
+    isLeased: false,
+    isSuspect: false,
+    key,
+    errors: [],
+  };
+}
+
+/** The cursor delivers it when it meets it. */
+export function comesInOrder({ at, priority, front }: MessageHeader): boolean {
+  return at === undefined && (priority ?? 0) === 0 && front === undefined;
+}
+
+export function isPriority(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= HIGHEST;
+}

@@ -1,0 +1,130 @@
+/** The leases of one queue in this process, by group, and the one timer that ends them. */
+import type { Cancel, Runtime } from '../core/runtime.js';
+import type { Lease, LeasedMessage } from './lease.js';
+import { LeaseClock } from './queue-clock.js';
+import type { LeaseLoss } from './queue-errors.js';
+
+/** How often it is looked whether this process was blocked, while there are leases. */
+const LONGEST_TICK_MS = 1000;
+const SHORTEST_TICK_MS = 20;
+
+export interface NewLease {
+  readonly group: string;
+  readonly message: LeasedMessage;
+  readonly consumer: string | undefined;
+  readonly deliveryCount: number;
+  readonly isSuspect: boolean;
+}
+
+export class LeaseTable {
+  readonly clock: LeaseClock;
+  readonly #runtime: Runtime;
+  readonly #onExpired: (leases: readonly Lease[]) => void;
+  readonly #groups = new Map<string, Map<number, Lease>>();
+  #lastNumber = 0;
+  #cancel: Cancel | undefined;
+  #count = 0;
+
+  /** `onExpired` is told of leases whose time is over; it ends them. */
+  constructor(runtime: Runtime, onExpired: (leases: readonly Lease[]) => void) {
+    this.clock = new LeaseClock(runtime);
+    this.#runtime = runtime;
+    this.#onExpired = onExpired;
+  }
+
+  /** The lease of a message that has not ended. */
+  get(group: string, seq: number): Lease | undefined {
+    return this.#groups.get(group)?.get(seq);
+  }
+
+  countOf(group: string): number {
+    return this.#groups.get(group)?.size ?? 0;
+  }
+
+  /** A message that may have ended a process is in flight. */
+  hasSuspect(group: string): boolean {
+    for (const lease of this.of(group)) if (lease.isSuspect) return true;
+    return false;
+  }
+
+  of(group: string): IterableIterator<Lease> {
+    return (this.#groups.get(group) ?? new Map<number, Lease>()).values();
+  }
+
+  *all(): IterableIterator<Lease> {
+    for (const leases of this.#groups.values()) yield* leases.values();
+  }
+
+  /** The number of the lease that is made next: see `Lease.number`. */
+  nextNumber(): number {
+    this.#lastNumber += 1;
+    return this.#lastNumber;
+  }
+
+  add(lease: Lease): void {
+    const { group, message } = lease;
+    let leases = this.#groups.get(group);
+    if (leases === undefined) {
+      leases = new Map();
+      this.#groups.set(group, leases);
+    }
+    leases.set(message.seq, lease);
+    this.#count++;
+    if (this.#cancel === undefined) this.#schedule();
+  }
+
+  /** The lease has ended, if it is still that of its message. */
+  end(lease: Lease, loss: LeaseLoss): void {
+    const { group, message } = lease;
+    lease.end(loss);
+    const leases = this.#groups.get(group);
+    if (leases?.get(message.seq) !== lease) return;
+    leases.delete(message.seq);
+    this.#count--;
+    if (this.#count === 0) this.#stop();
+  }
+
+  endAll(group: string | undefined, loss: LeaseLoss): void {
+    const leases = group === undefined ? this.all() : this.of(group);
+    for (const lease of [...leases]) this.end(lease, loss);
+  }
+
+  #stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #schedule(): void {
+    let first = Infinity;
+    for (const { deadline } of this.all()) first = Math.min(first, deadline);
+    const left = Math.ceil(first - this.clock.now());
+    const delayMs = Math.min(LONGEST_TICK_MS, Math.max(SHORTEST_TICK_MS, left));
+    this.clock.expect(delayMs);
+    this.#cancel = this.#runtime.schedule(() => this.#onTick(), delayMs);
+  }
+
+  #onTick(): void {
+    this.clock.onTurn();
+    if (this.#expired().length === 0) {
+      this.#schedule();
+      return;
+    }
+    // What has come in for them meanwhile is handled first.
+    this.#cancel = this.#runtime.schedule(() => {
+      this.#cancel = undefined;
+      const expired = this.#expired();
+      if (this.#count > 0) this.#schedule();
+      if (expired.length > 0) this.#onExpired(expired);
+    }, 0);
+  }
+
+  #expired(): Lease[] {
+    const now = this.clock.now();
+    return [...this.all()].filter((lease) => lease.deadline <= now && !lease.isSettling);
+  }
+
+  close(): void {
+    this.#stop();
+    this.endAll(undefined, 'queue closed');
+  }
+}

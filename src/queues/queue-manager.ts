@@ -1,0 +1,384 @@
+/** What is done with a queue beside enqueuing and receiving. */
+import type { Codec } from '../channel/codec.js';
+import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
+import type { Durability } from '../channel/record-input.js';
+import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
+import { isPriority } from './group-state.js';
+import type { ReceiveRequest } from './group-receiver.js';
+import type { Lease, LeasedMessage } from './lease.js';
+import { readMessage } from './message-picker.js';
+import type { Queue } from './queue.js';
+import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
+import type { QueueCore } from './queue-core.js';
+import { noMessage, noQueue } from './queue-errors.js';
+import {
+  changedOptions,
+  checkQueueOptions,
+  MAX_DELAY_MS,
+  QUEUE_OPTION_NAMES,
+  type QueueOptions,
+} from './queue-options.js';
+import { runsOf, type OperationContent } from './queue-records.js';
+import { groupField } from './queue-state.js';
+
+/** What a queue asks of its store. */
+export interface QueueHost {
+  openQueue(name: string): Promise<QueueCore>;
+  openForDeadLetters(name: string): Promise<QueueCore>;
+  viewOf<T>(core: QueueCore, codec: Codec<T> | undefined): Queue<T>;
+  /** Throws TypeError when dead letters would come back to the queue that they come from. */
+  refuseCycle(name: string, deadLetter: string | false): Promise<void>;
+  forget(core: QueueCore): void;
+}
+
+/** A delivery that is not settled. */
+export interface PendingDelivery {
+  readonly id: string;
+  readonly seq: number;
+  readonly group: string;
+  readonly consumer: string | undefined;
+  readonly deliveryCount: number;
+  /** Milliseconds since it was handed out, without those in which this process was blocked. */
+  readonly ageMs: number;
+  /** Milliseconds until it fails. */
+  readonly leftMs: number;
+}
+
+export interface MessageChange<T> {
+  readonly payload?: T;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly priority?: number | undefined;
+  /** Milliseconds from now before which it is not delivered; 0: now. */
+  readonly delayMs?: number | undefined;
+}
+
+export interface RedriveOptions<T> {
+  /** Which messages are moved. Default: all. */
+  readonly filter?: ((message: QueueMessage<T>) => boolean) | undefined;
+  readonly limit?: number | undefined;
+  /** The name of the queue that they go to. */
+  readonly to?: string | undefined;
+  /** Messages a second at most. */
+  readonly ratePerSecond?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface PopOptions {
+  readonly max?: number | undefined;
+  readonly durability?: Durability | undefined;
+}
+
+const CONFIGURE = new Set(QUEUE_OPTION_NAMES.filter((name) => name !== 'mode'));
+const CHANGE: ReadonlySet<string> = new Set(['payload', 'headers', 'priority', 'delayMs']);
+const REDRIVE: ReadonlySet<string> = new Set(['filter', 'limit', 'to', 'ratePerSecond', 'signal']);
+
+export class QueueManager<T> {
+  readonly #core: QueueCore;
+  readonly #host: QueueHost;
+  readonly #codec: Codec<T> | undefined;
+  readonly #browser: QueueBrowser<T>;
+  #closing: Promise<void> | undefined;
+
+  constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
+    this.#core = core;
+    this.#host = host;
+    this.#codec = codec;
+    this.#browser = new QueueBrowser(core, codec);
+  }
+
+  pending({ group }: { readonly group?: string | undefined }): PendingDelivery[] {
+    const { leases, requireOpen } = this.#core;
+    requireOpen.call(this.#core);
+    const nowMs = leases.clock.now();
+    const all = group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
+    return all
+      .map(({ message, group: of, consumer, deliveryCount, since, deadline }) => ({
+        id: message.id,
+        seq: message.seq,
+        group: of,
+        consumer,
+        deliveryCount,
+        ageMs: nowMs - since,
+        leftMs: deadline - nowMs,
+      }))
+      .toSorted((a, b) => b.ageMs - a.ageMs);
+  }
+
+  async claim(
+    { max, consumer }: ReceiveRequest,
+    groupName: string | undefined,
+    minIdleMs: number,
+  ): Promise<Lease[]> {
+    this.#core.requireOpen();
+    checkInteger('minIdleMs', minIdleMs, 0, MAX_DELAY_MS);
+    const { leases, log, maxDeliveries } = this.#core;
+    const group = this.#core.group(groupName);
+    const before = leases.clock.now() - minIdleMs;
+    const idle = [...leases.of(group.name)].filter(
+      (lease) =>
+        lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
+    );
+    const taken = idle.slice(0, max);
+    if (taken.length === 0) return [];
+    for (const lease of taken) lease.isSettling = true;
+    const operation: OperationContent = {
+      o: 'lease',
+      g: groupField(group.name),
+      s: runsOf(taken.map(({ message }) => message.seq)),
+      z: taken.map(({ message }) => message.payload.length),
+      k: taken.flatMap(({ message: { seq, header } }) =>
+        header.key === undefined ? [] : [[seq, header.key] as const],
+      ),
+      p: taken.map(({ message }) => [message.seq, message.priority] as const),
+    };
+    return log.run(async () => {
+      try {
+        await log.operate(operation);
+      } catch (error) {
+        for (const lease of taken) lease.isSettling = false;
+        throw error;
+      }
+      return taken.flatMap((lease) => {
+        leases.end(lease, 'claimed');
+        const { message, isSuspect } = lease;
+        const mine = this.#core.lease(group.name, { message, band: 0, isSuspect }, consumer);
+        return mine === undefined ? [] : [mine];
+      });
+    });
+  }
+
+  async pop(options: PopOptions, end: 'first' | 'last'): Promise<QueueMessage<T>[]> {
+    this.#core.requireOpen();
+    checkKnown(options, new Set(['max', 'durability']));
+    const { max = 1, durability = 'synced' } = options;
+    checkInteger('max', max, 1, 100_000);
+    checkDurability(durability);
+    return end === 'first' ? this.#popFirst(max, durability) : this.#popLast(max, durability);
+  }
+
+  async #popFirst(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
+    const group = this.#core.group(undefined);
+    const request = { max, maxBytes: Infinity, waitMs: 0, signal: undefined, consumer: undefined };
+    const leases = await this.#core.receiver(group).receive(request);
+    const messages = leases.map(({ message }) => message);
+    const views = messages.map((message) => this.#browser.view(message, undefined));
+    for (const lease of leases) lease.isSettling = true;
+    try {
+      await this.#take(messages, durability);
+    } finally {
+      for (const lease of leases) {
+        lease.isSettling = false;
+        if (group.settled.has(lease.message.seq)) this.#core.leases.end(lease, 'settled');
+      }
+    }
+    return views;
+  }
+
+  async #take(messages: readonly LeasedMessage[], durability: Durability): Promise<void> {
+    if (messages.length === 0) return;
+    const { log } = this.#core;
+    const s = runsOf(messages.map(({ seq }) => seq));
+    const z = messages.map(({ payload }) => payload.length);
+    await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
+    this.#core.wake();
+  }
+
+  async #popLast(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
+    const core = this.#core;
+    const group = core.group(undefined);
+    const messages = await core.log.run(async () => {
+      const taken: LeasedMessage[] = [];
+      let seq = group.settled.prevMissing(core.log.limit - 1);
+      while (seq !== undefined && taken.length < max) {
+        const message = group.isFree(seq) ? await readMessage(core, seq) : undefined;
+        const nowMs = core.log.clock.now();
+        const due = group.attempts.get(seq)?.dueMs ?? message?.header.at ?? 0;
+        if (message !== undefined && group.isFree(seq) && due <= nowMs) {
+          core.reserve(group, message);
+          taken.push(message);
+        }
+        seq = seq === 0 ? undefined : group.settled.prevMissing(seq - 1);
+      }
+      return taken;
+    });
+    const views = messages.map((message) => this.#browser.view(message, undefined));
+    try {
+      await this.#take(messages, durability);
+    } catch (error) {
+      const seqs = messages.map(({ seq }) => seq);
+      await core.log.run(() => core.giveBack('', seqs, { isUndone: false }));
+      throw error;
+    }
+    return views;
+  }
+
+  async purge(): Promise<number> {
+    this.#core.requireOpen();
+    const { log, state, leases } = this.#core;
+    const count = await log.alone(async () => {
+      const { messages } = state;
+      await log.operate({ o: 'purge', to: log.channel.nextSeq }, 'synced');
+      leases.endAll(undefined, 'purged');
+      return messages;
+    });
+    this.#core.wake();
+    return count;
+  }
+
+  async cancel(idOrSeq: string | number): Promise<boolean> {
+    this.#core.requireOpen();
+    const { log, state, leases } = this.#core;
+    const message = await findMessage(this.#core, idOrSeq);
+    if (message === undefined) return false;
+    const { seq, payload, header } = message;
+    const isCancelled = await log.run(async () => {
+      if (state.isSettled(seq)) return false;
+      const operation = { s: [seq, 1], z: [payload.length], at: [header.at ?? 0] };
+      await log.operate({ o: 'cancel', ...operation }, 'synced');
+      for (const { name } of state.groups.values()) {
+        const lease = leases.get(name, seq);
+        if (lease !== undefined) leases.end(lease, 'cancelled');
+      }
+      return true;
+    });
+    this.#core.wake();
+    return isCancelled;
+  }
+
+  async update(idOrSeq: string | number, change: MessageChange<T>): Promise<void> {
+    this.#core.requireOpen();
+    checkChange(change);
+    const { log, state, options } = this.#core;
+    const message = await findMessage(this.#core, idOrSeq);
+    if (message === undefined) throw noMessage(this.#core.name, String(idOrSeq));
+    const { seq, header } = message;
+    const { priority, delayMs } = change;
+    const isMoved = priority !== undefined || delayMs !== undefined;
+    if (isMoved && header.key !== undefined && options.ordering === 'strict') {
+      throw new TypeError('a message with a key may have neither delay nor priority');
+    }
+    const isChanged = 'payload' in change || change.headers !== undefined;
+    const payload =
+      'payload' in change ? bytesOf(change.payload as T, this.#codec) : message.payload;
+    await log.run(async () => {
+      if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
+      const edit = { s: seq, z: message.payload.length, was: header.at ?? 0 };
+      const nowMs = log.clock.now();
+      const dueMs = (delayMs ?? 0) > 0 ? nowMs + (delayMs ?? 0) : 0;
+      const at = delayMs === undefined ? (header.at ?? 0) : dueMs;
+      const to = { at, priority: priority ?? message.priority };
+      const headers = change.headers ?? message.headers;
+      await log.write(
+        isMoved ? [{ o: 'edit', ...edit, ...to }] : [],
+        isChanged ? [{ header: { of: seq, headers }, payload }] : [],
+        'synced',
+      );
+    });
+    this.#core.wake();
+  }
+
+  async setPaused(isPaused: boolean): Promise<void> {
+    this.#core.requireOpen();
+    const { log, options } = this.#core;
+    await log.alone(() => log.operate(this.#core.base(options, isPaused), 'synced'));
+    this.#core.wake();
+  }
+
+  async configure(options: Omit<QueueOptions, 'mode'>): Promise<void> {
+    this.#core.requireOpen();
+    checkQueueOptions(options, this.#core.name, CONFIGURE);
+    const { deadLetter } = options;
+    if (deadLetter !== undefined) await this.#host.refuseCycle(this.#core.name, deadLetter);
+    const { log } = this.#core;
+    await log.alone(async () => {
+      const changed = changedOptions(this.#core.options, options);
+      await log.operate(this.#core.base(changed), 'synced');
+    });
+    this.#core.wake();
+  }
+
+  async deadLetters(): Promise<Queue<T>> {
+    return this.#host.viewOf(await this.#deadCore(), this.#codec);
+  }
+
+  async #deadCore(): Promise<QueueCore> {
+    this.#core.requireOpen();
+    const { deadLetter } = this.#core.options;
+    if (deadLetter === false) throw noQueue(`${this.#core.name}: it has no dead letters`);
+    return this.#host.openForDeadLetters(deadLetter);
+  }
+
+  async redrive(options: RedriveOptions<T>): Promise<number> {
+    this.#core.requireOpen();
+    checkKnown(options, REDRIVE);
+    const { filter, limit = Infinity, to, ratePerSecond = Infinity, signal } = options;
+    checkType('filter', filter, 'function');
+    if (limit !== Infinity) checkInteger('limit', limit, 1, Number.MAX_SAFE_INTEGER);
+    checkType('ratePerSecond', ratePerSecond, 'number');
+    if (!(ratePerSecond > 0)) throw new RangeError('ratePerSecond must be above 0');
+    signal?.throwIfAborted();
+    const isOfDead = this.#core.options.deadLetter === false;
+    const source = isOfDead ? this.#core : await this.#deadCore();
+    const own = isOfDead ? undefined : this.#core;
+    const target = to === undefined ? own : await this.#host.openQueue(to);
+    if (target === source) throw new TypeError('messages are moved to the queue that they are in');
+    const group = source.group(undefined);
+    return this.#core.moves.redrive(source, {
+      filter: (message) => filter?.(this.#browser.view(message, group)) ?? true,
+      limit,
+      target,
+      pace: (moved) => this.#pause((moved * 1000) / ratePerSecond, signal),
+    });
+  }
+
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (ms === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#core.runtime.schedule(resolve, ms);
+    });
+    signal?.throwIfAborted();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= closeQueue(this.#core, this.#host);
+    return this.#closing;
+  }
+}
+
+/** Releases what is under way and closes the queue. */
+export async function closeQueue(core: QueueCore, host: QueueHost): Promise<void> {
+  if (core.isClosed) return;
+  core.close();
+  const { log, leases, state } = core;
+  try {
+    await core.reclaim.stop();
+    await log.run(async () => {
+      for (const { name } of state.groups.values()) {
+        const seqs = [...leases.of(name)]
+          .filter(({ isSettling }) => !isSettling)
+          .map(({ message }) => message.seq);
+        if (seqs.length > 0) await core.giveBack(name, seqs, { isUndone: true });
+      }
+    });
+    leases.close();
+    await log.checkpoint().catch((error: unknown) => {
+      core.logger.warn('a queue is closed without a checkpoint', { queue: core.name, error });
+    });
+  } finally {
+    leases.close();
+    host.forget(core);
+    await log.close();
+  }
+}
+
+function checkChange(change: object): void {
+  checkKnown(change, CHANGE);
+  const { headers, priority, delayMs } = change as MessageChange<unknown>;
+  checkHeaders(headers);
+  checkType('delayMs', delayMs, 'number');
+  checkInteger('delayMs', delayMs, 0, MAX_DELAY_MS);
+  if (priority !== undefined && !isPriority(priority)) {
+    throw new RangeError(`priority must be an integer from 0 to 15, not ${String(priority)}`);
+  }
+}

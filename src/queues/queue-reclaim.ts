@@ -1,0 +1,171 @@
+/**
+ * Gives back the space of messages that are done with: whole segments from below, and, when one
+ * message that stays keeps many that do not, those between by a compaction. Nothing goes that the
+ * older one of two checkpoints would need to lead to the same state.
+ */
+import type { LogRecord } from '../core/record.js';
+import type { QueueCore } from './queue-core.js';
+import {
+  decodeOperation,
+  eachSeq,
+  headerOf,
+  MESSAGE,
+  OPERATION,
+  type Operation,
+  type Runs,
+} from './queue-records.js';
+
+/** Bytes that come in before it is looked again. */
+const LOOK_BYTES = 4 * 1024 * 1024;
+
+export class QueueReclaim {
+  readonly #core: QueueCore;
+  readonly #segmentBytes: number;
+  #lookAt: number;
+  #running: Promise<void> | undefined;
+  #isStopped = false;
+  /** Bytes of the channel behind the last compaction. */
+  #keptBytes = 0;
+  /** Groups may not begin again meanwhile, nor it while they do. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(core: QueueCore, segmentBytes: number) {
+    this.#core = core;
+    this.#segmentBytes = segmentBytes;
+    this.#lookAt = core.log.channel.sizeBytes + this.#lookBytes;
+  }
+
+  get #lookBytes(): number {
+    return Math.min(LOOK_BYTES, this.#segmentBytes);
+  }
+
+  /** Messages were settled or written. */
+  onProgress(): void {
+    if (this.#running !== undefined || this.#isStopped) return;
+    if (this.#core.log.channel.sizeBytes < this.#lookAt) return;
+    this.#running = this.run()
+      .catch((error: unknown) => {
+        const { logger, name } = this.#core;
+        if (!this.#isStopped) logger.warn('space of a queue was not reclaimed', { queue: name, error });
+      })
+      .finally(() => {
+        this.#running = undefined;
+        this.#lookAt = this.#core.log.channel.sizeBytes + this.#lookBytes;
+      });
+  }
+
+  /** Runs work that may not meet a compaction, one after the other. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Gives back now what can be. Rejects with IO, POISONED, CLOSED. */
+  async run(): Promise<void> {
+    await this.exclusive(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    const { log, state } = this.#core;
+    const { channel } = log;
+    const floor = this.#goneBelow();
+    const isWorthIt = floor > channel.firstSeq && this.#bytesBelow(floor) >= this.#segmentBytes;
+    if (!isWorthIt && !this.#isSparse()) return;
+    // Two of them, or what went between would be missed by the older one.
+    for (let turn = 0; turn < 2 && !this.#isStopped; turn++) {
+      await log.run(() => log.operate(this.#core.base()));
+      await log.checkpoint();
+    }
+    if (this.#isStopped) return;
+    const safe = log.safeSeq;
+    const to = Math.min(this.#goneBelow(), safe, state.baseSeq);
+    if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
+    if (this.#isSparse()) await this.#compact(safe);
+  }
+
+  /** Every message below is done with, and no key of it is remembered. */
+  #goneBelow(): number {
+    const { state } = this.#core;
+    return Math.min(state.floor, state.dedup.oldestSeq ?? Infinity);
+  }
+
+  #bytesBelow(seq: number): number {
+    const { firstSeq, nextSeq, sizeBytes } = this.#core.log.channel;
+    // About: by the share of the seqs.
+    return ((seq - firstSeq) / Math.max(1, nextSeq - firstSeq)) * sizeBytes;
+  }
+
+  /** Less than half of what is kept is messages that stay. */
+  #isSparse(): boolean {
+    const { log, state } = this.#core;
+    const { sizeBytes } = log.channel;
+    // What a compaction has kept for other reasons, the next one would keep, too.
+    if (sizeBytes < 2 * Math.max(this.#segmentBytes, this.#keptBytes)) return false;
+    return state.bytes < sizeBytes / 2 - this.#segmentBytes;
+  }
+
+  async #compact(safe: number): Promise<void> {
+    const oldestKey = this.#core.state.dedup.oldestSeq ?? Infinity;
+    const keep = (record: LogRecord): boolean => this.#keeps(record, safe, oldestKey);
+    const { channel } = this.#core.log;
+    await channel.compact({ keep });
+    this.#keptBytes = channel.sizeBytes;
+  }
+
+  #keeps(record: LogRecord, safe: number, oldestKey: number): boolean {
+    const { seq, type } = record;
+    if (seq >= safe) return true;
+    if (type === MESSAGE) return this.#keepsMessage(record, oldestKey);
+    const operation = type === OPERATION ? decodeOperation(record) : undefined;
+    return operation === undefined || this.#keepsOperation(seq, operation);
+  }
+
+  #keepsMessage(record: LogRecord, oldestKey: number): boolean {
+    const { state } = this.#core;
+    const { seq } = record;
+    const header = headerOf(record);
+    if (header === undefined) return true;
+    if (header.of !== undefined) return state.updated.get(header.of) === seq;
+    if (!state.isSettled(seq)) return true;
+    return header.dedup !== undefined && seq >= oldestKey;
+  }
+
+  #keepsOperation(seq: number, operation: Operation): boolean {
+    const { state } = this.#core;
+    switch (operation.o) {
+      case 'lease':
+      case 'done':
+      case 'back':
+      case 'cancel':
+        return this.#hasOpen(operation.s);
+      case 'edit':
+        return !state.isSettled(operation.s);
+      case 'open':
+        return seq >= state.floor;
+      case 'base':
+        return seq >= state.baseSeq;
+      // What they did to the counts and places is not known without them.
+      case 'purge':
+      case 'group':
+      case 'ungroup':
+      case 'seek':
+        return true;
+    }
+  }
+
+  #hasOpen(runs: Runs): boolean {
+    let isOpen = false;
+    eachSeq(runs, (seq) => {
+      isOpen ||= !this.#core.state.isSettled(seq);
+    });
+    return isOpen;
+  }
+
+  /** Waits for what is under way. Never rejects. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#running;
+    await this.#last;
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * A durable queue: messages are delivered at least once, each to one consumer at a time, until it
+ * is acknowledged or a dead letter. This class is what users hold: it checks what it is given and
+ * leaves the work to its parts.
+ */
+import type { Codec } from '../channel/codec.js';
+import { decodedValue } from '../channel/codec.js';
+import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
+import { Delivery, type AckOptions } from './delivery.js';
+import { Enqueued } from './enqueued.js';
+import type { EnqueueResult } from './enqueuing.js';
+import {
+  checkDurability,
+  checkMessage,
+  type CheckedMessage,
+  type EnqueueInput,
+  type EnqueueOptions,
+} from './enqueue-input.js';
+import type { ReceiveRequest } from './group-receiver.js';
+import type { Lease } from './lease.js';
+import type { QueueCore } from './queue-core.js';
+import { QueueGroups } from './queue-groups.js';
+import { MAX_DELAY_MS, type QueueOptions, type StoredQueueOptions } from './queue-options.js';
+import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
+import { QueueManager, type MessageChange, type QueueHost, type RedriveOptions } from './queue-manager.js';
+import type { QueueStats } from './queue-stats.js';
+import { queueStats } from './queue-stats.js';
+import type { PendingDelivery } from './queue-manager.js';
+
+export interface ReceiveOptions {
+  /** Messages at most. Default: 1. */
+  readonly max?: number | undefined;
+  /** Bytes of payloads after which no more is taken; at least one message is. Default: 4 MiB. */
+  readonly maxBytes?: number | undefined;
+  /** Milliseconds to wait when there is nothing. Default: 0. */
+  readonly waitMs?: number | undefined;
+  /** Ends the wait: it rejects with the signal's reason, and nothing was delivered. */
+  readonly signal?: AbortSignal | undefined;
+  /** In a queue with groups, which. */
+  readonly group?: string | undefined;
+  /** Who it is, for `pending`. */
+  readonly consumer?: string | undefined;
+}
+
+/** What became of one delivery of many. */
+export interface SettleResult {
+  readonly id: string;
+  readonly ok: boolean;
+  /** Of the error, when it has one. */
+  readonly code?: string | undefined;
+}
+
+const RECEIVE: ReadonlySet<string> = new Set([
+  'max',
+  'maxBytes',
+  'waitMs',
+  'signal',
+  'group',
+  'consumer',
+]);
+const RECEIVE_BYTES = 4 * 1024 * 1024;
+const LONG_POLL_MS = 60_000;
+
+export class Queue<T = Uint8Array> {
+  readonly #core: QueueCore;
+  readonly #codec: Codec<T> | undefined;
+  readonly #browser: QueueBrowser<T>;
+  readonly #manager: QueueManager<T>;
+  /** The groups of consumers of a queue whose mode is `fanout`. */
+  readonly groups: QueueGroups;
+
+  /** For the QueueStore, which opens it. */
+  constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
+    this.#core = core;
+    this.#codec = codec;
+    this.#browser = new QueueBrowser(core, codec);
+    this.#manager = new QueueManager(core, host, codec);
+    this.groups = new QueueGroups(core);
+  }
+
+  get name(): string {
+    return this.#core.name;
+  }
+
+  /** The options that are stored with the queue. */
+  get options(): StoredQueueOptions {
+    return this.#core.options;
+  }
+
+  get isPaused(): boolean {
+    return this.#core.state.isPaused;
+  }
+
+  /**
+   * Puts a message into the queue; resolves when it is as durable as was asked for, which is before
+   * anybody gets it. The payload is copied before this returns. Rejects with LIMIT, IO, POISONED,
+   * CLOSED: it is not in the queue then, but where the error says that its outcome is unknown.
+   */
+  async enqueue(payload: T, options: EnqueueOptions = {}): Promise<EnqueueResult> {
+    const [result] = await this.enqueueMany([{ ...options, payload }]);
+    if (result === undefined) throw new Error('a message without a result');
+    return result;
+  }
+
+  /** Puts messages into the queue, all of them or none, in this order. */
+  async enqueueMany(
+    messages: readonly EnqueueInput<T>[],
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<EnqueueResult[]> {
+    this.#core.requireOpen();
+    const { checked, durability } = this.#check(messages);
+    return this.#core.enqueuing.enqueue(checked, durability, signal);
+  }
+
+  #check(messages: readonly EnqueueInput<T>[]): {
+    readonly checked: CheckedMessage[];
+    readonly durability: 'synced' | 'written';
+  } {
+    if (!Array.isArray(messages)) throw new TypeError('messages must be an array');
+    let durability: 'synced' | 'written' | undefined;
+    const checked = messages.map((message: EnqueueInput<T>) => {
+      if (typeof message !== 'object' || message === null || !('payload' in message)) {
+        throw new TypeError('a message must be an object with a payload');
+      }
+      const { payload, ...options } = message;
+      checkDurability(options.durability);
+      // All are written together: as durable as the most durable of them.
+      if (durability !== 'synced') durability = options.durability ?? 'synced';
+      return checkMessage(payload, options, this.#core.options, this.#codec);
+    });
+    return { checked, durability: durability ?? 'synced' };
+  }
+
+  /** For `QueueStore.commit`: enqueued together with what else is in it. */
+  enqueuing(payload: T, options: EnqueueOptions = {}): Enqueued {
+    const { checked } = this.#check([{ ...options, payload }]);
+    return new Enqueued(this.#core, checked);
+  }
+
+  /**
+   * Takes messages, which nobody else gets until they are settled or their time is over. Resolves
+   * to none when there are none in time. Rejects with NOT_FOUND for a group, CORRUPT, IO, POISONED,
+   * CLOSED, the reason of the signal.
+   */
+  async receive(options: ReceiveOptions = {}): Promise<Delivery<T>[]> {
+    this.#core.requireOpen();
+    const request = receiveRequest(options);
+    const group = this.#core.group(options.group);
+    const leases = await this.#core.receiver(group).receive(request);
+    return leases.map((lease) => this.#delivery(lease));
+  }
+
+  #delivery(lease: Lease): Delivery<T> {
+    const { payload } = lease.message;
+    const value = this.#codec === undefined ? payload : decodedValue(this.#codec, payload);
+    return new Delivery(this.#core.settlement, lease, value as T);
+  }
+
+  /** Deliveries one after the other, for as long as they are asked for. */
+  async *deliveries(
+    options: Omit<ReceiveOptions, 'max' | 'waitMs'> = {},
+  ): AsyncGenerator<Delivery<T>, void, undefined> {
+    for (;;) {
+      const [delivery] = await this.receive({ ...options, max: 1, waitMs: LONG_POLL_MS });
+      if (delivery === undefined) continue;
+      let isUsed = false;
+      try {
+        yield delivery;
+        isUsed = true;
+      } finally {
+        // Who leaves the loop with it in hand has not settled it, or has: then this is nothing.
+        if (!isUsed) await delivery.release().catch(() => undefined);
+      }
+    }
+  }
+
+  /** Acknowledges each that can be; resolves to what became of each, in the same order. */
+  async ackMany(
+    deliveries: readonly Delivery<T>[],
+    options: AckOptions = {},
+  ): Promise<SettleResult[]> {
+    checkDurability(options.durability);
+    const acks = await Promise.allSettled(deliveries.map((delivery) => delivery.ack(options)));
+    return acks.map((ack, index) => {
+      const id = deliveries[index]?.id ?? '';
+      if (ack.status === 'fulfilled') return { id, ok: true };
+      return { id, ok: false, code: (ack.reason as { code?: string }).code };
+    });
+  }
+
+  /** The next messages that are delivered, which stay where they are. */
+  peek(count = 1, group?: string): Promise<QueueMessage<T>[]> {
+    return this.#browser.peek(count, group);
+  }
+
+  /** All messages that are not done with, in the order in which they came. */
+  browse(options: BrowseOptions = {}): AsyncIterableIterator<QueueMessage<T>> {
+    return this.#browser.browse(options);
+  }
+
+  /** A message by its id or seq; undefined when it is done with, or never was. */
+  get(idOrSeq: string | number): Promise<QueueMessage<T> | undefined> {
+    return this.#browser.get(idOrSeq);
+  }
+
+  /** Deliveries that are not settled, longest first. */
+  pending(options: { readonly group?: string | undefined } = {}): PendingDelivery[] {
+    return this.#manager.pending(options);
+  }
+
+  /** Takes over deliveries that their consumers have had for long; these lose them. */
+  async claim(
+    options: ReceiveOptions & { readonly minIdleMs?: number | undefined } = {},
+  ): Promise<Delivery<T>[]> {
+    const { minIdleMs = 0, ...rest } = options;
+    const request = receiveRequest(rest);
+    const leases = await this.#manager.claim(request, rest.group, minIdleMs);
+    return leases.map((lease) => this.#delivery(lease));
+  }
+
+  /**
+   * Takes messages that are done with when this resolves: a crash of who has asked loses them.
+   * `synced` (the default): none of them comes back.
+   */
+  pop(options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {}): Promise<
+    QueueMessage<T>[]
+  > {
+    return this.#manager.pop(options, 'first');
+  }
+
+  /** The same from the other end: the messages that came last, whatever their priority. */
+  popRight(
+    options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {},
+  ): Promise<QueueMessage<T>[]> {
+    return this.#manager.pop(options, 'last');
+  }
+
+  /** Puts a message before all others: of several the one that came last is delivered first. */
+  async pushFront(
+    payload: T,
+    options: Omit<EnqueueOptions, 'delayMs' | 'runAt' | 'priority' | 'key'> = {},
+  ): Promise<EnqueueResult> {
+    this.#core.requireOpen();
+    const { checked, durability } = this.#check([{ ...options, payload }]);
+    const front = checked.map((message): CheckedMessage => {
+      const { priority, key } = message.header;
+      if (priority !== undefined || key !== undefined || message.delayMs !== undefined) {
+        throw new TypeError('what is put to the front has neither delay, priority nor key');
+      }
+      return { ...message, header: { ...message.header, front: true } };
+    });
+    const [result] = await this.#core.enqueuing.enqueue(front, durability);
+    if (result === undefined) throw new Error('a message without a result');
+    return result;
+  }
+
+  /** All messages are done with, those under way included. Resolves to how many; durable. */
+  purge(): Promise<number> {
+    return this.#manager.purge();
+  }
+
+  /** A message is done with for all; a handler that has it is told. False: there was none. */
+  cancel(idOrSeq: string | number): Promise<boolean> {
+    return this.#manager.cancel(idOrSeq);
+  }
+
+  /** Changes a message that is not done with. One that is under way is changed for the next time. */
+  update(idOrSeq: string | number, change: MessageChange<T>): Promise<void> {
+    return this.#manager.update(idOrSeq, change);
+  }
+
+  /** Nothing is delivered any more until `resume`, also after a restart. */
+  pause(): Promise<void> {
+    return this.#manager.setPaused(true);
+  }
+
+  resume(): Promise<void> {
+    return this.#manager.setPaused(false);
+  }
+
+  /** Changes stored options; those that are not given stay. Rejects with IO, POISONED, CLOSED. */
+  configure(options: Omit<QueueOptions, 'mode'>): Promise<void> {
+    return this.#manager.configure(options);
+  }
+
+  /** The queue that takes this one's dead letters, made if there is none yet. */
+  deadLetters(): Promise<Queue<T>> {
+    return this.#manager.deadLetters();
+  }
+
+  /**
+   * Moves dead letters back: this queue's into it, or, in a queue of dead letters, each to where it
+   * came from. Their deliveries count from the start. Resolves to how many; what is moved is
+   * durable with each hundred.
+   */
+  redrive(options: RedriveOptions<T> = {}): Promise<number> {
+    return this.#manager.redrive(options);
+  }
+
+  /** How much there is, at no cost, and what has happened since the queue was opened. */
+  stats(): Promise<QueueStats> {
+    return queueStats(this.#core);
+  }
+
+  /** Gives back the space of messages that are done with, which otherwise happens by itself. */
+  async reclaim(): Promise<void> {
+    this.#core.requireOpen();
+    await this.#core.reclaim.run();
+  }
+
+  /**
+   * Releases what is under way, as if it had not been delivered, and closes the queue. Those who
+   * wait in `receive` are rejected with CLOSED. Later calls return the same promise.
+   */
+  close(): Promise<void> {
+    return this.#manager.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function receiveRequest(options: ReceiveOptions): ReceiveRequest {
+  checkKnown(options, RECEIVE);
+  const { max = 1, maxBytes = RECEIVE_BYTES, waitMs = 0, signal, group, consumer } = options;
+  for (const [name, value, least] of [
+    ['max', max, 1],
+    ['maxBytes', maxBytes, 1],
+    ['waitMs', waitMs, 0],
+  ] as const) {
+    checkType(name, value, 'number');
+    checkInteger(name, value, least, name === 'waitMs' ? MAX_DELAY_MS : Number.MAX_SAFE_INTEGER);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError('signal must be an AbortSignal');
+  }
+  for (const text of [group, consumer]) {
+    if (text !== undefined && typeof text !== 'string') {
+      throw new TypeError('group and consumer must be strings');
+    }
+  }
+  return { max, maxBytes, waitMs, signal, consumer };
+}
