@@ -98,7 +98,7 @@ export class SeqSet {
     return seq - floor - inside;
   }
 
-  /** How many seqs from `from` up to but not `to` are there. Takes time for each page of the set. */
+  /** How many seqs from `from` up to but not `to` are there. Takes time for each page. */
   countBetween(from: number, to: number): number {
     let found = Math.max(0, Math.min(to, this.#floor) - from);
     const above = Math.max(from, this.#floor);

@@ -81,11 +81,36 @@ describe('a key', () => {
     expect(table.find(key, 0)).toBe(77);
   });
 
-  test('is kept as 128 bits of its SHA-256', () => {
+  test('that is not well-formed is none that has its bytes', () => {
+    const table = new DedupTable(100);
+    table.set('\uD800\u0080', 1, 0);
+    expect(Buffer.from('\uD800\u0080', 'utf16le')).toEqual(Buffer.from('\0\u0600\0'));
+    expect(table.find('\0\u0600\0', 0)).toBe(undefined);
+  });
+
+  test('is held once when it is set again after a while', () => {
+    const table = new DedupTable(100);
+    table.set('a', 1, 0);
+    table.set('b', 2, 50);
+    table.set('b', 3, 100);
+    // The first one is past the window, and goes with its generation.
+    expect([table.size, table.oldestSeq, table.find('b', 149)]).toEqual([2, 1, 3]);
+    expect([table.find('b', 150), table.size, table.oldestSeq]).toEqual([3, 1, 3]);
+  });
+
+  test('is kept as 128 bits of its SHA-256, and each of them counts', () => {
     const table = new DedupTable(100);
     table.set('order 15', 1, 0);
     const digest = sha256Hex(new TextEncoder().encode('order 15'));
-    expect(Buffer.from(encoded(table)).toString('hex')).toContain(digest.slice(0, 32));
+    const bytes = Buffer.from(encoded(table));
+    const at = bytes.indexOf(digest.slice(0, 32), 'hex');
+    expect(at).toBeGreaterThan(0);
+    expect(decoded(bytes).find('order 15', 0)).toBe(1);
+    for (let bit = 0; bit < 128; bit++) {
+      const other = new Uint8Array(bytes);
+      other[at + (bit >>> 3)] = (bytes[at + (bit >>> 3)] ?? 0) ^ (1 << (bit & 7));
+      expect(decoded(other).find('order 15', 0), `bit ${bit}`).toBe(undefined);
+    }
   });
 });
 
