@@ -65,6 +65,13 @@ export interface ChannelStats {
   readonly retentionWait: RetentionWait | undefined;
 }
 
+/** Records for a channel, to be given to a commit. */
+export interface ChannelAppend {
+  readonly channel: string;
+  readonly records: readonly Appendable[];
+  readonly expectedSeq: number | undefined;
+}
+
 const TRIM: ReadonlySet<string> = new Set(['beforeSeq']);
 
 export class Channel {
@@ -137,6 +144,15 @@ export class Channel {
   append(payload: Uint8Array | string, options?: AppendOptions): Promise<number> {
     const side = this.#side;
     return side === undefined ? rejected(this.#readOnlyError()) : side.append(payload, options);
+  }
+
+  /** What a commit is given to append these records together with what else is in it. */
+  appending(
+    records: Appendable | readonly Appendable[],
+    { expectedSeq }: { readonly expectedSeq?: number | undefined } = {},
+  ): ChannelAppend {
+    const list = Array.isArray(records) ? (records as readonly Appendable[]) : [records as Appendable];
+    return { channel: this.name, records: list, expectedSeq };
   }
 
   /** Appends records that are in the log all together or not at all, whatever happens. */

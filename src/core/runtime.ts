@@ -19,8 +19,11 @@ export interface Runtime {
   random(bytes: Uint8Array): Uint8Array;
   /** Runs `task` when the current call stack is done, before any timer or I/O callback. */
   defer(task: () => void): void;
-  /** Runs `task` once after `delayMs`. Never keeps the process alive by itself. */
-  schedule(task: () => void, delayMs: number): Cancel;
+  /**
+   * Runs `task` once after `delayMs`. It keeps the process alive only when it is told to, because
+   * somebody waits for it.
+   */
+  schedule(task: () => void, delayMs: number, keepsAlive?: boolean): Cancel;
 }
 
 const settled = Promise.resolve();
@@ -31,9 +34,9 @@ export const systemRuntime: Runtime = {
   random: (bytes) => randomFillSync(bytes),
   // About half the price of queueMicrotask, which makes an AsyncResource for every call.
   defer: (task) => void settled.then(task),
-  schedule: (task, delayMs) => {
+  schedule: (task, delayMs, keepsAlive = false) => {
     const timer = setTimeout(task, delayMs);
-    timer.unref();
+    if (!keepsAlive) timer.unref();
     return () => clearTimeout(timer);
   },
 };

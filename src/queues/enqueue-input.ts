@@ -114,7 +114,7 @@ function checkText(name: string, value: unknown): void {
   if (value === undefined) return;
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string`);
   const length = Buffer.byteLength(value);
-  if (length < 1 || length > MAX_KEY_BYTES || !value.isWellFormed()) {
+  if (length < 1 || length > MAX_KEY_BYTES || /\p{Surrogate}/u.test(value)) {
     throw new RangeError(`${name} must have 1 to ${MAX_KEY_BYTES} bytes of UTF-8`);
   }
 }

@@ -81,7 +81,8 @@ export class GroupReceiver {
     let cancel: Cancel | undefined;
     if (waitMs > 0) {
       const { runtime } = this.#core;
-      cancel = runtime.schedule(() => receiver.finish([]), Math.min(waitMs, LONGEST_WAIT_MS));
+      const give = (): void => receiver.finish([]);
+      cancel = runtime.schedule(give, Math.min(waitMs, LONGEST_WAIT_MS), true);
     }
     receiver.onDone = () => {
       signal?.removeEventListener('abort', onAbort);

@@ -42,9 +42,9 @@ export interface GroupEdit {
 export class GroupState {
   readonly name: string;
   /** Settled for this group. Seqs of operations are in it, too. */
-  settled = new SeqSet();
-  attempts = new AttemptTable();
-  lanes = new KeyLanes();
+  settled: SeqSet = new SeqSet();
+  attempts: AttemptTable = new AttemptTable();
+  lanes: KeyLanes = new KeyLanes();
   /** The next seq that is looked at for a message that nobody has met. */
   cursor: number;
   /** Messages before it that do not simply come in their order are placed by the cursor. */

@@ -176,11 +176,11 @@ export class MessagePicker {
 
 /** A message as it is now; undefined when it is not in the log. Rejects with CORRUPT, IO. */
 export async function readMessage(
-  { log, idOf }: { readonly log: QueueLog; idOf(seq: number, header: MessageHeader): string },
+  host: Pick<PickerHost, 'log' | 'idOf'>,
   seq: number,
   known?: LogRecord,
 ): Promise<LeasedMessage | undefined> {
-  const { channel, state } = log;
+  const { channel, state } = host.log;
   const record = known ?? (await recordAt(channel, seq));
   const header = record === undefined ? undefined : headerOf(record);
   if (record === undefined || header === undefined) return undefined;
@@ -189,7 +189,7 @@ export async function readMessage(
   const newest = update ?? record;
   return {
     seq,
-    id: idOf(seq, header),
+    id: host.idOf(seq, header),
     header,
     payload: bodyOf(newest),
     headers: headerOf(newest)?.headers ?? NO_HEADERS,

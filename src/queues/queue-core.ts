@@ -51,6 +51,8 @@ export class QueueCore implements PickerHost {
   /** Messages before it do not expire: the clock has jumped since they came. */
   readonly #keptBefore: number;
   isClosed = false;
+  /** Settles when it is closed, once it is being closed. */
+  closing: Promise<void> | undefined;
   readonly enqueuing: Enqueuing;
   readonly reclaim: QueueReclaim;
 

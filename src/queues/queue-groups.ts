@@ -3,7 +3,7 @@ import { checkKnown } from '../channel/option-checks.js';
 import { checkName } from '../channel/options.js';
 import { checkSeq, millisecondsOf } from '../channel/record-input.js';
 import { redexError } from '../core/errors.js';
-import { leaseLost, noGroup } from './queue-errors.js';
+import { noGroup } from './queue-errors.js';
 import type { QueueCore } from './queue-core.js';
 import { groupField } from './queue-state.js';
 import { countFor } from './recount.js';

@@ -77,7 +77,6 @@ export class QueueManager<T> {
   readonly #host: QueueHost;
   readonly #codec: Codec<T> | undefined;
   readonly #browser: QueueBrowser<T>;
-  #closing: Promise<void> | undefined;
 
   constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
     this.#core = core;
@@ -335,20 +334,23 @@ export class QueueManager<T> {
     signal?.throwIfAborted();
     if (ms === 0) return;
     await new Promise<void>((resolve) => {
-      this.#core.runtime.schedule(resolve, ms);
+      this.#core.runtime.schedule(resolve, ms, true);
     });
     signal?.throwIfAborted();
   }
 
   close(): Promise<void> {
-    this.#closing ??= closeQueue(this.#core, this.#host);
-    return this.#closing;
+    return closeQueue(this.#core, this.#host);
   }
 }
 
 /** Releases what is under way and closes the queue. */
-export async function closeQueue(core: QueueCore, host: QueueHost): Promise<void> {
-  if (core.isClosed) return;
+export function closeQueue(core: QueueCore, host: QueueHost): Promise<void> {
+  core.closing ??= close(core, host);
+  return core.closing;
+}
+
+async function close(core: QueueCore, host: QueueHost): Promise<void> {
   core.close();
   const { log, leases, state } = core;
   try {

@@ -65,7 +65,7 @@ export interface StoredQueueOptions {
 }
 
 /** Longest time that anything here is put off: 100 years. */
-export const MAX_DELAY_MS = 100 * 366 * 86_400_000;
+export const MAX_DELAY_MS: number = 100 * 366 * 86_400_000;
 
 const NUMBERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   visibilityTimeoutMs: [1, MAX_DELAY_MS],

@@ -49,7 +49,7 @@ export class QueueState {
   /** Seq of the newest record that says all that is not said of single messages. */
   baseSeq = -1;
   /** Messages that are done with whatever groups there are or will be. */
-  gone = new SeqSet();
+  gone: SeqSet = new SeqSet();
 
   constructor(options: StoredQueueOptions, tag: string) {
     this.options = options;

@@ -38,32 +38,32 @@ export interface Doomed {
 }
 
 export class Settlement implements SettlementHost {
-  readonly #core: QueueCore;
+  readonly core: QueueCore;
   readonly #batches: Record<Durability, Map<string, AckBatch>> = {
     written: new Map(),
     synced: new Map(),
   };
 
   constructor(core: QueueCore) {
-    this.#core = core;
+    this.core = core;
   }
 
   get name(): string {
-    return this.#core.name;
+    return this.core.name;
   }
 
   get epoch(): number {
-    return this.#core.state.epoch;
+    return this.core.state.epoch;
   }
 
   expiresAt({ deadline }: Lease): number {
-    const { log, leases } = this.#core;
+    const { log, leases } = this.core;
     return log.clock.now() + Math.floor(deadline - leases.clock.now());
   }
 
   /** Throws LEASE_LOST, CLOSED. */
   requireHeld(lease: Lease): void {
-    this.#core.requireOpen();
+    this.core.requireOpen();
     const { loss, message } = lease;
     if (loss !== undefined) throw leaseLost(this.name, message.id, loss);
     if (lease.isSettling) throw leaseLost(this.name, message.id, 'settled');
@@ -83,7 +83,7 @@ export class Settlement implements SettlementHost {
       batch = new AckBatch();
       batches.set(lease.group, batch);
       const begun = batch;
-      this.#core.runtime.defer(() => {
+      this.core.runtime.defer(() => {
         batches.delete(lease.group);
         begun.become(this.#write(begun.leases, durability));
       });
@@ -94,7 +94,7 @@ export class Settlement implements SettlementHost {
   }
 
   async #write(leases: readonly Lease[], durability: Durability): Promise<void> {
-    const { log } = this.#core;
+    const { log } = this.core;
     try {
       const g = groupField(leases[0]?.group ?? '');
       const s = runsOf(leases.map(({ message }) => message.seq));
@@ -110,9 +110,9 @@ export class Settlement implements SettlementHost {
   }
 
   #onAcknowledged(leases: readonly Lease[]): void {
-    for (const lease of leases) this.#core.leases.end(lease, 'settled');
-    this.#core.counters.acknowledged += leases.length;
-    this.#core.wake();
+    for (const lease of leases) this.core.leases.end(lease, 'settled');
+    this.core.counters.acknowledged += leases.length;
+    this.core.wake();
   }
 
   /** What a commit has acknowledged. */
@@ -122,7 +122,7 @@ export class Settlement implements SettlementHost {
 
   async nack(lease: Lease, { delayMs, error, count = true }: NackOptions): Promise<void> {
     this.requireHeld(lease);
-    const { counters, options, maxDeliveries, runtime, log } = this.#core;
+    const { counters, options, maxDeliveries, runtime, log } = this.core;
     lease.isSettling = true;
     const reason = error === undefined ? undefined : textOf(error);
     if (count) counters.failed++;
@@ -142,14 +142,14 @@ export class Settlement implements SettlementHost {
     how: { dueMs: number; isUndone: boolean; error: string | undefined },
     loss: 'settled' | 'expired',
   ): Promise<void> {
-    const { log, leases: table } = this.#core;
+    const { log, leases: table } = this.core;
     const group = leases[0]?.group ?? '';
     const seqs = leases.map(({ message }) => message.seq);
     await log.run(async () => {
-      await this.#core.giveBack(group, seqs, how);
+      await this.core.giveBack(group, seqs, how);
       for (const lease of leases) table.end(lease, loss);
     });
-    this.#core.wake();
+    this.core.wake();
   }
 
   async reject(lease: Lease, reason: string | undefined): Promise<void> {
@@ -160,22 +160,22 @@ export class Settlement implements SettlementHost {
   }
 
   async #bury(doomed: readonly Doomed[], group: string): Promise<void> {
-    await this.#core.moves.bury(this.#core, group, doomed);
+    await this.core.moves.bury(this.core, group, doomed);
     for (const { lease } of doomed) {
-      if (lease !== undefined) this.#core.leases.end(lease, 'settled');
+      if (lease !== undefined) this.core.leases.end(lease, 'settled');
     }
-    this.#core.wake();
+    this.core.wake();
   }
 
   /** Messages that were chosen and may not be delivered. Never rejects. */
   async setAside(group: string, unfit: readonly Unfit[]): Promise<void> {
-    this.#core.counters.expired += unfit.filter(({ cause }) => cause === 'expired').length;
+    this.core.counters.expired += unfit.filter(({ cause }) => cause === 'expired').length;
     await this.#bury(unfit, group);
   }
 
   extend(lease: Lease, ms: number): void {
     this.requireHeld(lease);
-    lease.deadline = this.#core.leases.clock.now() + ms;
+    lease.deadline = this.core.leases.clock.now() + ms;
   }
 
   /** Their time is over. */
@@ -191,7 +191,7 @@ export class Settlement implements SettlementHost {
   }
 
   async #expireOf(group: string, leases: readonly Lease[]): Promise<void> {
-    const { counters, maxDeliveries } = this.#core;
+    const { counters, maxDeliveries } = this.core;
     counters.timedOut += leases.length;
     const isLast = ({ deliveryCount }: Lease): boolean => deliveryCount >= maxDeliveries;
     const last = leases.filter(isLast);

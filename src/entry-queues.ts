@@ -1,0 +1,24 @@
+/** Durable queues: work queues and fan-out in a data directory. */
+export { jsonCodec, utf8Codec } from './channel/codec.js';
+export type { Codec, JsonCodec } from './channel/codec.js';
+export { Delivery } from './queues/delivery.js';
+export type { Acking, AckOptions, NackOptions } from './queues/delivery.js';
+export type { EnqueueInput, EnqueueOptions } from './queues/enqueue-input.js';
+export type { Enqueued } from './queues/enqueued.js';
+export type { EnqueueResult } from './queues/enqueuing.js';
+export { Queue } from './queues/queue.js';
+export type { ReceiveOptions, SettleResult } from './queues/queue.js';
+export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';
+export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
+export type {
+  MessageChange,
+  PendingDelivery,
+  PopOptions,
+  RedriveOptions,
+} from './queues/queue-manager.js';
+export type { QueueOptions, StoredQueueOptions } from './queues/queue-options.js';
+export type { DeadCause, FailedDelivery, Origin } from './queues/queue-records.js';
+export type { QueueStats } from './queues/queue-stats.js';
+export { QueueStore } from './queues/queue-store.js';
+export type { OpenQueueOptions, QueueStoreOptions } from './queues/queue-store.js';
+export type { QueueCommitResult, QueueCommitStep } from './queues/queue-store-commit.js';

@@ -1,0 +1,208 @@
+/**
+ * The open queues of a store: opens each once, makes those that are to be there, and knows which
+ * are there for the dead letters of which.
+ */
+import { decodedValue, type Codec } from '../channel/codec.js';
+import { redexError, RedexError } from '../core/errors.js';
+import type { Redex } from '../store/redex.js';
+import { noQueue } from './queue-errors.js';
+import { Queue } from './queue.js';
+import { QueueClock } from './queue-clock.js';
+import { QueueCore } from './queue-core.js';
+import { CHECKPOINTS_NAME, loadQueue, STATE_VERSION } from './queue-loading.js';
+import { QueueLog } from './queue-log.js';
+import { closeQueue, type QueueHost } from './queue-manager.js';
+import { QueueMoves } from './queue-moves.js';
+import {
+  refuseQueueConflict,
+  storedQueueOptions,
+  type QueueOptions,
+} from './queue-options.js';
+import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
+import type { QueueSettings } from './queue-store.js';
+
+/** Before the name of a queue in that of its channel. */
+export const CHANNEL_PREFIX = 'queues/';
+const MAX_CHECKPOINT_BYTES = 1024 ** 3;
+
+interface Opened {
+  readonly core: Promise<QueueCore>;
+  codec: Codec<unknown> | undefined;
+}
+
+export class OpenQueues implements QueueHost {
+  readonly #redex: Redex;
+  readonly #settings: QueueSettings;
+  readonly #moves: QueueMoves;
+  readonly #open = new Map<string, Opened>();
+  #isClosed = false;
+
+  constructor(redex: Redex, settings: QueueSettings) {
+    this.#redex = redex;
+    this.#settings = settings;
+    const { logger } = settings;
+    this.#moves = new QueueMoves({
+      redex,
+      logger,
+      openForDeadLetters: (name) => this.openForDeadLetters(name),
+      openQueue: (name) => this.openQueue(name),
+    });
+  }
+
+  openQueue(name: string): Promise<QueueCore> {
+    return this.open(name, {}, false, undefined);
+  }
+
+  openForDeadLetters(name: string): Promise<QueueCore> {
+    return this.#shared(name, undefined, () => this.#load(name, {}, true, true));
+  }
+
+  async open<T>(
+    name: string,
+    options: QueueOptions,
+    createIfMissing: boolean,
+    codec: Codec<T> | undefined,
+  ): Promise<QueueCore> {
+    const { deadLetter } = options;
+    if (deadLetter !== undefined) await this.refuseCycle(name, deadLetter);
+    const load = (): Promise<QueueCore> => this.#load(name, options, createIfMissing, false);
+    const core = await this.#shared(name, codec as Codec<unknown> | undefined, load);
+    refuseQueueConflict(name, core.options, options);
+    return core;
+  }
+
+  async #shared(
+    name: string,
+    codec: Codec<unknown> | undefined,
+    load: () => Promise<QueueCore>,
+  ): Promise<QueueCore> {
+    if (this.#isClosed) throw redexError('CLOSED', 'the queues are closed', { resource: 'queues' });
+    for (;;) {
+      const opened = this.#open.get(name) ?? this.#begin(name, codec, load);
+      opened.codec ??= codec;
+      const core = await opened.core;
+      if (core.closing === undefined) return core;
+      await core.closing.catch(() => undefined);
+    }
+  }
+
+  #begin(
+    name: string,
+    codec: Codec<unknown> | undefined,
+    load: () => Promise<QueueCore>,
+  ): Opened {
+    const begun: Opened = { core: load(), codec };
+    this.#open.set(name, begun);
+    begun.core.catch(() => {
+      if (this.#open.get(name) === begun) this.#open.delete(name);
+    });
+    return begun;
+  }
+
+  async #load(
+    name: string,
+    options: QueueOptions,
+    createIfMissing: boolean,
+    isForDeadLetters: boolean,
+  ): Promise<QueueCore> {
+    const channelName = `${CHANNEL_PREFIX}${name}`;
+    const { runtime, logger, segmentBytes } = this.#settings;
+    if (!(await this.#redex.hasChannel(channelName))) {
+      if (!createIfMissing) throw noQueue(name);
+      await this.#create(name, channelName, options, isForDeadLetters);
+    }
+    const channel = await this.#redex.channel(channelName, { createIfMissing: false });
+    try {
+      const checkpoints = await channel.checkpoints({
+        name: CHECKPOINTS_NAME,
+        version: STATE_VERSION,
+        maxCheckpointBytes: MAX_CHECKPOINT_BYTES,
+      });
+      const { state, checkpointSeq } = await loadQueue(channel, checkpoints);
+      const clock = new QueueClock(name, runtime, logger, state.seenMs);
+      if (clock.jumpedMs > 0) state.dedup.rebase(clock.now());
+      const log = new QueueLog({ channel, checkpoints, state, clock, logger, checkpointSeq });
+      await log.operate({ o: 'open', epoch: state.epoch + 1 });
+      const checkPayload = (payload: Uint8Array): void => {
+        const codec = this.#open.get(name)?.codec;
+        if (codec !== undefined) decodedValue(codec, payload);
+      };
+      const moves = this.#moves;
+      return new QueueCore({ name, log, runtime, logger, moves, segmentBytes, checkPayload });
+    } catch (error) {
+      await channel.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** The channel and the record that says what queue it is, in one step. */
+  async #create(
+    name: string,
+    channelName: string,
+    options: QueueOptions,
+    isForDeadLetters: boolean,
+  ): Promise<void> {
+    const { runtime, segmentBytes } = this.#settings;
+    const t = runtime.now();
+    const stored = storedQueueOptions(options, name, isForDeadLetters);
+    const operation: Operation = {
+      t,
+      o: 'base',
+      tag: drawnTag(runtime.random(new Uint8Array(6))),
+      options: stored,
+      paused: false,
+      groups: stored.mode === 'work' ? [{ name: '', start: 0 }] : [],
+    };
+    const records = [{ payload: encodeOperation(operation), type: OPERATION, timestamp: t }];
+    const create = { sync: 'always', segmentBytes } as const;
+    await this.#redex.commit([{ channel: channelName, records, create, expectedSeq: 0 }]);
+  }
+
+  viewOf<T>(core: QueueCore, codec: Codec<T> | undefined): Queue<T> {
+    return new Queue(core, this, codec);
+  }
+
+  async refuseCycle(name: string, deadLetter: string | false): Promise<void> {
+    const seen = new Set([name]);
+    for (let next = deadLetter; next !== false;) {
+      if (seen.has(next)) {
+        throw new TypeError(`dead letters of queue ${name} would come back to ${next}`);
+      }
+      seen.add(next);
+      const isThere = await this.#redex.hasChannel(`${CHANNEL_PREFIX}${next}`);
+      next = isThere ? (await this.openQueue(next)).options.deadLetter : false;
+    }
+  }
+
+  forget({ name }: QueueCore): void {
+    this.#open.delete(name);
+  }
+
+  async delete(name: string): Promise<boolean> {
+    const opened = this.#open.get(name);
+    if (opened !== undefined) {
+      const core = await opened.core.catch(() => undefined);
+      if (core !== undefined) await closeQueue(core, this);
+    }
+    return this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
+  }
+
+  async closeAll(): Promise<void> {
+    this.#isClosed = true;
+    const errors: unknown[] = [];
+    for (const { core } of [...this.#open.values()]) {
+      try {
+        await closeQueue(await core, this);
+      } catch (error) {
+        if (!RedexError.is(error, 'NOT_FOUND')) errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+  }
+}
+
+const LETTERS = '0123456789abcdefghijkmnpqrstvwxyz';
+
+function drawnTag(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => LETTERS[byte % LETTERS.length]).join('');
+}
