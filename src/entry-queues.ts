@@ -10,12 +10,8 @@ export { Queue } from './queues/queue.js';
 export type { ReceiveOptions, SettleResult } from './queues/queue.js';
 export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';
 export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
-export type {
-  MessageChange,
-  PendingDelivery,
-  PopOptions,
-  RedriveOptions,
-} from './queues/queue-manager.js';
+export type { MessageChange, PendingDelivery, RedriveOptions } from './queues/queue-manager.js';
+export type { PopOptions } from './queues/queue-pops.js';
 export type { QueueOptions, StoredQueueOptions } from './queues/queue-options.js';
 export type { DeadCause, FailedDelivery, Origin } from './queues/queue-records.js';
 export type { QueueStats } from './queues/queue-stats.js';

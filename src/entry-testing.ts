@@ -12,6 +12,8 @@ export { FaultFs } from './testing/fault-fs.js';
 export type { FaultEffect, FaultRule, InjectedFault } from './testing/fault-rules.js';
 export type { FaultEvent } from './testing/fault-context.js';
 export { fileSystemContract } from './testing/file-system-contract.js';
+export { queueStoreContract } from './testing/queue-store-contract.js';
+export type { QueueContractOptions, QueueSubject } from './testing/queue-contract-support.js';
 export { streamStoreContract } from './testing/stream-store-contract.js';
 export type { StreamContractOptions, StreamSubject } from './testing/stream-contract-support.js';
 export { ManualRuntime } from './testing/manual-runtime.js';

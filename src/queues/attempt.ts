@@ -19,7 +19,7 @@ export interface Attempt {
 
 export const MAX_ERRORS = 5;
 /** Characters of an error that are kept. */
-const MAX_ERROR_LENGTH = 500;
+export const MAX_ERROR_LENGTH = 500;
 
 /** Adds an error to the history, which keeps the last few. */
 export function noteError(attempt: Attempt, error: string, atMs: number): void {

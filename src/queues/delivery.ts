@@ -137,6 +137,11 @@ export class Delivery<T = Uint8Array> {
     this.#host.extend(this.#lease, ms);
   }
 
+  /** For the queue: whether it has handed it out. */
+  isOf(host: SettlementHost): boolean {
+    return this.#host === host;
+  }
+
   /** For `QueueStore.commit`: acknowledged together with what else is in it. */
   acking(): Acking {
     return new Acking(this.#host, this.#lease);

@@ -101,10 +101,14 @@ export function checkMessage<T>(
   };
 }
 
+/** In memory that is nobody else's: it is written later. */
 export function bytesOf<T>(payload: T, codec: Codec<T> | undefined): Uint8Array {
-  if (codec !== undefined) return encodedBytes(codec, payload);
+  if (codec !== undefined) {
+    const bytes = encodedBytes(codec, payload);
+    return ArrayBuffer.isView(payload) ? Uint8Array.from(bytes) : bytes;
+  }
   try {
-    return payloadOf(payload);
+    return typeof payload === 'string' ? payloadOf(payload) : Uint8Array.from(payloadOf(payload));
   } catch {
     throw new TypeError('a payload must be a Uint8Array or a string; for others give a codec');
   }

@@ -4,6 +4,7 @@
  */
 import type { Durability } from '../channel/record-input.js';
 import { messageAt, type CheckedMessage } from './enqueue-input.js';
+import type { LeasedMessage } from './lease.js';
 import { openMessages } from './open-messages.js';
 import { queueFull } from './queue-errors.js';
 import type { QueueCore } from './queue-core.js';
@@ -36,6 +37,8 @@ interface Found {
   readonly known: ReadonlyMap<string, EnqueueResult>;
   readonly lookedTo: number;
 }
+
+const NOTHING_FOUND: Found = { known: new Map(), lookedTo: Infinity };
 
 type Place = { readonly index: number } | { readonly of: Promise<EnqueueResult> };
 
@@ -79,29 +82,40 @@ export class Enqueuing {
     }
   }
 
-  /** Room is taken, and keys are, until `end`. Rejects with LIMIT, or the signal's reason. */
+  /** Room is taken, and keys are, until `end`. Rejects with LIMIT, CLOSED, the signal's reason. */
   async plan(checked: readonly CheckedMessage[], signal?: AbortSignal): Promise<PlannedEnqueue> {
+    const keys = checked.flatMap(({ dedup }) => (dedup === undefined ? [] : [dedup]));
+    for (;;) {
+      const found = keys.length === 0 ? NOTHING_FOUND : await this.#lookFor(keys);
+      // In one turn from here on, until the room is taken or has to be made.
+      if (keys.some((key) => this.#pending.has(key))) continue;
+      const room = this.#roomFor(checked, found);
+      const excess = this.#excess(room);
+      if (excess === undefined) {
+        this.#taken = {
+          messages: this.#taken.messages + room.messages,
+          bytes: this.#taken.bytes + room.bytes,
+        };
+        return this.#planned(checked, found, room);
+      }
+      await this.#makeRoom(room, excess, signal);
+    }
+  }
+
+  /** What had the keys before. Those on their way are waited for: they may fail. */
+  async #lookFor(keys: readonly string[]): Promise<Found> {
+    for (const key of keys) await this.#pending.get(key)?.catch(() => undefined);
     const known = new Map<string, EnqueueResult>();
     const lookedTo = this.#core.log.channel.nextSeq;
-    for (const { dedup } of checked) {
-      const found = dedup === undefined ? undefined : await this.#find(dedup);
-      if (dedup !== undefined && found !== undefined) known.set(dedup, found);
+    for (const key of keys) {
+      const found = await this.#find(key);
+      if (found !== undefined) known.set(key, found);
     }
-    const room = this.#roomFor(checked.filter(({ dedup }) => !known.has(dedup ?? '')));
-    if (this.#isOver(room)) await this.#makeRoom(room, signal);
-    this.#taken = {
-      messages: this.#taken.messages + room.messages,
-      bytes: this.#taken.bytes + room.bytes,
-    };
-    return this.#planned(checked, { known, lookedTo }, room);
+    return { known, lookedTo };
   }
 
   /** In the turn in which the room is taken. */
-  #planned(
-    checked: readonly CheckedMessage[],
-    found: Found,
-    room: Room,
-  ): PlannedEnqueue {
+  #planned(checked: readonly CheckedMessage[], found: Found, room: Room): PlannedEnqueue {
     const nowMs = this.#core.log.clock.now();
     const messages: NewMessage[] = [];
     const places: Place[] = [];
@@ -157,10 +171,7 @@ export class Enqueuing {
     return { id: this.#core.idOf(seq, {}), seq, duplicate: false };
   }
 
-  #earlier(
-    dedup: string,
-    { known, lookedTo }: Found,
-  ): Promise<EnqueueResult> | undefined {
+  #earlier(dedup: string, { known, lookedTo }: Found): Promise<EnqueueResult> | undefined {
     const found = known.get(dedup);
     if (found !== undefined) return Promise.resolve(found);
     const pending = this.#pending.get(dedup);
@@ -184,13 +195,20 @@ export class Enqueuing {
     return { id: this.#core.idOf(seq, header ?? {}), seq, duplicate: true };
   }
 
-  #roomFor(checked: readonly CheckedMessage[]): Room {
-    const bytes = checked.reduce((sum, { payload }) => sum + payload.length, 0);
-    return { messages: checked.length, bytes };
-  }
-
-  #isOver(room: Room): boolean {
-    return this.#excess(room) !== undefined;
+  /** What is left when those are gone that came before. */
+  #roomFor(checked: readonly CheckedMessage[], found: Found): Room {
+    const seen = new Set<string>();
+    let messages = 0;
+    let bytes = 0;
+    for (const { dedup, payload } of checked) {
+      if (dedup !== undefined) {
+        if (seen.has(dedup) || this.#earlier(dedup, found) !== undefined) continue;
+        seen.add(dedup);
+      }
+      messages++;
+      bytes += payload.length;
+    }
+    return { messages, bytes };
   }
 
   /** The limit that this much more would exceed. */
@@ -206,17 +224,19 @@ export class Enqueuing {
     return undefined;
   }
 
-  /** There is room when it resolves, in the same turn. */
-  async #makeRoom(room: Room, signal: AbortSignal | undefined): Promise<void> {
+  /** There may be room when it resolves. */
+  async #makeRoom(
+    room: Room,
+    excess: Parameters<typeof queueFull>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const { overflow, maxMessages, maxBytes } = this.#core.options;
     const tooMany = maxMessages !== null && room.messages > maxMessages;
     const isHopeless = tooMany || (maxBytes !== null && room.bytes > maxBytes);
-    for (let excess = this.#excess(room); excess !== undefined; excess = this.#excess(room)) {
-      if (overflow === 'reject' || isHopeless) throw queueFull(...excess);
-      if (overflow === 'wait') await this.#waitForRoom(signal);
-      else if (!(await this.#dropOldest())) throw queueFull(...excess);
-      this.#core.requireOpen();
-    }
+    if (overflow === 'reject' || isHopeless) throw queueFull(...excess);
+    if (overflow === 'wait') await this.#waitForRoom(signal);
+    else if (!(await this.#dropOldest())) throw queueFull(...excess);
+    this.#core.requireOpen();
   }
 
   async #waitForRoom(signal: AbortSignal | undefined): Promise<void> {
@@ -244,20 +264,23 @@ export class Enqueuing {
   /** The oldest message that nobody has becomes a dead letter; false when there is none. */
   async #dropOldest(): Promise<boolean> {
     const core = this.#core;
-    const { messages } = core.state;
-    for (const group of core.state.groups.values()) {
-      for await (const message of openMessages(core, group, group.settled.floor)) {
-        const isReserved = await core.log.run(() => {
-          const isFree = group.isFree(message.seq);
-          if (isFree) core.reserve(group, message);
-          return Promise.resolve(isFree);
-        });
-        if (!isReserved) continue;
-        await core.moves.bury(core, group.name, [{ message, cause: 'overflow' }]);
-        break;
-      }
+    const { log, state, moves } = core;
+    for await (const message of openMessages(core, undefined, state.floor)) {
+      const groups = await log.run(() => Promise.resolve(this.#reserved(message)));
+      if (groups.length === 0) continue;
+      for (const group of groups) await moves.bury(core, group, [{ message, cause: 'overflow' }]);
+      return state.isSettled(message.seq);
     }
-    return core.state.messages < messages;
+    return false;
+  }
+
+  /** The groups that have the message before them, if none has it in flight. */
+  #reserved(message: LeasedMessage): string[] {
+    const { groups } = this.#core.state;
+    const open = [...groups.values()].filter(({ settled }) => !settled.has(message.seq));
+    if (!open.every((group) => group.isFree(message.seq))) return [];
+    for (const group of open) this.#core.reserve(group, message);
+    return open.map(({ name }) => name);
   }
 }
 

@@ -79,11 +79,13 @@ export class GroupReceiver {
     const onAbort = (): void => receiver.fail(signal?.reason);
     signal?.addEventListener('abort', onAbort);
     let cancel: Cancel | undefined;
-    if (waitMs > 0) {
-      const { runtime } = this.#core;
-      const give = (): void => receiver.finish([]);
-      cancel = runtime.schedule(give, Math.min(waitMs, LONGEST_WAIT_MS), true);
-    }
+    const { runtime } = this.#core;
+    const wait = (leftMs: number): void => {
+      const stepMs = Math.min(leftMs, LONGEST_WAIT_MS);
+      const onStep = (): void => (leftMs > stepMs ? wait(leftMs - stepMs) : receiver.finish([]));
+      cancel = runtime.schedule(onStep, stepMs, true);
+    };
+    if (waitMs > 0) wait(waitMs);
     receiver.onDone = () => {
       signal?.removeEventListener('abort', onAbort);
       cancel?.();

@@ -127,6 +127,8 @@ export class GroupState {
     if (!this.settled.add(seq)) return undefined;
     this.open--;
     const attempt = this.attempts.get(seq);
+    // Who was next of its key may go without ever having been handed out.
+    this.#leaveLane(seq, attempt?.key ?? this.lanes.keyOf(seq));
     if (attempt === undefined) {
       if (dueMs > nowMs && this.#isPlaced(seq)) this.putOff--;
       return size;
@@ -134,7 +136,6 @@ export class GroupState {
     this.attempts.delete(seq);
     if (attempt.isLeased) this.inFlight--;
     else if (attempt.dueMs > nowMs) this.putOff--;
-    this.#leaveLane(seq, attempt.key);
     return attempt.size;
   }
 

@@ -78,10 +78,14 @@ export class MessagePicker {
     const picks: Picks = { picked: [], unfit: [] };
     let bytes = 0;
     let mayBeSuspect = allowsSuspect;
+    // A message that was put into several heaps is not taken from each.
+    const fromHeaps = new Set<number>();
     try {
       while (picks.picked.length < max) {
         const candidate = await this.#next(mayBeSuspect);
         if (candidate === undefined) break;
+        const isFromHeap = candidate.record === undefined;
+        if (isFromHeap && fromHeaps.has(candidate.seq)) continue;
         const message = await this.#read(candidate);
         if (message === undefined) continue;
         const attempt = this.#group.attempts.get(message.seq);
@@ -89,6 +93,7 @@ export class MessagePicker {
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
         if (cause !== undefined) {
+          if (isFromHeap) fromHeaps.add(seq);
           picks.unfit.push({ message, cause });
           continue;
         }
@@ -101,6 +106,7 @@ export class MessagePicker {
           break;
         }
         bytes += payload.length;
+        if (isFromHeap) fromHeaps.add(seq);
         if (isSuspect) mayBeSuspect = false;
         picks.picked.push({ message, band: candidate.band, isSuspect });
       }
@@ -165,7 +171,8 @@ export class MessagePicker {
       }
       const isOpen = !group.settled.has(seq) && !this.#host.log.state.gone.has(seq);
       if (!isOpen) return undefined;
-      const priority = group.attempts.get(seq)?.priority ?? (band === FRONT ? FRONT : message.priority);
+      const priority =
+        group.attempts.get(seq)?.priority ?? (band === FRONT ? FRONT : message.priority);
       return { ...message, priority };
     } catch (error) {
       group.putBack(seq, band);

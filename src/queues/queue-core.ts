@@ -14,7 +14,12 @@ import { QueueCounters } from './queue-counters.js';
 import type { QueueLog } from './queue-log.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import { QueueReclaim } from './queue-reclaim.js';
-import { runsOf, type DeadCause, type MessageHeader, type OperationContent } from './queue-records.js';
+import {
+  runsOf,
+  type DeadCause,
+  type MessageHeader,
+  type OperationContent,
+} from './queue-records.js';
 import { groupField, WORK_GROUP, type QueueState } from './queue-state.js';
 import { Settlement } from './settlement.js';
 import type { QueueMoves } from './queue-moves.js';
@@ -166,7 +171,10 @@ export class QueueCore implements PickerHost {
 
   /** The message is kept for what is done with it next: nobody else gets it. */
   reserve(group: GroupState, { seq, payload, header, priority }: LeasedMessage): void {
-    group.lease(seq, payload.length, header.key, priority);
+    const { key } = header;
+    // Behind another of its key it goes without letting that one's next come too early.
+    const isFirst = key === undefined || group.lanes.claim(key, seq);
+    group.lease(seq, payload.length, isFirst ? key : undefined, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;
   }
@@ -222,5 +230,6 @@ export class QueueCore implements PickerHost {
     this.isClosed = true;
     const error = queueClosed(this.name);
     for (const receiver of this.#receivers.values()) receiver.close(error);
+    this.enqueuing.onRoom();
   }
 }

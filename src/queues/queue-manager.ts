@@ -1,8 +1,7 @@
 /** What is done with a queue beside enqueuing and receiving. */
 import type { Codec } from '../channel/codec.js';
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
-import type { Durability } from '../channel/record-input.js';
-import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
+import { bytesOf, checkHeaders } from './enqueue-input.js';
 import { isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
@@ -63,11 +62,6 @@ export interface RedriveOptions<T> {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface PopOptions {
-  readonly max?: number | undefined;
-  readonly durability?: Durability | undefined;
-}
-
 const CONFIGURE = new Set(QUEUE_OPTION_NAMES.filter((name) => name !== 'mode'));
 const CHANGE: ReadonlySet<string> = new Set(['payload', 'headers', 'priority', 'delayMs']);
 const REDRIVE: ReadonlySet<string> = new Set(['filter', 'limit', 'to', 'ratePerSecond', 'signal']);
@@ -89,7 +83,8 @@ export class QueueManager<T> {
     const { leases, requireOpen } = this.#core;
     requireOpen.call(this.#core);
     const nowMs = leases.clock.now();
-    const all = group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
+    const all =
+      group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
     return all
       .map(({ message, group: of, consumer, deliveryCount, since, deadline }) => ({
         id: message.id,
@@ -114,8 +109,7 @@ export class QueueManager<T> {
     const group = this.#core.group(groupName);
     const before = leases.clock.now() - minIdleMs;
     const idle = [...leases.of(group.name)].filter(
-      (lease) =>
-        lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
+      (lease) => lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
     );
     const taken = idle.slice(0, max);
     if (taken.length === 0) return [];
@@ -137,78 +131,19 @@ export class QueueManager<T> {
         for (const lease of taken) lease.isSettling = false;
         throw error;
       }
-      return taken.flatMap((lease) => {
+      const messages: LeasedMessage[] = [];
+      // Who had them may have changed the bytes that were handed out.
+      for (const { message } of taken) {
+        messages.push((await readMessage(this.#core, message.seq)) ?? message);
+      }
+      return taken.flatMap((lease, index) => {
         leases.end(lease, 'claimed');
-        const { message, isSuspect } = lease;
+        const message = { ...lease.message, ...messages[index] };
+        const { isSuspect } = lease;
         const mine = this.#core.lease(group.name, { message, band: 0, isSuspect }, consumer);
         return mine === undefined ? [] : [mine];
       });
     });
-  }
-
-  async pop(options: PopOptions, end: 'first' | 'last'): Promise<QueueMessage<T>[]> {
-    this.#core.requireOpen();
-    checkKnown(options, new Set(['max', 'durability']));
-    const { max = 1, durability = 'synced' } = options;
-    checkInteger('max', max, 1, 100_000);
-    checkDurability(durability);
-    return end === 'first' ? this.#popFirst(max, durability) : this.#popLast(max, durability);
-  }
-
-  async #popFirst(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
-    const group = this.#core.group(undefined);
-    const request = { max, maxBytes: Infinity, waitMs: 0, signal: undefined, consumer: undefined };
-    const leases = await this.#core.receiver(group).receive(request);
-    const messages = leases.map(({ message }) => message);
-    const views = messages.map((message) => this.#browser.view(message, undefined));
-    for (const lease of leases) lease.isSettling = true;
-    try {
-      await this.#take(messages, durability);
-    } finally {
-      for (const lease of leases) {
-        lease.isSettling = false;
-        if (group.settled.has(lease.message.seq)) this.#core.leases.end(lease, 'settled');
-      }
-    }
-    return views;
-  }
-
-  async #take(messages: readonly LeasedMessage[], durability: Durability): Promise<void> {
-    if (messages.length === 0) return;
-    const { log } = this.#core;
-    const s = runsOf(messages.map(({ seq }) => seq));
-    const z = messages.map(({ payload }) => payload.length);
-    await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
-    this.#core.wake();
-  }
-
-  async #popLast(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
-    const core = this.#core;
-    const group = core.group(undefined);
-    const messages = await core.log.run(async () => {
-      const taken: LeasedMessage[] = [];
-      let seq = group.settled.prevMissing(core.log.limit - 1);
-      while (seq !== undefined && taken.length < max) {
-        const message = group.isFree(seq) ? await readMessage(core, seq) : undefined;
-        const nowMs = core.log.clock.now();
-        const due = group.attempts.get(seq)?.dueMs ?? message?.header.at ?? 0;
-        if (message !== undefined && group.isFree(seq) && due <= nowMs) {
-          core.reserve(group, message);
-          taken.push(message);
-        }
-        seq = seq === 0 ? undefined : group.settled.prevMissing(seq - 1);
-      }
-      return taken;
-    });
-    const views = messages.map((message) => this.#browser.view(message, undefined));
-    try {
-      await this.#take(messages, durability);
-    } catch (error) {
-      const seqs = messages.map(({ seq }) => seq);
-      await core.log.run(() => core.giveBack('', seqs, { isUndone: false }));
-      throw error;
-    }
-    return views;
   }
 
   async purge(): Promise<number> {
@@ -322,9 +257,14 @@ export class QueueManager<T> {
     const target = to === undefined ? own : await this.#host.openQueue(to);
     if (target === source) throw new TypeError('messages are moved to the queue that they are in');
     const group = source.group(undefined);
+    // Without a target, what was enqueued here and not moved has nowhere to go.
+    const isMeant = ({ header: { origin } }: LeasedMessage): boolean =>
+      own === undefined ? target !== undefined || origin !== undefined : origin?.queue === own.name;
     return this.#core.moves.redrive(source, {
-      filter: (message) => filter?.(this.#browser.view(message, group)) ?? true,
+      filter: (message) =>
+        isMeant(message) && (filter?.(this.#browser.view(message, group)) ?? true),
       limit,
+      most: Math.max(1, Math.floor(ratePerSecond)),
       target,
       pace: (moved) => this.#pause((moved * 1000) / ratePerSecond, signal),
     });
@@ -333,9 +273,16 @@ export class QueueManager<T> {
   async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     if (ms === 0) return;
+    let onAbort = (): void => {};
     await new Promise<void>((resolve) => {
-      this.#core.runtime.schedule(resolve, ms, true);
+      const cancel = this.#core.runtime.schedule(resolve, ms, true);
+      onAbort = () => {
+        cancel();
+        resolve();
+      };
+      signal?.addEventListener('abort', onAbort);
     });
+    signal?.removeEventListener('abort', onAbort);
     signal?.throwIfAborted();
   }
 
@@ -369,8 +316,8 @@ async function close(core: QueueCore, host: QueueHost): Promise<void> {
     });
   } finally {
     leases.close();
-    host.forget(core);
-    await log.close();
+    // Who opens the queue meanwhile waits for it.
+    await log.close().finally(() => host.forget(core));
   }
 }
 

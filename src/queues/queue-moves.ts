@@ -5,8 +5,10 @@
  */
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
+import { MAX_ERROR_LENGTH } from './attempt.js';
 import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
+import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
 import type { QueueCore } from './queue-core.js';
@@ -33,9 +35,11 @@ export interface MovesHost {
 export interface Redrive {
   readonly filter: (message: LeasedMessage) => boolean;
   readonly limit: number;
+  /** Messages at once. */
+  readonly most: number;
   /** Where all go; undefined: each to where it came from. */
   readonly target: QueueCore | undefined;
-  /** Waits after a chunk, before the next one. */
+  /** Waits after so many, before the next ones. */
   readonly pace: (moved: number) => Promise<void>;
 }
 
@@ -69,9 +73,11 @@ export class QueueMoves {
     name: string,
   ): Promise<void> {
     const target = await this.#host.openForDeadLetters(name);
-    const moved = await commitParts(this.#host.redex, [core, target], () => {
+    const moved = await commitParts(this.#host.redex, [core, target], async () => {
       const left = stillOpen(core, group, doomed);
-      const messages = left.map((each) => deadLetterOf(core, group, each));
+      const messages: NewMessage[] = [];
+      for (const each of left)
+        messages.push(deadLetterOf(core, group, await asWritten(core, each)));
       return [
         { core, operations: doneWith(group, left, 'dead'), messages: [] },
         { core: target, operations: [], messages },
@@ -115,23 +121,26 @@ export class QueueMoves {
   }
 
   /** Moves messages that nobody has out of a queue; resolves to how many. */
-  async redrive(source: QueueCore, { filter, limit, target, pace }: Redrive): Promise<number> {
+  async redrive(source: QueueCore, redrive: Redrive): Promise<number> {
+    const { filter, limit, target, pace } = redrive;
+    const most = Math.min(CHUNK_MESSAGES, redrive.most);
     const group = source.group(undefined);
     let chunk: LeasedMessage[] = [];
     let moved = 0;
+    let before = 0;
     const flush = async (): Promise<void> => {
       const messages = chunk;
       chunk = [];
       if (messages.length === 0) return;
-      const count = await this.#redriveChunk(source, group, messages, target);
-      moved += count;
-      await pace(count);
+      if (before > 0) await pace(before);
+      before = await this.#redriveChunk(source, group, messages, target);
+      moved += before;
     };
     let bytes = 0;
     for await (const message of openMessages(source, group, group.settled.floor)) {
       if (moved + chunk.length >= limit) break;
       if (!group.isFree(message.seq) || !filter(message)) continue;
-      if (chunk.length >= CHUNK_MESSAGES || bytes + message.payload.length > CHUNK_BYTES) {
+      if (chunk.length >= most || bytes + message.payload.length > CHUNK_BYTES) {
         await flush();
         bytes = 0;
       }
@@ -181,6 +190,13 @@ function stillOpen(core: QueueCore, group: string, doomed: readonly Doomed[]): r
   return doomed.filter(({ message }) => settled?.has(message.seq) === false);
 }
 
+/** Who had the message may have changed the bytes that were handed out. */
+async function asWritten(core: QueueCore, doomed: Doomed): Promise<Doomed> {
+  const { message, lease } = doomed;
+  if (lease === undefined) return doomed;
+  return { ...doomed, message: (await readMessage(core, message.seq)) ?? message };
+}
+
 function doneWith(
   group: string,
   messages: readonly { readonly message: LeasedMessage }[],
@@ -204,7 +220,7 @@ function deadLetterOf(
     seq,
     group: groupField(group),
     cause,
-    reason,
+    reason: reason?.slice(0, MAX_ERROR_LENGTH),
     deliveryCount: attempt?.count ?? 0,
     priority: header.priority,
     enqueuedAt,

@@ -141,7 +141,9 @@ export interface Recount {
 export type DoneReason = 'ack' | 'pop' | 'expired' | 'dead' | 'redriven' | 'discarded';
 
 const HEADER_LENGTH_BYTES = 2;
-export const MAX_HEADER_BYTES = 0xffff;
+const MAX_HEADER_BYTES = 0xffff;
+/** The rest is for what is said of a message when it is moved. */
+const MAX_OWN_HEADER_BYTES = 0x7fff;
 
 const NO_HEADER: MessageHeader = {};
 
@@ -149,8 +151,9 @@ const NO_HEADER: MessageHeader = {};
 export function encodeMessage(header: MessageHeader | undefined, payload: Uint8Array): Uint8Array {
   const json = header === undefined ? '' : JSON.stringify(header);
   const headerBytes = json === '' || json === '{}' ? 0 : Buffer.byteLength(json);
-  if (headerBytes > MAX_HEADER_BYTES) {
-    throw new RangeError(`key, dedupKey and headers take ${headerBytes} bytes, not up to 65,535`);
+  const most = header?.origin === undefined ? MAX_OWN_HEADER_BYTES : MAX_HEADER_BYTES;
+  if (headerBytes > most) {
+    throw new RangeError(`key, dedupKey and headers take ${headerBytes} bytes, not up to ${most}`);
   }
   const bytes = Buffer.allocUnsafe(HEADER_LENGTH_BYTES + headerBytes + payload.length);
   bytes.writeUInt16LE(headerBytes, 0);

@@ -41,9 +41,14 @@ export async function commitSteps(
   for (const lease of held) lease.isSettling = true;
   const plans = new Map<QueueCore, PlannedEnqueue>();
   try {
-    for (const [core, checked] of messages) plans.set(core, await core.enqueuing.plan(checked));
+    // In the order of the names: two that want the same keys do not wait for each other.
+    const inOrder = [...messages].toSorted(([a], [b]) => (a.name < b.name ? -1 : 1));
+    for (const [core, checked] of inOrder) plans.set(core, await core.enqueuing.plan(checked));
     const cores = [...new Set([...leases.keys(), ...messages.keys()])];
-    const make = (): QueuePart[] => cores.map((core) => partOf(core, leases.get(core), plans.get(core)));
+    const make = (): QueuePart[] => {
+      for (const [core, of] of leases) for (const lease of of) core.settlement.requireWhole(lease);
+      return cores.map((core) => partOf(core, leases.get(core), plans.get(core)));
+    };
     const others: CommitOperation[] = [...appends.values()];
     const firstSeqs = await commitParts(redex, cores, make, others);
     const results = new Map<QueueCore, EnqueueResult[]>();

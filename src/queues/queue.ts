@@ -19,10 +19,17 @@ import {
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease } from './lease.js';
 import type { QueueCore } from './queue-core.js';
+import { leaseLost } from './queue-errors.js';
 import { QueueGroups } from './queue-groups.js';
 import { MAX_DELAY_MS, type QueueOptions, type StoredQueueOptions } from './queue-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
-import { QueueManager, type MessageChange, type QueueHost, type RedriveOptions } from './queue-manager.js';
+import {
+  QueueManager,
+  type MessageChange,
+  type QueueHost,
+  type RedriveOptions,
+} from './queue-manager.js';
+import { QueuePops, type PopOptions } from './queue-pops.js';
 import type { QueueStats } from './queue-stats.js';
 import { queueStats } from './queue-stats.js';
 import type { PendingDelivery } from './queue-manager.js';
@@ -66,6 +73,7 @@ export class Queue<T = Uint8Array> {
   readonly #codec: Codec<T> | undefined;
   readonly #browser: QueueBrowser<T>;
   readonly #manager: QueueManager<T>;
+  readonly #pops: QueuePops<T>;
   /** The groups of consumers of a queue whose mode is `fanout`. */
   readonly groups: QueueGroups;
 
@@ -75,6 +83,7 @@ export class Queue<T = Uint8Array> {
     this.#codec = codec;
     this.#browser = new QueueBrowser(core, codec);
     this.#manager = new QueueManager(core, host, codec);
+    this.#pops = new QueuePops(core, this.#browser);
     this.groups = new QueueGroups(core);
   }
 
@@ -146,14 +155,23 @@ export class Queue<T = Uint8Array> {
     this.#core.requireOpen();
     const request = receiveRequest(options);
     const group = this.#core.group(options.group);
-    const leases = await this.#core.receiver(group).receive(request);
-    return leases.map((lease) => this.#delivery(lease));
+    return this.#deliveries(await this.#core.receiver(group).receive(request));
   }
 
-  #delivery(lease: Lease): Delivery<T> {
-    const { payload } = lease.message;
-    const value = this.#codec === undefined ? payload : decodedValue(this.#codec, payload);
-    return new Delivery(this.#core.settlement, lease, value as T);
+  /** Those that the codec of this view does not decode are nobody's then. */
+  #deliveries(leases: readonly Lease[]): Delivery<T>[] {
+    const { settlement } = this.#core;
+    const deliveries: Delivery<T>[] = [];
+    for (const lease of leases) {
+      const { payload } = lease.message;
+      try {
+        const value = this.#codec === undefined ? payload : decodedValue(this.#codec, payload);
+        deliveries.push(new Delivery(settlement, lease, value as T));
+      } catch {
+        settlement.onUndecodable(lease);
+      }
+    }
+    return deliveries;
   }
 
   /** Deliveries one after the other, for as long as they are asked for. */
@@ -180,7 +198,17 @@ export class Queue<T = Uint8Array> {
     options: AckOptions = {},
   ): Promise<SettleResult[]> {
     checkDurability(options.durability);
-    const acks = await Promise.allSettled(deliveries.map((delivery) => delivery.ack(options)));
+    if (!Array.isArray(deliveries) || !deliveries.every((each) => each instanceof Delivery)) {
+      throw new TypeError('deliveries must be an array of them');
+    }
+    const { settlement, name } = this.#core;
+    const acks = await Promise.allSettled(
+      deliveries.map((delivery: Delivery<T>) =>
+        delivery.isOf(settlement)
+          ? delivery.ack(options)
+          : Promise.reject(leaseLost(name, delivery.id, 'unknown')),
+      ),
+    );
     return acks.map((ack, index) => {
       const id = deliveries[index]?.id ?? '';
       if (ack.status === 'fulfilled') return { id, ok: true };
@@ -214,25 +242,23 @@ export class Queue<T = Uint8Array> {
   ): Promise<Delivery<T>[]> {
     const { minIdleMs = 0, ...rest } = options;
     const request = receiveRequest(rest);
-    const leases = await this.#manager.claim(request, rest.group, minIdleMs);
-    return leases.map((lease) => this.#delivery(lease));
+    return this.#deliveries(await this.#manager.claim(request, rest.group, minIdleMs));
   }
 
   /**
    * Takes messages that are done with when this resolves: a crash of who has asked loses them.
    * `synced` (the default): none of them comes back.
    */
-  pop(options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {}): Promise<
-    QueueMessage<T>[]
-  > {
-    return this.#manager.pop(options, 'first');
+  pop(options: PopOptions = {}): Promise<QueueMessage<T>[]> {
+    return this.#pops.pop(options, 'first');
   }
 
-  /** The same from the other end: the messages that came last, whatever their priority. */
-  popRight(
-    options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {},
-  ): Promise<QueueMessage<T>[]> {
-    return this.#manager.pop(options, 'last');
+  /**
+   * The same from the other end: the messages that came last, whatever their priority, and behind
+   * them those that were put before all others.
+   */
+  popRight(options: PopOptions = {}): Promise<QueueMessage<T>[]> {
+    return this.#pops.pop(options, 'last');
   }
 
   /** Puts a message before all others: of several the one that came last is delivered first. */

@@ -2,15 +2,20 @@
  * What becomes of messages that were delivered: acknowledgements of one turn are one operation;
  * what failed waits again or is a dead letter; what nobody settles in time has failed.
  */
+import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
 import { backoffMs } from './attempt.js';
 import type { NackOptions, SettlementHost } from './delivery.js';
+import { checkDurability } from './enqueue-input.js';
 import type { Lease, LeasedMessage } from './lease.js';
 import type { Unfit } from './message-picker.js';
 import { leaseLost } from './queue-errors.js';
 import type { QueueCore } from './queue-core.js';
+import { MAX_DELAY_MS } from './queue-options.js';
 import { runsOf, type DeadCause } from './queue-records.js';
 import { groupField } from './queue-state.js';
+
+const NACK: ReadonlySet<string> = new Set(['delayMs', 'error', 'count']);
 
 /** Acknowledgements that are written together. */
 class AckBatch {
@@ -63,15 +68,27 @@ export class Settlement implements SettlementHost {
 
   /** Throws LEASE_LOST, CLOSED. */
   requireHeld(lease: Lease): void {
-    this.core.requireOpen();
     const { loss, message } = lease;
     if (loss !== undefined) throw leaseLost(this.name, message.id, loss);
     if (lease.isSettling) throw leaseLost(this.name, message.id, 'settled');
+    this.core.requireOpen();
+  }
+
+  /** For who is settling it. Throws LEASE_LOST. */
+  requireWhole({ loss, message }: Lease): void {
+    if (loss !== undefined) throw leaseLost(this.name, message.id, loss);
+  }
+
+  /** A cancel, purge, seek or the end of the group came between a call and its turn. */
+  #isOvertaken(lease: Lease): boolean {
+    const { group, message, loss } = lease;
+    return this.core.leases.get(group, message.seq) !== lease && loss !== 'queue closed';
   }
 
   ack(lease: Lease, durability: Durability): Promise<void> {
     if (lease.acknowledged !== undefined) return lease.acknowledged;
     try {
+      checkDurability(durability);
       this.requireHeld(lease);
     } catch (error) {
       return Promise.reject(error as Error);
@@ -96,9 +113,14 @@ export class Settlement implements SettlementHost {
   async #write(leases: readonly Lease[], durability: Durability): Promise<void> {
     const { log } = this.core;
     try {
-      const g = groupField(leases[0]?.group ?? '');
-      const s = runsOf(leases.map(({ message }) => message.seq));
-      await log.run(() => log.operate({ o: 'done', g, s, why: 'ack' }, durability));
+      await log.run(async () => {
+        // What has overtaken it has taken the message from all, or begun again.
+        const held = leases.filter((lease) => !this.#isOvertaken(lease));
+        if (held.length === 0) return;
+        const g = groupField(held[0]?.group ?? '');
+        const s = runsOf(held.map(({ message }) => message.seq));
+        await log.operate({ o: 'done', g, s, why: 'ack' }, durability);
+      });
     } catch (error) {
       for (const lease of leases) {
         lease.isSettling = false;
@@ -120,8 +142,13 @@ export class Settlement implements SettlementHost {
     this.#onAcknowledged(leases);
   }
 
-  async nack(lease: Lease, { delayMs, error, count = true }: NackOptions): Promise<void> {
+  async nack(lease: Lease, options: NackOptions): Promise<void> {
+    checkNack(options);
     this.requireHeld(lease);
+    await this.#fail(lease, options);
+  }
+
+  async #fail(lease: Lease, { delayMs, error, count = true }: NackOptions): Promise<void> {
     const { counters, options, maxDeliveries, runtime, log } = this.core;
     lease.isSettling = true;
     const reason = error === undefined ? undefined : textOf(error);
@@ -144,15 +171,19 @@ export class Settlement implements SettlementHost {
   ): Promise<void> {
     const { log, leases: table } = this.core;
     const group = leases[0]?.group ?? '';
-    const seqs = leases.map(({ message }) => message.seq);
     await log.run(async () => {
-      await this.core.giveBack(group, seqs, how);
+      const held = leases.filter((lease) => !this.#isOvertaken(lease));
+      const seqs = held.map(({ message }) => message.seq);
+      if (seqs.length > 0) await this.core.giveBack(group, seqs, how);
       for (const lease of leases) table.end(lease, loss);
     });
     this.core.wake();
   }
 
   async reject(lease: Lease, reason: string | undefined): Promise<void> {
+    if (reason !== undefined && typeof reason !== 'string') {
+      throw new TypeError('reason must be a string');
+    }
     this.requireHeld(lease);
     lease.isSettling = true;
     const { message, group } = lease;
@@ -173,7 +204,15 @@ export class Settlement implements SettlementHost {
     await this.#bury(unfit, group);
   }
 
+  /** Who was to get it cannot read it. */
+  onUndecodable(lease: Lease): void {
+    lease.isSettling = true;
+    void this.#bury([{ message: lease.message, cause: 'decode', lease }], lease.group);
+  }
+
   extend(lease: Lease, ms: number): void {
+    checkType('ms', ms, 'number');
+    checkInteger('ms', ms, 1, MAX_DELAY_MS);
     this.requireHeld(lease);
     lease.deadline = this.core.leases.clock.now() + ms;
   }
@@ -208,6 +247,13 @@ export class Settlement implements SettlementHost {
       group,
     );
   }
+}
+
+function checkNack(options: NackOptions): void {
+  checkKnown(options, NACK);
+  checkType('delayMs', options.delayMs, 'number');
+  checkInteger('delayMs', options.delayMs, 0, MAX_DELAY_MS);
+  checkType('count', options.count, 'boolean');
 }
 
 function drawn(runtime: { random(bytes: Uint8Array): Uint8Array }): number {
