@@ -20,5 +20,6 @@ export type { QueueOptions, StoredQueueOptions } from './queues/queue-options.js
 export type { DeadCause, FailedDelivery, Origin } from './queues/queue-records.js';
 export type { QueueStats } from './queues/queue-stats.js';
 export { QueueStore } from './queues/queue-store.js';
-export type { OpenQueueOptions, QueueStoreOptions } from './queues/queue-store.js';
+export type { OpenQueueOptions } from './queues/queue-store.js';
+export type { QueueStoreOptions } from './queues/queue-settings.js';
 export type { QueueCommitResult, QueueCommitStep } from './queues/queue-store-commit.js';

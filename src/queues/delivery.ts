@@ -102,7 +102,7 @@ export class Delivery<T = Uint8Array> {
     return `${this.#host.epoch}.${message.seq}.${number}.${group}`;
   }
 
-  /** Unix milliseconds at which it fails if it is not settled; later when this process is blocked. */
+  /** Unix milliseconds at which it fails if it is not settled; later if the process is blocked. */
   get leaseExpiresAt(): number {
     return this.#host.expiresAt(this.#lease);
   }
@@ -112,7 +112,7 @@ export class Delivery<T = Uint8Array> {
     return this.#lease.signal;
   }
 
-  /** The message is done with. The same again resolves, too. Rejects with LEASE_LOST, IO, CLOSED. */
+  /** It is done with. The same again resolves, too. Rejects with LEASE_LOST, CLOSED, IO. */
   ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
     return this.#host.ack(this.#lease, durability);
   }

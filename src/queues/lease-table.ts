@@ -1,20 +1,12 @@
 /** The leases of one queue in this process, by group, and the one timer that ends them. */
 import type { Cancel, Runtime } from '../core/runtime.js';
-import type { Lease, LeasedMessage } from './lease.js';
+import type { Lease } from './lease.js';
 import { LeaseClock } from './queue-clock.js';
 import type { LeaseLoss } from './queue-errors.js';
 
 /** How often it is looked whether this process was blocked, while there are leases. */
 const LONGEST_TICK_MS = 1000;
 const SHORTEST_TICK_MS = 20;
-
-export interface NewLease {
-  readonly group: string;
-  readonly message: LeasedMessage;
-  readonly consumer: string | undefined;
-  readonly deliveryCount: number;
-  readonly isSuspect: boolean;
-}
 
 export class LeaseTable {
   readonly clock: LeaseClock;
@@ -86,7 +78,7 @@ export class LeaseTable {
 
   endAll(group: string | undefined, loss: LeaseLoss): void {
     const leases = group === undefined ? this.all() : this.of(group);
-    for (const lease of [...leases]) this.end(lease, loss);
+    for (const lease of Array.from(leases)) this.end(lease, loss);
   }
 
   #stop(): void {

@@ -165,7 +165,8 @@ export class MessagePicker {
       }
       const isOpen = !group.settled.has(seq) && !this.#host.log.state.gone.has(seq);
       if (!isOpen) return undefined;
-      const priority = group.attempts.get(seq)?.priority ?? (band === FRONT ? FRONT : message.priority);
+      const priority =
+        group.attempts.get(seq)?.priority ?? (band === FRONT ? FRONT : message.priority);
       return { ...message, priority };
     } catch (error) {
       group.putBack(seq, band);

@@ -7,7 +7,6 @@ import { isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
-import type { Queue } from './queue.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
 import type { QueueCore } from './queue-core.js';
 import { noMessage, noQueue } from './queue-errors.js';
@@ -25,7 +24,6 @@ import { groupField } from './queue-state.js';
 export interface QueueHost {
   openQueue(name: string): Promise<QueueCore>;
   openForDeadLetters(name: string): Promise<QueueCore>;
-  viewOf<T>(core: QueueCore, codec: Codec<T> | undefined): Queue<T>;
   /** Throws TypeError when dead letters would come back to the queue that they come from. */
   refuseCycle(name: string, deadLetter: string | false): Promise<void>;
   forget(core: QueueCore): void;
@@ -86,10 +84,11 @@ export class QueueManager<T> {
   }
 
   pending({ group }: { readonly group?: string | undefined }): PendingDelivery[] {
-    const { leases, requireOpen } = this.#core;
-    requireOpen.call(this.#core);
+    this.#core.requireOpen();
+    const { leases } = this.#core;
     const nowMs = leases.clock.now();
-    const all = group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
+    const all =
+      group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
     return all
       .map(({ message, group: of, consumer, deliveryCount, since, deadline }) => ({
         id: message.id,
@@ -114,8 +113,7 @@ export class QueueManager<T> {
     const group = this.#core.group(groupName);
     const before = leases.clock.now() - minIdleMs;
     const idle = [...leases.of(group.name)].filter(
-      (lease) =>
-        lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
+      (lease) => lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
     );
     const taken = idle.slice(0, max);
     if (taken.length === 0) return [];
@@ -257,8 +255,7 @@ export class QueueManager<T> {
       throw new TypeError('a message with a key may have neither delay nor priority');
     }
     const isChanged = 'payload' in change || change.headers !== undefined;
-    const payload =
-      'payload' in change ? bytesOf(change.payload as T, this.#codec) : message.payload;
+    const payload = 'payload' in change ? bytesOf(change.payload, this.#codec) : message.payload;
     await log.run(async () => {
       if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
       const edit = { s: seq, z: message.payload.length, was: header.at ?? 0 };
@@ -296,11 +293,7 @@ export class QueueManager<T> {
     this.#core.wake();
   }
 
-  async deadLetters(): Promise<Queue<T>> {
-    return this.#host.viewOf(await this.#deadCore(), this.#codec);
-  }
-
-  async #deadCore(): Promise<QueueCore> {
+  async deadLetters(): Promise<QueueCore> {
     this.#core.requireOpen();
     const { deadLetter } = this.#core.options;
     if (deadLetter === false) throw noQueue(`${this.#core.name}: it has no dead letters`);
@@ -317,7 +310,7 @@ export class QueueManager<T> {
     if (!(ratePerSecond > 0)) throw new RangeError('ratePerSecond must be above 0');
     signal?.throwIfAborted();
     const isOfDead = this.#core.options.deadLetter === false;
-    const source = isOfDead ? this.#core : await this.#deadCore();
+    const source = isOfDead ? this.#core : await this.deadLetters();
     const own = isOfDead ? undefined : this.#core;
     const target = to === undefined ? own : await this.#host.openQueue(to);
     if (target === source) throw new TypeError('messages are moved to the queue that they are in');

@@ -9,11 +9,10 @@ import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
 import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
-import type { QueueCore } from './queue-core.js';
+import type { Doomed, QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
 import { runsOf, type MessageHeader } from './queue-records.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
-import type { Doomed } from './settlement.js';
 
 /** Messages, and bytes of them, that one commit moves. */
 const CHUNK_MESSAGES = 100;
@@ -25,16 +24,16 @@ export interface MovesHost {
   readonly redex: Redex;
   readonly logger: Logger;
   /** An open queue for dead letters, made if there is none. */
-  openForDeadLetters(name: string): Promise<QueueCore>;
+  openForDeadLetters(name: string): Promise<QueueContext>;
   /** An open queue. Rejects with NOT_FOUND. */
-  openQueue(name: string): Promise<QueueCore>;
+  openQueue(name: string): Promise<QueueContext>;
 }
 
 export interface Redrive {
   readonly filter: (message: LeasedMessage) => boolean;
   readonly limit: number;
   /** Where all go; undefined: each to where it came from. */
-  readonly target: QueueCore | undefined;
+  readonly target: QueueContext | undefined;
   /** Waits after a chunk, before the next one. */
   readonly pace: (moved: number) => Promise<void>;
 }
@@ -50,7 +49,7 @@ export class QueueMoves {
    * Makes dead letters of messages that are leased or reserved. Never rejects: what cannot become
    * one waits again.
    */
-  async bury(core: QueueCore, group: string, doomed: readonly Doomed[]): Promise<void> {
+  async bury(core: QueueContext, group: string, doomed: readonly Doomed[]): Promise<void> {
     const { deadLetter } = core.options;
     for (const chunk of chunksOf(doomed, ({ message }) => message.payload.length)) {
       try {
@@ -63,7 +62,7 @@ export class QueueMoves {
   }
 
   async #move(
-    core: QueueCore,
+    core: QueueContext,
     group: string,
     doomed: readonly Doomed[],
     name: string,
@@ -82,7 +81,7 @@ export class QueueMoves {
   }
 
   /** Without dead letters: what its consumer has refused, or nobody may get any more, goes. */
-  async #discard(core: QueueCore, group: string, doomed: readonly Doomed[]): Promise<void> {
+  async #discard(core: QueueContext, group: string, doomed: readonly Doomed[]): Promise<void> {
     const isRefused = ({ cause }: Doomed): boolean =>
       cause === 'rejected' || cause === 'expired' || cause === 'overflow';
     const refused = doomed.filter(isRefused);
@@ -98,7 +97,7 @@ export class QueueMoves {
   }
 
   async #keep(
-    core: QueueCore,
+    core: QueueContext,
     group: string,
     doomed: readonly Doomed[],
     error: unknown,
@@ -115,7 +114,7 @@ export class QueueMoves {
   }
 
   /** Moves messages that nobody has out of a queue; resolves to how many. */
-  async redrive(source: QueueCore, { filter, limit, target, pace }: Redrive): Promise<number> {
+  async redrive(source: QueueContext, { filter, limit, target, pace }: Redrive): Promise<number> {
     const group = source.group(undefined);
     let chunk: LeasedMessage[] = [];
     let moved = 0;
@@ -143,12 +142,12 @@ export class QueueMoves {
   }
 
   async #redriveChunk(
-    source: QueueCore,
+    source: QueueContext,
     group: GroupState,
     messages: readonly LeasedMessage[],
-    only: QueueCore | undefined,
+    only: QueueContext | undefined,
   ): Promise<number> {
-    const byTarget = new Map<QueueCore, LeasedMessage[]>();
+    const byTarget = new Map<QueueContext, LeasedMessage[]>();
     for (const message of messages) {
       const target = only ?? (await this.#host.openQueue(message.header.origin?.queue ?? ''));
       const list = byTarget.get(target);
@@ -176,7 +175,11 @@ export class QueueMoves {
   }
 }
 
-function stillOpen(core: QueueCore, group: string, doomed: readonly Doomed[]): readonly Doomed[] {
+function stillOpen(
+  core: QueueContext,
+  group: string,
+  doomed: readonly Doomed[],
+): readonly Doomed[] {
   const settled = core.state.groups.get(group)?.settled;
   return doomed.filter(({ message }) => settled?.has(message.seq) === false);
 }
@@ -193,7 +196,7 @@ function doneWith(
 }
 
 function deadLetterOf(
-  core: QueueCore,
+  core: QueueContext,
   group: string,
   { message, cause, reason }: Doomed,
 ): NewMessage {

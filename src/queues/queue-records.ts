@@ -125,7 +125,7 @@ export type OperationContent =
   | ({ readonly o: 'ungroup'; readonly name: string } & Recount)
   | ({ readonly o: 'seek'; readonly g?: string | undefined; readonly to: number } & Recount);
 
-export interface GroupPlace {
+interface GroupPlace {
   readonly name: string;
   readonly start: number;
 }
@@ -138,10 +138,10 @@ export interface Recount {
   readonly total: readonly [messages: number, bytes: number];
 }
 
-export type DoneReason = 'ack' | 'pop' | 'expired' | 'dead' | 'redriven' | 'discarded';
+type DoneReason = 'ack' | 'pop' | 'expired' | 'dead' | 'redriven' | 'discarded';
 
 const HEADER_LENGTH_BYTES = 2;
-export const MAX_HEADER_BYTES = 0xffff;
+const MAX_HEADER_BYTES = 0xffff;
 
 const NO_HEADER: MessageHeader = {};
 
@@ -187,7 +187,14 @@ export function encodeOperation(operation: Operation): Uint8Array {
 /** Undefined for bytes that are no operation. */
 export function decodeOperation(record: LogRecord): Operation | undefined {
   const json = jsonOf(record.payload);
-  return typeof json?.['o'] === 'string' ? (json as unknown as Operation) : undefined;
+  return isOperation(json) ? json : undefined;
+}
+
+/** Its checksum says that it is what was written: only what is no operation at all is told. */
+function isOperation(json: unknown): json is Operation {
+  const { o, t, s } = (json ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof o !== 'string' || typeof t !== 'number') return false;
+  return s === undefined || typeof s === 'number' || Array.isArray(s);
 }
 
 function jsonOf(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {

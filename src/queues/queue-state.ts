@@ -25,6 +25,8 @@ import { StateReader, StateWriter } from './state-bytes.js';
 /** The group of a work queue. */
 export const WORK_GROUP = '';
 
+type WideOperation = Extract<Operation, { readonly o: 'purge' | 'group' | 'ungroup' | 'seek' }>;
+
 /** How an operation names its group. */
 export function groupField(group: string): string | undefined {
   return group === WORK_GROUP ? undefined : group;
@@ -178,13 +180,19 @@ export class QueueState {
         for (const group of this.groups.values()) group.edit(s, z, edit);
         return true;
       }
-      default:
-        return this.#applyWide(seq, operation);
+      case 'purge':
+      case 'group':
+      case 'ungroup':
+      case 'seek':
+        this.#applyWide(seq, operation);
+        return true;
     }
+    // Of a newer version.
+    return false;
   }
 
   /** Operations on all messages, or on a group as a whole. */
-  #applyWide(seq: number, operation: Operation): boolean {
+  #applyWide(seq: number, operation: WideOperation): void {
     switch (operation.o) {
       case 'purge':
         this.gone.addBelow(operation.to);
@@ -192,25 +200,22 @@ export class QueueState {
         this.updated.clear();
         this.messages = 0;
         this.bytes = 0;
-        return true;
+        return;
       case 'group': {
         const group = new GroupState(operation.name, operation.start);
         // What is gone for all is so for it, too: the cursor asks.
         group.seek(operation.start, seq, operation.open);
         this.groups.set(operation.name, group);
         this.#recount(operation);
-        return true;
+        return;
       }
       case 'ungroup':
         this.groups.delete(operation.name);
         this.#recount(operation);
-        return true;
+        return;
       case 'seek':
         this.groups.get(operation.g ?? WORK_GROUP)?.seek(operation.to, seq, operation.open);
         this.#recount(operation);
-        return true;
-      default:
-        return false;
     }
   }
 

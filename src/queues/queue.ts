@@ -22,7 +22,12 @@ import type { QueueCore } from './queue-core.js';
 import { QueueGroups } from './queue-groups.js';
 import { MAX_DELAY_MS, type QueueOptions, type StoredQueueOptions } from './queue-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
-import { QueueManager, type MessageChange, type QueueHost, type RedriveOptions } from './queue-manager.js';
+import {
+  QueueManager,
+  type MessageChange,
+  type QueueHost,
+  type RedriveOptions,
+} from './queue-manager.js';
 import type { QueueStats } from './queue-stats.js';
 import { queueStats } from './queue-stats.js';
 import type { PendingDelivery } from './queue-manager.js';
@@ -63,6 +68,7 @@ const LONG_POLL_MS = 60_000;
 
 export class Queue<T = Uint8Array> {
   readonly #core: QueueCore;
+  readonly #host: QueueHost;
   readonly #codec: Codec<T> | undefined;
   readonly #browser: QueueBrowser<T>;
   readonly #manager: QueueManager<T>;
@@ -72,6 +78,7 @@ export class Queue<T = Uint8Array> {
   /** For the QueueStore, which opens it. */
   constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
     this.#core = core;
+    this.#host = host;
     this.#codec = codec;
     this.#browser = new QueueBrowser(core, codec);
     this.#manager = new QueueManager(core, host, codec);
@@ -97,9 +104,10 @@ export class Queue<T = Uint8Array> {
    * CLOSED: it is not in the queue then, but where the error says that its outcome is unknown.
    */
   async enqueue(payload: T, options: EnqueueOptions = {}): Promise<EnqueueResult> {
-    const [result] = await this.enqueueMany([{ ...options, payload }]);
-    if (result === undefined) throw new Error('a message without a result');
-    return result;
+    this.#core.requireOpen();
+    const { durability = 'synced' } = options;
+    const checked = checkMessage(payload, options, this.#core.options, this.#codec);
+    return this.#core.enqueuing.enqueueOne(checked, durability);
   }
 
   /** Puts messages into the queue, all of them or none, in this order. */
@@ -222,9 +230,9 @@ export class Queue<T = Uint8Array> {
    * Takes messages that are done with when this resolves: a crash of who has asked loses them.
    * `synced` (the default): none of them comes back.
    */
-  pop(options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {}): Promise<
-    QueueMessage<T>[]
-  > {
+  pop(
+    options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {},
+  ): Promise<QueueMessage<T>[]> {
     return this.#manager.pop(options, 'first');
   }
 
@@ -247,7 +255,7 @@ export class Queue<T = Uint8Array> {
       if (priority !== undefined || key !== undefined || message.delayMs !== undefined) {
         throw new TypeError('what is put to the front has neither delay, priority nor key');
       }
-      return { ...message, header: { ...message.header, front: true } };
+      return atFront(message);
     });
     const [result] = await this.#core.enqueuing.enqueue(front, durability);
     if (result === undefined) throw new Error('a message without a result');
@@ -264,7 +272,7 @@ export class Queue<T = Uint8Array> {
     return this.#manager.cancel(idOrSeq);
   }
 
-  /** Changes a message that is not done with. One that is under way is changed for the next time. */
+  /** Changes a message that is not done with; one that is under way, for the next time. */
   update(idOrSeq: string | number, change: MessageChange<T>): Promise<void> {
     return this.#manager.update(idOrSeq, change);
   }
@@ -284,8 +292,8 @@ export class Queue<T = Uint8Array> {
   }
 
   /** The queue that takes this one's dead letters, made if there is none yet. */
-  deadLetters(): Promise<Queue<T>> {
-    return this.#manager.deadLetters();
+  async deadLetters(): Promise<Queue<T>> {
+    return new Queue(await this.#manager.deadLetters(), this.#host, this.#codec);
   }
 
   /**
@@ -319,6 +327,10 @@ export class Queue<T = Uint8Array> {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function atFront(message: CheckedMessage): CheckedMessage {
+  return { ...message, header: { ...message.header, front: true } };
 }
 
 function receiveRequest(options: ReceiveOptions): ReceiveRequest {

@@ -5,11 +5,11 @@
 import type { Durability } from '../channel/record-input.js';
 import { backoffMs } from './attempt.js';
 import type { NackOptions, SettlementHost } from './delivery.js';
-import type { Lease, LeasedMessage } from './lease.js';
+import type { Lease } from './lease.js';
 import type { Unfit } from './message-picker.js';
 import { leaseLost } from './queue-errors.js';
-import type { QueueCore } from './queue-core.js';
-import { runsOf, type DeadCause } from './queue-records.js';
+import type { Doomed, QueueContext } from './queue-context.js';
+import { runsOf } from './queue-records.js';
 import { groupField } from './queue-state.js';
 
 /** Acknowledgements that are written together. */
@@ -29,22 +29,14 @@ class AckBatch {
   }
 }
 
-/** A message on its way to the dead letters: reserved, or leased. */
-export interface Doomed {
-  readonly message: LeasedMessage;
-  readonly cause: DeadCause;
-  readonly reason?: string | undefined;
-  readonly lease?: Lease | undefined;
-}
-
 export class Settlement implements SettlementHost {
-  readonly core: QueueCore;
+  readonly core: QueueContext;
   readonly #batches: Record<Durability, Map<string, AckBatch>> = {
     written: new Map(),
     synced: new Map(),
   };
 
-  constructor(core: QueueCore) {
+  constructor(core: QueueContext) {
     this.core = core;
   }
 
@@ -74,7 +66,7 @@ export class Settlement implements SettlementHost {
     try {
       this.requireHeld(lease);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     lease.isSettling = true;
     const batches = this.#batches[durability];
@@ -160,7 +152,7 @@ export class Settlement implements SettlementHost {
   }
 
   async #bury(doomed: readonly Doomed[], group: string): Promise<void> {
-    await this.core.moves.bury(this.core, group, doomed);
+    await this.core.bury(group, doomed);
     for (const { lease } of doomed) {
       if (lease !== undefined) this.core.leases.end(lease, 'settled');
     }
