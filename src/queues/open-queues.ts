@@ -18,7 +18,7 @@ import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
 import type { QueueSettings } from './queue-settings.js';
 
 /** Before the name of a queue in that of its channel. */
-export const CHANNEL_PREFIX = 'queues/';
+export const CHANNEL_PREFIX = '$queues/';
 const MAX_CHECKPOINT_BYTES = 1024 ** 3;
 
 interface Opened {

@@ -166,8 +166,7 @@ export function headerOf(record: LogRecord): MessageHeader | undefined {
   const length = lengthIn(payload);
   if (length === 0) return NO_HEADER;
   if (payload.length < HEADER_LENGTH_BYTES + length) return undefined;
-  return jsonOf(payload.subarray(HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + length)) as
-    MessageHeader | undefined;
+  return jsonOf(payload.subarray(HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + length));
 }
 
 /** A view of the bytes that were enqueued. Only for what `headerOf` has read. */

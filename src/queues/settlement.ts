@@ -66,7 +66,7 @@ export class Settlement implements SettlementHost {
     try {
       this.requireHeld(lease);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     lease.isSettling = true;
     const batches = this.#batches[durability];
