@@ -101,10 +101,11 @@ export function checkMessage<T>(
   };
 }
 
+/** A copy: who gave it may change it before it is written. */
 export function bytesOf<T>(payload: T, codec: Codec<T> | undefined): Uint8Array {
-  if (codec !== undefined) return encodedBytes(codec, payload);
+  if (codec !== undefined) return Buffer.from(encodedBytes(codec, payload));
   try {
-    return payloadOf(payload);
+    return Buffer.from(payloadOf(payload));
   } catch {
     throw new TypeError('a payload must be a Uint8Array or a string; for others give a codec');
   }

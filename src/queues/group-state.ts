@@ -39,6 +39,14 @@ export interface GroupEdit {
   readonly nowMs: number;
 }
 
+/** How a message is settled. */
+export interface Settled {
+  readonly nowMs: number;
+  /** Unix milliseconds until when it was put off; 0: it was not. */
+  readonly dueMs: number;
+  readonly key: string | undefined;
+}
+
 export class GroupState {
   readonly name: string;
   /** Settled for this group. Seqs of operations are in it, too. */
@@ -118,17 +126,18 @@ export class GroupState {
     attempt.dueMs = 0;
     attempt.size = size;
     attempt.key = key;
-    if (key !== undefined) this.lanes.own(key, seq);
+    if (key !== undefined) this.lanes.claim(key, seq);
     return true;
   }
 
   /** The message is done with; returns its bytes, undefined when it was before. */
-  settle(seq: number, size: number, dueMs: number, nowMs: number): number | undefined {
+  settle(seq: number, size: number, { dueMs, nowMs, key }: Settled): number | undefined {
     if (!this.settled.add(seq)) return undefined;
     this.open--;
     const attempt = this.attempts.get(seq);
     if (attempt === undefined) {
       if (dueMs > nowMs && this.#isPlaced(seq)) this.putOff--;
+      this.#leaveLane(seq, key);
       return size;
     }
     this.attempts.delete(seq);

@@ -25,13 +25,6 @@ export class KeyLanes {
     return true;
   }
 
-  /** The message was handed out, so it owns its lane, whatever was known before. */
-  own(key: string, seq: number): void {
-    const lane = this.#lanes.get(key);
-    if (lane === undefined) this.claim(key, seq);
-    else lane.owner = seq;
-  }
-
   /** The message waits until its lane is free. */
   wait(key: string, seq: number, priority: number): void {
     this.#lanes.get(key)?.waiting.push(seq * PRIORITIES + priority);

@@ -13,6 +13,8 @@ export class LeaseTable {
   readonly #runtime: Runtime;
   readonly #onExpired: (leases: readonly Lease[]) => void;
   readonly #groups = new Map<string, Map<number, Lease>>();
+  /** The suspect of each group that is in flight: there is one at a time. */
+  readonly #suspects = new Map<string, Lease>();
   #lastNumber = 0;
   #cancel: Cancel | undefined;
   #count = 0;
@@ -29,14 +31,14 @@ export class LeaseTable {
     return this.#groups.get(group)?.get(seq);
   }
 
-  countOf(group: string): number {
-    return this.#groups.get(group)?.size ?? 0;
+  /** It is the lease of its message, whether it is being ended or not. */
+  holds(lease: Lease): boolean {
+    return this.get(lease.group, lease.message.seq) === lease;
   }
 
   /** A message that may have ended a process is in flight. */
   hasSuspect(group: string): boolean {
-    for (const lease of this.of(group)) if (lease.isSuspect) return true;
-    return false;
+    return this.#suspects.has(group);
   }
 
   of(group: string): IterableIterator<Lease> {
@@ -61,6 +63,7 @@ export class LeaseTable {
       this.#groups.set(group, leases);
     }
     leases.set(message.seq, lease);
+    if (lease.isSuspect) this.#suspects.set(group, lease);
     this.#count++;
     if (this.#cancel === undefined) this.#schedule();
   }
@@ -72,6 +75,7 @@ export class LeaseTable {
     const leases = this.#groups.get(group);
     if (leases?.get(message.seq) !== lease) return;
     leases.delete(message.seq);
+    if (this.#suspects.get(group) === lease) this.#suspects.delete(group);
     this.#count--;
     if (this.#count === 0) this.#stop();
   }

@@ -4,6 +4,7 @@
  */
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
+import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import { noQueue } from './queue-errors.js';
 import { QueueClock } from './queue-clock.js';
@@ -119,7 +120,7 @@ export class OpenQueues implements QueueHost {
       const clock = new QueueClock(name, runtime, logger, state.seenMs);
       if (clock.jumpedMs > 0) state.dedup.rebase(clock.now());
       const log = new QueueLog({ channel, checkpoints, state, clock, logger, checkpointSeq });
-      await log.operate({ o: 'open', epoch: state.epoch + 1 });
+      await begin(log, logger);
       const checkPayload = (payload: Uint8Array): void => {
         const codec = this.#open.get(name)?.codec;
         if (codec !== undefined) decodedValue(codec, payload);
@@ -194,6 +195,19 @@ export class OpenQueues implements QueueHost {
       }
     }
     if (errors.length > 0) throw errors[0];
+  }
+}
+
+/** Nobody has any message now. Where that cannot be written, the next process will find it so. */
+async function begin(log: QueueLog, logger: Logger): Promise<void> {
+  const { state, clock, channel } = log;
+  try {
+    await log.operate({ o: 'open', epoch: state.epoch + 1 });
+  } catch (error) {
+    if (!RedexError.is(error, 'IO')) throw error;
+    logger.warn('a queue was opened, which could not be written', { channel: channel.name, error });
+    state.epoch += 1;
+    state.abandonLeases(clock.now());
   }
 }
 

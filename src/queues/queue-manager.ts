@@ -166,6 +166,7 @@ export class QueueManager<T> {
       for (const lease of leases) {
         lease.isSettling = false;
         if (group.settled.has(lease.message.seq)) this.#core.leases.end(lease, 'settled');
+        else await this.#core.settlement.nack(lease, { count: false });
       }
     }
     return views;
@@ -230,7 +231,9 @@ export class QueueManager<T> {
     const { seq, payload, header } = message;
     const isCancelled = await log.run(async () => {
       if (state.isSettled(seq)) return false;
-      const operation = { s: [seq, 1], z: [payload.length], at: [header.at ?? 0] };
+      const at = [header.at ?? 0];
+      const k = [header.key ?? null];
+      const operation = { s: [seq, 1], z: [payload.length], at, k };
       await log.operate({ o: 'cancel', ...operation }, 'synced');
       for (const { name } of state.groups.values()) {
         const lease = leases.get(name, seq);

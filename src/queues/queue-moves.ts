@@ -5,13 +5,14 @@
  */
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
+import { MAX_ERRORS, type Attempt } from './attempt.js';
 import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
 import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
 import type { Doomed, QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
-import { runsOf, type MessageHeader } from './queue-records.js';
+import { runsOf, type FailedDelivery, type MessageHeader } from './queue-records.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
 
 /** Messages, and bytes of them, that one commit moves. */
@@ -68,15 +69,17 @@ export class QueueMoves {
     name: string,
   ): Promise<void> {
     const target = await this.#host.openForDeadLetters(name);
-    const moved = await commitParts(this.#host.redex, [core, target], () => {
-      const left = stillOpen(core, group, doomed);
+    let count = 0;
+    await commitParts(this.#host.redex, [core, target], () => {
+      const left = stillDoomed(core, group, doomed);
+      count = left.length;
       const messages = left.map((each) => deadLetterOf(core, group, each));
       return [
         { core, operations: doneWith(group, left, 'dead'), messages: [] },
         { core: target, operations: [], messages },
       ];
     });
-    core.counters.deadLettered += moved.size > 0 ? doomed.length : 0;
+    core.counters.deadLettered += count;
     target.wake();
   }
 
@@ -88,7 +91,7 @@ export class QueueMoves {
     const kept = doomed.filter((each) => !isRefused(each));
     if (refused.length > 0) {
       await core.log.run(async () => {
-        const [operation] = doneWith(group, stillOpen(core, group, refused), 'discarded');
+        const [operation] = doneWith(group, stillDoomed(core, group, refused), 'discarded');
         if (operation !== undefined) await core.log.operate(operation);
       });
     }
@@ -108,9 +111,11 @@ export class QueueMoves {
       messages: doomed.map(({ message }) => message.id).slice(0, 10),
       error,
     });
-    const seqs = doomed.map(({ message }) => message.seq);
     const dueMs = core.log.clock.now() + RETRY_MS;
-    await core.log.run(() => core.giveBack(group, seqs, { dueMs, error: text }));
+    await core.log.run(async () => {
+      const seqs = stillDoomed(core, group, doomed).map(({ message }) => message.seq);
+      if (seqs.length > 0) await core.giveBack(group, seqs, { dueMs, error: text });
+    });
   }
 
   /** Moves messages that nobody has out of a queue; resolves to how many. */
@@ -175,13 +180,18 @@ export class QueueMoves {
   }
 }
 
-function stillOpen(
+/** They may have been purged, or their group sought, since they were reserved or leased. */
+function stillDoomed(
   core: QueueContext,
   group: string,
   doomed: readonly Doomed[],
 ): readonly Doomed[] {
-  const settled = core.state.groups.get(group)?.settled;
-  return doomed.filter(({ message }) => settled?.has(message.seq) === false);
+  const state = core.state.groups.get(group);
+  return doomed.filter(({ message: { seq }, lease }) => {
+    if (state === undefined || state.settled.has(seq)) return false;
+    if (lease !== undefined) return core.leases.holds(lease);
+    return state.attempts.get(seq)?.isLeased === true && core.leases.get(group, seq) === undefined;
+  });
 }
 
 function doneWith(
@@ -212,13 +222,25 @@ function deadLetterOf(
     priority: header.priority,
     enqueuedAt,
     deadAt: core.log.clock.now(),
-    errors: attempt?.errors ?? [],
+    errors: historyOf(attempt, reason, core.log.clock.now()),
   };
   const kept: MessageHeader = { id, origin, key: header.key };
   return {
     header: Object.keys(headers).length === 0 ? kept : { ...kept, headers },
     payload,
   };
+}
+
+/** The deliveries that failed, with the one that was the last. */
+function historyOf(
+  attempt: Attempt | undefined,
+  reason: string | undefined,
+  at: number,
+): readonly FailedDelivery[] {
+  const errors = attempt?.errors ?? [];
+  if (attempt === undefined || reason === undefined) return errors;
+  const { count: deliveryCount } = attempt;
+  return [...errors, { deliveryCount, at, error: reason }].slice(-MAX_ERRORS);
 }
 
 /** The message as it was enqueued, at the end of its queue. */

@@ -102,12 +102,13 @@ export type OperationContent =
       readonly undo?: true | undefined;
       readonly error?: string | undefined;
     }
-  /** Messages are done with, for all groups; `at`: until when each was put off, or 0. */
+  /** Messages are done with, for all groups; `at`: until when each was put off, or 0; `k`: keys. */
   | {
       readonly o: 'cancel';
       readonly s: Runs;
       readonly z: readonly number[];
       readonly at: readonly number[];
+      readonly k: readonly (string | null)[];
     }
   /** All messages below are done with. */
   | { readonly o: 'purge'; readonly to: number }

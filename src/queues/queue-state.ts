@@ -5,7 +5,7 @@
  */
 import type { LogRecord } from '../core/record.js';
 import { DedupTable } from './dedup-table.js';
-import { GroupState } from './group-state.js';
+import { GroupState, type Settled } from './group-state.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import {
@@ -171,7 +171,9 @@ export class QueueState {
         return true;
       case 'cancel':
         eachSeq(operation.s, (each, index) => {
-          this.#cancel(each, operation.z[index] ?? 0, operation.at[index] ?? 0, operation.t);
+          const { z, at, k, t: nowMs } = operation;
+          const how = { nowMs, dueMs: at[index] ?? 0, key: k[index] ?? undefined };
+          this.#cancel(each, z[index] ?? 0, how);
         });
         return true;
       case 'edit': {
@@ -257,7 +259,8 @@ export class QueueState {
   #onDone({ g, s, z = [], t }: Operation & { readonly o: 'done' }): void {
     const group = this.#group(g);
     eachSeq(s, (seq, index) => {
-      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, 0, t));
+      const how = { nowMs: t, dueMs: 0, key: undefined };
+      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, how));
     });
   }
 
@@ -274,11 +277,16 @@ export class QueueState {
     eachSeq(s, (seq) => group.giveBack(seq, how));
   }
 
-  #cancel(seq: number, size: number, dueMs: number, nowMs: number): void {
+  #cancel(seq: number, size: number, how: Settled): void {
     if (this.isSettled(seq)) return;
     this.gone.add(seq);
-    for (const group of this.groups.values()) group.settle(seq, size, dueMs, nowMs);
+    for (const group of this.groups.values()) group.settle(seq, size, how);
     this.#onSettled(seq, size);
+  }
+
+  /** What was leased is not any more, which no record says yet. */
+  abandonLeases(nowMs: number): void {
+    for (const group of this.groups.values()) group.abandon(nowMs);
   }
 
   /** What a checkpoint holds. */

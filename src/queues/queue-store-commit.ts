@@ -52,7 +52,10 @@ export async function commitSteps(
   for (const { leases } of all) for (const lease of leases) lease.isSettling = true;
   try {
     for (const part of all) part.plan = await part.enqueuing?.plan(part.checked);
-    const make = (): QueuePart[] => [...parts].map(([core, part]) => partOf(core, part));
+    const make = (): QueuePart[] => {
+      for (const { settlement, leases } of all) settlement?.requireHeldStill(leases);
+      return [...parts].map(([core, part]) => partOf(core, part));
+    };
     const firstSeqs = await commitParts(redex, [...parts.keys()], make, [...appends.values()]);
     return await finish(parts, places, firstSeqs);
   } catch (error) {

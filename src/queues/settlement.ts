@@ -2,6 +2,7 @@
  * What becomes of messages that were delivered: acknowledgements of one turn are one operation;
  * what failed waits again or is a dead letter; what nobody settles in time has failed.
  */
+import type { RedexError } from '../core/errors.js';
 import type { Durability } from '../channel/record-input.js';
 import { backoffMs } from './attempt.js';
 import type { NackOptions, SettlementHost } from './delivery.js';
@@ -15,19 +16,22 @@ import { groupField } from './queue-state.js';
 /** Acknowledgements that are written together. */
 class AckBatch {
   readonly leases: Lease[] = [];
-  readonly promise: Promise<void>;
-  #settle: (promise: Promise<void>) => void = () => {};
+  /** Those that had ended before it was written. */
+  readonly lost: Promise<ReadonlySet<Lease>>;
+  #settle: (lost: Promise<ReadonlySet<Lease>>) => void = () => {};
 
   constructor() {
-    this.promise = new Promise((resolve) => {
+    this.lost = new Promise((resolve) => {
       this.#settle = resolve;
     });
   }
 
-  become(promise: Promise<void>): void {
-    this.#settle(promise);
+  become(lost: Promise<ReadonlySet<Lease>>): void {
+    this.#settle(lost);
   }
 }
+
+const NONE: ReadonlySet<Lease> = new Set();
 
 export class Settlement implements SettlementHost {
   readonly core: QueueContext;
@@ -81,16 +85,28 @@ export class Settlement implements SettlementHost {
       });
     }
     batch.leases.push(lease);
-    lease.acknowledged = batch.promise;
-    return batch.promise;
+    lease.acknowledged = batch.lost.then((lost) => {
+      if (lost.has(lease)) throw this.#lossOf(lease);
+    });
+    return lease.acknowledged;
   }
 
-  async #write(leases: readonly Lease[], durability: Durability): Promise<void> {
-    const { log } = this.core;
+  #lossOf({ message, loss }: Lease): RedexError {
+    return leaseLost(this.name, message.id, loss ?? 'unknown');
+  }
+
+  async #write(leases: readonly Lease[], durability: Durability): Promise<ReadonlySet<Lease>> {
+    const { log, leases: table } = this.core;
+    let held = leases;
     try {
-      const g = groupField(leases[0]?.group ?? '');
-      const s = runsOf(leases.map(({ message }) => message.seq));
-      await log.run(() => log.operate({ o: 'done', g, s, why: 'ack' }, durability));
+      await log.run(async () => {
+        // They may have been purged, or their group sought, while this waited for that.
+        held = leases.filter((lease) => table.holds(lease));
+        if (held.length === 0) return;
+        const g = groupField(held[0]?.group ?? '');
+        const s = runsOf(held.map(({ message }) => message.seq));
+        await log.operate({ o: 'done', g, s, why: 'ack' }, durability);
+      });
     } catch (error) {
       for (const lease of leases) {
         lease.isSettling = false;
@@ -98,13 +114,22 @@ export class Settlement implements SettlementHost {
       }
       throw error;
     }
-    this.#onAcknowledged(leases);
+    this.#onAcknowledged(held);
+    if (held.length === leases.length) return NONE;
+    const acknowledged = new Set(held);
+    return new Set(leases.filter((lease) => !acknowledged.has(lease)));
   }
 
   #onAcknowledged(leases: readonly Lease[]): void {
     for (const lease of leases) this.core.leases.end(lease, 'settled');
     this.core.counters.acknowledged += leases.length;
     this.core.wake();
+  }
+
+  /** Throws LEASE_LOST for one that has ended since it was checked. Only in `run`. */
+  requireHeldStill(leases: readonly Lease[]): void {
+    const lost = leases.find((lease) => !this.core.leases.holds(lease));
+    if (lost !== undefined) throw this.#lossOf(lost);
   }
 
   /** What a commit has acknowledged. */
@@ -127,6 +152,7 @@ export class Settlement implements SettlementHost {
     const dueMs = delay > 0 ? log.clock.now() + delay : 0;
     const given = { dueMs, isUndone: !count, error: count ? (reason ?? 'failed') : undefined };
     await this.#return([lease], given, 'settled');
+    if (lease.loss !== 'settled') throw this.#lossOf(lease);
   }
 
   async #return(
@@ -136,10 +162,11 @@ export class Settlement implements SettlementHost {
   ): Promise<void> {
     const { log, leases: table } = this.core;
     const group = leases[0]?.group ?? '';
-    const seqs = leases.map(({ message }) => message.seq);
     await log.run(async () => {
-      await this.core.giveBack(group, seqs, how);
-      for (const lease of leases) table.end(lease, loss);
+      const held = leases.filter((lease) => table.holds(lease));
+      const seqs = held.map(({ message }) => message.seq);
+      if (seqs.length > 0) await this.core.giveBack(group, seqs, how);
+      for (const lease of held) table.end(lease, loss);
     });
     this.core.wake();
   }
