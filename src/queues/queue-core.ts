@@ -165,8 +165,10 @@ export class QueueCore implements PickerHost {
   }
 
   /** The message is kept for what is done with it next: nobody else gets it. */
-  reserve(group: GroupState, { seq, payload, header, priority }: LeasedMessage): void {
-    group.lease(seq, payload.length, header.key, priority);
+  reserve(group: GroupState, { seq, payload, header: { key }, priority }: LeasedMessage): void {
+    // Behind another one of its key it goes on its own, and lets nothing go when it is settled.
+    const isFirst = key !== undefined && group.lanes.claim(key, seq);
+    group.lease(seq, payload.length, isFirst ? key : undefined, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;
   }
