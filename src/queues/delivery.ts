@@ -1,5 +1,8 @@
 /** A message in the hands of a consumer, who settles it. */
+import { checkInteger, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
+import { checkDurability } from './enqueue-input.js';
+import { MAX_DELAY_MS } from './queue-options.js';
 import type { Lease } from './lease.js';
 import type { Origin } from './queue-records.js';
 
@@ -113,17 +116,24 @@ export class Delivery<T = Uint8Array> {
   }
 
   /** It is done with. The same again resolves, too. Rejects with LEASE_LOST, CLOSED, IO. */
-  ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
+  async ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
+    checkDurability(durability);
     return this.#host.ack(this.#lease, durability);
   }
 
   /** It failed: the message is delivered again later, or is a dead letter after the last time. */
-  nack(options: NackOptions = {}): Promise<void> {
+  async nack(options: NackOptions = {}): Promise<void> {
+    checkType('delayMs', options.delayMs, 'number');
+    checkInteger('delayMs', options.delayMs, 0, MAX_DELAY_MS);
+    checkType('count', options.count, 'boolean');
     return this.#host.nack(this.#lease, options);
   }
 
   /** It will never succeed: the message is a dead letter now. */
-  reject(reason?: string): Promise<void> {
+  async reject(reason?: string): Promise<void> {
+    if (reason !== undefined && typeof reason !== 'string') {
+      throw new TypeError('reason must be a string');
+    }
     return this.#host.reject(this.#lease, reason);
   }
 
@@ -134,6 +144,7 @@ export class Delivery<T = Uint8Array> {
 
   /** It takes longer: from now on `ms` until it fails. Throws LEASE_LOST. Nothing is written. */
   extend(ms: number): void {
+    checkInteger('ms', ms, 0, MAX_DELAY_MS);
     this.#host.extend(this.#lease, ms);
   }
 

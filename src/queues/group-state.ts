@@ -60,6 +60,11 @@ export class GroupState {
   /** Messages that are not settled. */
   open = 0;
   inFlight = 0;
+  /**
+   * Messages that are about to be handed out, which nothing in the log says yet: nobody else may
+   * take them. No part of the state.
+   */
+  readonly taken: Set<number> = new Set();
   /** Those of the open ones that are put off. */
   putOff = 0;
   /** By priority; those of 0 beside what the cursor meets. */
@@ -114,6 +119,7 @@ export class GroupState {
 
   /** The message is handed out. False when it is settled. */
   lease(seq: number, size: number, key: string | undefined, priority: number): boolean {
+    this.taken.delete(seq);
     if (this.settled.has(seq)) return false;
     let attempt = this.attempts.get(seq);
     if (attempt === undefined) {
@@ -133,6 +139,7 @@ export class GroupState {
   /** The message is done with; returns its bytes, undefined when it was before. */
   settle(seq: number, size: number, { dueMs, nowMs, key }: Settled): number | undefined {
     if (!this.settled.add(seq)) return undefined;
+    this.taken.delete(seq);
     this.open--;
     const attempt = this.attempts.get(seq);
     if (attempt === undefined) {
@@ -227,6 +234,7 @@ export class GroupState {
     for (const band of this.#bands) band.clear();
     this.#delayed.clear();
     this.#suspects.clear();
+    this.taken.clear();
     this.open = 0;
     this.inFlight = 0;
     this.putOff = 0;
@@ -250,12 +258,13 @@ export class GroupState {
 
   /** The message is open and nobody has it, whether it is put off or not. */
   isFree(seq: number): boolean {
-    return !this.settled.has(seq) && this.attempts.get(seq)?.isLeased !== true;
+    if (this.settled.has(seq) || this.taken.has(seq)) return false;
+    return this.attempts.get(seq)?.isLeased !== true;
   }
 
   /** The message is open and nobody has it, now. */
   mayBeDelivered(seq: number, nowMs: number): boolean {
-    if (this.settled.has(seq)) return false;
+    if (this.settled.has(seq) || this.taken.has(seq)) return false;
     const attempt = this.attempts.get(seq);
     return attempt === undefined || (!attempt.isLeased && attempt.dueMs <= nowMs);
   }
@@ -309,6 +318,7 @@ export class GroupState {
 
   /** A message that was taken out is not handed out after all. */
   putBack(seq: number, priority: number): void {
+    this.taken.delete(seq);
     const attempt = this.attempts.get(seq);
     if (attempt?.isSuspect === true) this.#suspects.push(attempt.count, seq);
     else this.pushReady(seq, priority);

@@ -83,12 +83,14 @@ export class MessagePicker {
         const candidate = await this.#next(mayBeSuspect);
         if (candidate === undefined) break;
         const message = await this.#read(candidate);
-        if (message === undefined) continue;
+        // It may have been popped, or moved, while it was read.
+        if (message === undefined || !this.#group.isFree(message.seq)) continue;
         const attempt = this.#group.attempts.get(message.seq);
         const isSuspect = attempt?.isSuspect === true;
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
         if (cause !== undefined) {
+          this.#group.taken.add(seq);
           picks.unfit.push({ message, cause });
           continue;
         }
@@ -102,6 +104,7 @@ export class MessagePicker {
         }
         bytes += payload.length;
         if (isSuspect) mayBeSuspect = false;
+        this.#group.taken.add(seq);
         picks.picked.push({ message, band: candidate.band, isSuspect });
       }
     } catch (error) {

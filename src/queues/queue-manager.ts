@@ -6,7 +6,7 @@ import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
 import { isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
-import { readMessage } from './message-picker.js';
+import { lastMessages } from './last-messages.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
 import type { QueueCore } from './queue-core.js';
 import { noMessage, noQueue } from './queue-errors.js';
@@ -183,22 +183,7 @@ export class QueueManager<T> {
 
   async #popLast(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
     const core = this.#core;
-    const group = core.group(undefined);
-    const messages = await core.log.run(async () => {
-      const taken: LeasedMessage[] = [];
-      let seq = group.settled.prevMissing(core.log.limit - 1);
-      while (seq !== undefined && taken.length < max) {
-        const message = group.isFree(seq) ? await readMessage(core, seq) : undefined;
-        const nowMs = core.log.clock.now();
-        const due = group.attempts.get(seq)?.dueMs ?? message?.header.at ?? 0;
-        if (message !== undefined && group.isFree(seq) && due <= nowMs) {
-          core.reserve(group, message);
-          taken.push(message);
-        }
-        seq = seq === 0 ? undefined : group.settled.prevMissing(seq - 1);
-      }
-      return taken;
-    });
+    const messages = await core.log.run(() => lastMessages(core, max));
     const views = messages.map((message) => this.#browser.view(message, undefined));
     try {
       await this.#take(messages, durability);

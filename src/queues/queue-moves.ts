@@ -159,24 +159,29 @@ export class QueueMoves {
       if (list === undefined) byTarget.set(target, [message]);
       else list.push(message);
     }
-    let moved = 0;
-    await commitParts(this.#host.redex, [source, ...byTarget.keys()], () => {
-      const isFree = ({ seq }: LeasedMessage): boolean => group.isFree(seq);
-      const free = messages.filter((message) => isFree(message));
-      moved = free.length;
-      const done = free.map((message) => ({ message }));
-      return [
-        { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
-        ...[...byTarget].map(([core, list]) => ({
-          core,
-          operations: [],
-          messages: list.filter((message) => isFree(message)).map((each) => revived(each)),
-        })),
-      ];
-    });
+    let free: readonly LeasedMessage[] = [];
+    try {
+      await commitParts(this.#host.redex, [source, ...byTarget.keys()], () => {
+        free = messages.filter(({ seq }) => group.isFree(seq));
+        for (const { seq } of free) group.taken.add(seq);
+        const moved = new Set(free);
+        const done = free.map((message) => ({ message }));
+        return [
+          { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
+          ...[...byTarget].map(([core, list]) => ({
+            core,
+            operations: [],
+            messages: list.filter((message) => moved.has(message)).map((each) => revived(each)),
+          })),
+        ];
+      });
+    } catch (error) {
+      for (const message of free) stays(source, group, message);
+      throw error;
+    }
     for (const target of byTarget.keys()) target.wake();
     source.wake();
-    return moved;
+    return free.length;
   }
 }
 
@@ -192,6 +197,16 @@ function stillDoomed(
     if (lease !== undefined) return core.leases.holds(lease);
     return state.attempts.get(seq)?.isLeased === true && core.leases.get(group, seq) === undefined;
   });
+}
+
+/** A message that was taken to be moved is not, and may be delivered again. */
+function stays({ log }: QueueContext, group: GroupState, message: LeasedMessage): void {
+  const { seq, header, priority } = message;
+  const attempt = group.attempts.get(seq);
+  group.taken.delete(seq);
+  // What is put off is still where it comes from when it is due.
+  if ((attempt?.dueMs ?? header.at ?? 0) > log.clock.now()) return;
+  group.putBack(seq, attempt?.priority ?? priority);
 }
 
 function doneWith(
