@@ -10,11 +10,16 @@ export { Queue } from './queues/queue.js';
 export type { ReceiveOptions, SettleResult } from './queues/queue.js';
 export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';
 export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
-export type { MessageChange, PendingDelivery, RedriveOptions } from './queues/queue-manager.js';
-export type { PopOptions } from './queues/queue-pops.js';
+export type {
+  MessageChange,
+  PendingDelivery,
+  PopOptions,
+  RedriveOptions,
+} from './queues/queue-manager.js';
 export type { QueueOptions, StoredQueueOptions } from './queues/queue-options.js';
 export type { DeadCause, FailedDelivery, Origin } from './queues/queue-records.js';
 export type { QueueStats } from './queues/queue-stats.js';
 export { QueueStore } from './queues/queue-store.js';
-export type { OpenQueueOptions, QueueStoreOptions } from './queues/queue-store.js';
+export type { OpenQueueOptions } from './queues/queue-store.js';
+export type { QueueStoreOptions } from './queues/queue-settings.js';
 export type { QueueCommitResult, QueueCommitStep } from './queues/queue-store-commit.js';

@@ -151,7 +151,9 @@ export class Channel {
     records: Appendable | readonly Appendable[],
     { expectedSeq }: { readonly expectedSeq?: number | undefined } = {},
   ): ChannelAppend {
-    const list = Array.isArray(records) ? (records as readonly Appendable[]) : [records as Appendable];
+    const list = Array.isArray(records)
+      ? (records as readonly Appendable[])
+      : [records as Appendable];
     return { channel: this.name, records: list, expectedSeq };
   }
 

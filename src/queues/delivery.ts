@@ -1,5 +1,8 @@
 /** A message in the hands of a consumer, who settles it. */
+import { checkInteger, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
+import { checkDurability } from './enqueue-input.js';
+import { MAX_DELAY_MS } from './queue-options.js';
 import type { Lease } from './lease.js';
 import type { Origin } from './queue-records.js';
 
@@ -102,7 +105,7 @@ export class Delivery<T = Uint8Array> {
     return `${this.#host.epoch}.${message.seq}.${number}.${group}`;
   }
 
-  /** Unix milliseconds at which it fails if it is not settled; later when this process is blocked. */
+  /** Unix milliseconds at which it fails if it is not settled; later if the process is blocked. */
   get leaseExpiresAt(): number {
     return this.#host.expiresAt(this.#lease);
   }
@@ -112,18 +115,25 @@ export class Delivery<T = Uint8Array> {
     return this.#lease.signal;
   }
 
-  /** The message is done with. The same again resolves, too. Rejects with LEASE_LOST, IO, CLOSED. */
-  ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
+  /** It is done with. The same again resolves, too. Rejects with LEASE_LOST, CLOSED, IO. */
+  async ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
+    checkDurability(durability);
     return this.#host.ack(this.#lease, durability);
   }
 
   /** It failed: the message is delivered again later, or is a dead letter after the last time. */
-  nack(options: NackOptions = {}): Promise<void> {
+  async nack(options: NackOptions = {}): Promise<void> {
+    checkType('delayMs', options.delayMs, 'number');
+    checkInteger('delayMs', options.delayMs, 0, MAX_DELAY_MS);
+    checkType('count', options.count, 'boolean');
     return this.#host.nack(this.#lease, options);
   }
 
   /** It will never succeed: the message is a dead letter now. */
-  reject(reason?: string): Promise<void> {
+  async reject(reason?: string): Promise<void> {
+    if (reason !== undefined && typeof reason !== 'string') {
+      throw new TypeError('reason must be a string');
+    }
     return this.#host.reject(this.#lease, reason);
   }
 
@@ -134,6 +144,7 @@ export class Delivery<T = Uint8Array> {
 
   /** It takes longer: from now on `ms` until it fails. Throws LEASE_LOST. Nothing is written. */
   extend(ms: number): void {
+    checkInteger('ms', ms, 0, MAX_DELAY_MS);
     this.#host.extend(this.#lease, ms);
   }
 

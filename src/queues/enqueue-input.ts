@@ -101,14 +101,11 @@ export function checkMessage<T>(
   };
 }
 
-/** In memory that is nobody else's: it is written later. */
+/** A copy: who gave it may change it before it is written. */
 export function bytesOf<T>(payload: T, codec: Codec<T> | undefined): Uint8Array {
-  if (codec !== undefined) {
-    const bytes = encodedBytes(codec, payload);
-    return ArrayBuffer.isView(payload) ? Uint8Array.from(bytes) : bytes;
-  }
+  if (codec !== undefined) return Buffer.from(encodedBytes(codec, payload));
   try {
-    return typeof payload === 'string' ? payloadOf(payload) : Uint8Array.from(payloadOf(payload));
+    return Buffer.from(payloadOf(payload));
   } catch {
     throw new TypeError('a payload must be a Uint8Array or a string; for others give a codec');
   }

@@ -7,7 +7,7 @@ import { messageAt, type CheckedMessage } from './enqueue-input.js';
 import type { LeasedMessage } from './lease.js';
 import { openMessages } from './open-messages.js';
 import { queueFull } from './queue-errors.js';
-import type { QueueCore } from './queue-core.js';
+import type { QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
 import { headerOf } from './queue-records.js';
 
@@ -43,15 +43,43 @@ const NOTHING_FOUND: Found = { known: new Map(), lookedTo: Infinity };
 type Place = { readonly index: number } | { readonly of: Promise<EnqueueResult> };
 
 export class Enqueuing {
-  readonly #core: QueueCore;
+  readonly #core: QueueContext;
   /** Keys of messages on their way, with what becomes of them. */
   readonly #pending = new Map<string, Promise<EnqueueResult>>();
   /** Room that messages on their way have taken. */
   #taken: Room = { messages: 0, bytes: 0 };
   readonly #waiting = new Set<() => void>();
 
-  constructor(core: QueueCore) {
+  constructor(core: QueueContext) {
     this.#core = core;
+  }
+
+  /** One message: mostly it has no key to look for, and the queue no limits. */
+  enqueueOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
+    if (checked.dedup === undefined && !this.#hasLimits) {
+      return this.#core.log.run(() => this.#writeOne(checked, durability));
+    }
+    return this.#enqueueOnly(checked, durability);
+  }
+
+  async #writeOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
+    this.#core.requireOpen();
+    const { log, counters } = this.#core;
+    const seq = await log.appendOne(messageAt(checked, log.clock.now()), durability);
+    counters.enqueued++;
+    this.#core.wake();
+    return this.#resultAt(seq);
+  }
+
+  async #enqueueOnly(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
+    const [result] = await this.enqueue([checked], durability);
+    if (result === undefined) throw new Error('a message without a result');
+    return result;
+  }
+
+  get #hasLimits(): boolean {
+    const { maxMessages, maxBytes } = this.#core.options;
+    return maxMessages !== null || maxBytes !== null;
   }
 
   /** All of them are in the queue when it resolves, or, when it rejects, none. */
@@ -121,6 +149,7 @@ export class Enqueuing {
     const places: Place[] = [];
     const keys: string[] = [];
     let begin: (firstSeq: number) => void = () => {};
+    let isEnded = false;
     let fail: (error: unknown) => void = () => {};
     const written = new Promise<number>((resolve, reject) => {
       begin = resolve;
@@ -151,11 +180,13 @@ export class Enqueuing {
         this.#core.counters.duplicates += places.length - messages.length;
         return Promise.all(
           places.map((place) =>
-            'of' in place ? place.of : this.#resultAt(firstSeq + place.index),
+            'of' in place ? place.of : Promise.resolve(this.#resultAt(firstSeq + place.index)),
           ),
         );
       },
       end: (error) => {
+        if (isEnded) return;
+        isEnded = true;
         if (error !== undefined) fail(error);
         for (const key of keys) this.#pending.delete(key);
         this.#taken = {
@@ -258,17 +289,17 @@ export class Enqueuing {
 
   /** Room may have come. All look again, in the order in which they came. */
   onRoom(): void {
-    for (const wake of [...this.#waiting]) wake();
+    for (const wake of Array.from(this.#waiting)) wake();
   }
 
   /** The oldest message that nobody has becomes a dead letter; false when there is none. */
   async #dropOldest(): Promise<boolean> {
     const core = this.#core;
-    const { log, state, moves } = core;
+    const { log, state } = core;
     for await (const message of openMessages(core, undefined, state.floor)) {
       const groups = await log.run(() => Promise.resolve(this.#reserved(message)));
       if (groups.length === 0) continue;
-      for (const group of groups) await moves.bury(core, group, [{ message, cause: 'overflow' }]);
+      for (const group of groups) await core.bury(group, [{ message, cause: 'overflow' }]);
       return state.isSettled(message.seq);
     }
     return false;

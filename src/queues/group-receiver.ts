@@ -5,9 +5,9 @@
  */
 import type { Cancel } from '../core/runtime.js';
 import type { GroupState } from './group-state.js';
-import { Lease } from './lease.js';
+import type { Lease } from './lease.js';
 import { MessagePicker, type Picked, type Unfit } from './message-picker.js';
-import type { QueueCore } from './queue-core.js';
+import type { QueueContext } from './queue-context.js';
 import { runsOf } from './queue-records.js';
 import { groupField } from './queue-state.js';
 
@@ -56,7 +56,7 @@ class Receiver {
 }
 
 export class GroupReceiver {
-  readonly #core: QueueCore;
+  readonly #core: QueueContext;
   readonly #group: GroupState;
   readonly #picker: MessagePicker;
   #waiting: Receiver[] = [];
@@ -64,13 +64,13 @@ export class GroupReceiver {
   #isAsked = false;
   #timer: { readonly dueMs: number; readonly cancel: Cancel } | undefined;
 
-  constructor(core: QueueCore, group: GroupState) {
+  constructor(core: QueueContext, group: GroupState) {
     this.#core = core;
     this.#group = group;
     this.#picker = new MessagePicker(core, group);
   }
 
-  /** Resolves to none when there is nothing in time. Rejects with the signal's reason, CLOSED, …. */
+  /** Resolves to none when there is nothing in time. Rejects with the signal's reason, CLOSED. */
   async receive(request: ReceiveRequest): Promise<readonly Lease[]> {
     const { signal, waitMs } = request;
     signal?.throwIfAborted();
@@ -112,7 +112,7 @@ export class GroupReceiver {
   close(error: unknown): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    for (const receiver of [...this.#waiting]) receiver.fail(error);
+    for (const receiver of Array.from(this.#waiting)) receiver.fail(error);
   }
 
   async #serve(): Promise<void> {
@@ -137,10 +137,10 @@ export class GroupReceiver {
     });
     if (unfit.length > 0) {
       this.#isAsked = true;
-      await this.#core.settlement.setAside(this.#group.name, unfit);
+      await this.#core.setAside(this.#group.name, unfit);
     }
     // Those who do not wait are told that there is nothing.
-    for (const receiver of [...this.#waiting]) {
+    for (const receiver of Array.from(this.#waiting)) {
       if (receiver.request.waitMs === 0 && !this.#isAsked) receiver.finish([]);
     }
     this.#setTimer();
@@ -195,7 +195,7 @@ export class GroupReceiver {
   async #giveTo(picked: readonly Picked[]): Promise<void> {
     const group = this.#group.name;
     let next = 0;
-    for (const receiver of [...this.#waiting]) {
+    for (const receiver of Array.from(this.#waiting)) {
       const leases: Lease[] = [];
       let bytes = 0;
       for (; next < picked.length && leases.length < receiver.request.max; next++) {

@@ -39,6 +39,14 @@ export interface GroupEdit {
   readonly nowMs: number;
 }
 
+/** How a message is settled. */
+export interface Settled {
+  readonly nowMs: number;
+  /** Unix milliseconds until when it was put off; 0: it was not. */
+  readonly dueMs: number;
+  readonly key: string | undefined;
+}
+
 export class GroupState {
   readonly name: string;
   /** Settled for this group. Seqs of operations are in it, too. */
@@ -52,6 +60,11 @@ export class GroupState {
   /** Messages that are not settled. */
   open = 0;
   inFlight = 0;
+  /**
+   * Messages that are about to be handed out, which nothing in the log says yet: nobody else may
+   * take them. No part of the state.
+   */
+  readonly taken: Set<number> = new Set();
   /** Those of the open ones that are put off. */
   putOff = 0;
   /** By priority; those of 0 beside what the cursor meets. */
@@ -106,6 +119,7 @@ export class GroupState {
 
   /** The message is handed out. False when it is settled. */
   lease(seq: number, size: number, key: string | undefined, priority: number): boolean {
+    this.taken.delete(seq);
     if (this.settled.has(seq)) return false;
     let attempt = this.attempts.get(seq);
     if (attempt === undefined) {
@@ -118,24 +132,25 @@ export class GroupState {
     attempt.dueMs = 0;
     attempt.size = size;
     attempt.key = key;
-    if (key !== undefined) this.lanes.own(key, seq);
+    if (key !== undefined) this.lanes.claim(key, seq);
     return true;
   }
 
   /** The message is done with; returns its bytes, undefined when it was before. */
-  settle(seq: number, size: number, dueMs: number, nowMs: number): number | undefined {
+  settle(seq: number, size: number, { dueMs, nowMs, key }: Settled): number | undefined {
     if (!this.settled.add(seq)) return undefined;
+    this.taken.delete(seq);
     this.open--;
     const attempt = this.attempts.get(seq);
-    // Who was next of its key may go without ever having been handed out.
-    this.#leaveLane(seq, attempt?.key ?? this.lanes.keyOf(seq));
     if (attempt === undefined) {
       if (dueMs > nowMs && this.#isPlaced(seq)) this.putOff--;
+      this.#leaveLane(seq, key);
       return size;
     }
     this.attempts.delete(seq);
     if (attempt.isLeased) this.inFlight--;
     else if (attempt.dueMs > nowMs) this.putOff--;
+    this.#leaveLane(seq, attempt.key);
     return attempt.size;
   }
 
@@ -219,6 +234,7 @@ export class GroupState {
     for (const band of this.#bands) band.clear();
     this.#delayed.clear();
     this.#suspects.clear();
+    this.taken.clear();
     this.open = 0;
     this.inFlight = 0;
     this.putOff = 0;
@@ -242,12 +258,13 @@ export class GroupState {
 
   /** The message is open and nobody has it, whether it is put off or not. */
   isFree(seq: number): boolean {
-    return !this.settled.has(seq) && this.attempts.get(seq)?.isLeased !== true;
+    if (this.settled.has(seq) || this.taken.has(seq)) return false;
+    return this.attempts.get(seq)?.isLeased !== true;
   }
 
   /** The message is open and nobody has it, now. */
   mayBeDelivered(seq: number, nowMs: number): boolean {
-    if (this.settled.has(seq)) return false;
+    if (this.settled.has(seq) || this.taken.has(seq)) return false;
     const attempt = this.attempts.get(seq);
     return attempt === undefined || (!attempt.isLeased && attempt.dueMs <= nowMs);
   }
@@ -301,6 +318,7 @@ export class GroupState {
 
   /** A message that was taken out is not handed out after all. */
   putBack(seq: number, priority: number): void {
+    this.taken.delete(seq);
     const attempt = this.attempts.get(seq);
     if (attempt?.isSuspect === true) this.#suspects.push(attempt.count, seq);
     else this.pushReady(seq, priority);

@@ -16,34 +16,13 @@ const PRIORITIES = 32;
 
 export class KeyLanes {
   readonly #lanes = new Map<string, Lane>();
-  /** The key of each owner. */
-  readonly #keys = new Map<number, string>();
-
-  /** The key whose lane the message owns. */
-  keyOf(seq: number): string | undefined {
-    return this.#keys.get(seq);
-  }
 
   /** Makes the message the owner of its lane if that is free; whether it owns it. */
   claim(key: string, seq: number): boolean {
     const lane = this.#lanes.get(key);
     if (lane !== undefined) return lane.owner === seq;
     this.#lanes.set(key, { owner: seq, waiting: new SeqHeap() });
-    this.#keys.set(seq, key);
     return true;
-  }
-
-  /** The message was handed out, so it owns its lane, whatever was known before. */
-  own(key: string, seq: number): void {
-    const lane = this.#lanes.get(key);
-    if (lane === undefined) this.claim(key, seq);
-    else this.#give(key, lane, seq);
-  }
-
-  #give(key: string, lane: Lane, seq: number): void {
-    this.#keys.delete(lane.owner);
-    this.#keys.set(seq, key);
-    lane.owner = seq;
   }
 
   /** The message waits until its lane is free. */
@@ -68,17 +47,15 @@ export class KeyLanes {
       const priority = next % PRIORITIES;
       const nextSeq = (next - priority) / PRIORITIES;
       if (nextSeq === seq || !isOpen(nextSeq)) continue;
-      this.#give(key, lane, nextSeq);
+      lane.owner = nextSeq;
       return { seq: nextSeq, priority };
     }
     this.#lanes.delete(key);
-    this.#keys.delete(seq);
     return undefined;
   }
 
   clear(): void {
     this.#lanes.clear();
-    this.#keys.clear();
   }
 
   encodeTo(writer: StateWriter): void {
@@ -94,9 +71,7 @@ export class KeyLanes {
     const lanes = new KeyLanes();
     for (let left = reader.u32(); left > 0; left--) {
       const key = reader.string();
-      const owner = reader.f64();
-      lanes.#lanes.set(key, { owner, waiting: SeqHeap.decode(reader) });
-      lanes.#keys.set(owner, key);
+      lanes.#lanes.set(key, { owner: reader.f64(), waiting: SeqHeap.decode(reader) });
     }
     return lanes;
   }

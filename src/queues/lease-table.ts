@@ -1,6 +1,6 @@
 /** The leases of one queue in this process, by group, and the one timer that ends them. */
 import type { Cancel, Runtime } from '../core/runtime.js';
-import type { Lease, LeasedMessage } from './lease.js';
+import type { Lease } from './lease.js';
 import { LeaseClock } from './queue-clock.js';
 import type { LeaseLoss } from './queue-errors.js';
 
@@ -8,19 +8,13 @@ import type { LeaseLoss } from './queue-errors.js';
 const LONGEST_TICK_MS = 1000;
 const SHORTEST_TICK_MS = 20;
 
-export interface NewLease {
-  readonly group: string;
-  readonly message: LeasedMessage;
-  readonly consumer: string | undefined;
-  readonly deliveryCount: number;
-  readonly isSuspect: boolean;
-}
-
 export class LeaseTable {
   readonly clock: LeaseClock;
   readonly #runtime: Runtime;
   readonly #onExpired: (leases: readonly Lease[]) => void;
   readonly #groups = new Map<string, Map<number, Lease>>();
+  /** The suspect of each group that is in flight: there is one at a time. */
+  readonly #suspects = new Map<string, Lease>();
   #lastNumber = 0;
   #cancel: Cancel | undefined;
   #count = 0;
@@ -37,14 +31,14 @@ export class LeaseTable {
     return this.#groups.get(group)?.get(seq);
   }
 
-  countOf(group: string): number {
-    return this.#groups.get(group)?.size ?? 0;
+  /** It is the lease of its message, whether it is being ended or not. */
+  holds(lease: Lease): boolean {
+    return this.get(lease.group, lease.message.seq) === lease;
   }
 
   /** A message that may have ended a process is in flight. */
   hasSuspect(group: string): boolean {
-    for (const lease of this.of(group)) if (lease.isSuspect) return true;
-    return false;
+    return this.#suspects.has(group);
   }
 
   of(group: string): IterableIterator<Lease> {
@@ -69,6 +63,7 @@ export class LeaseTable {
       this.#groups.set(group, leases);
     }
     leases.set(message.seq, lease);
+    if (lease.isSuspect) this.#suspects.set(group, lease);
     this.#count++;
     if (this.#cancel === undefined) this.#schedule();
   }
@@ -80,13 +75,14 @@ export class LeaseTable {
     const leases = this.#groups.get(group);
     if (leases?.get(message.seq) !== lease) return;
     leases.delete(message.seq);
+    if (this.#suspects.get(group) === lease) this.#suspects.delete(group);
     this.#count--;
     if (this.#count === 0) this.#stop();
   }
 
   endAll(group: string | undefined, loss: LeaseLoss): void {
     const leases = group === undefined ? this.all() : this.of(group);
-    for (const lease of [...leases]) this.end(lease, loss);
+    for (const lease of Array.from(leases)) this.end(lease, loss);
   }
 
   #stop(): void {

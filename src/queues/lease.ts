@@ -81,6 +81,8 @@ export class Lease {
 
   #abortIfLost(): void {
     if (this.#loss === undefined || this.#loss === 'settled') return;
-    this.#abort?.abort(new Error(`the delivery of message ${this.message.id} ended: ${this.#loss}`));
+    this.#abort?.abort(
+      new Error(`the delivery of message ${this.message.id} ended: ${this.#loss}`),
+    );
   }
 }

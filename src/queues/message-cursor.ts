@@ -30,7 +30,7 @@ export class MessageCursor {
     this.#group = group;
   }
 
-  /** The next message, which stays the next; undefined where more has to be fetched, or at the end. */
+  /** The next message, which stays the next; undefined at the end of what was fetched. */
   peek(): MetMessage | undefined {
     const group = this.#group;
     const { gone } = this.#log.state;

@@ -78,22 +78,19 @@ export class MessagePicker {
     const picks: Picks = { picked: [], unfit: [] };
     let bytes = 0;
     let mayBeSuspect = allowsSuspect;
-    // A message that was put into several heaps is not taken from each.
-    const fromHeaps = new Set<number>();
     try {
       while (picks.picked.length < max) {
         const candidate = await this.#next(mayBeSuspect);
         if (candidate === undefined) break;
-        const isFromHeap = candidate.record === undefined;
-        if (isFromHeap && fromHeaps.has(candidate.seq)) continue;
         const message = await this.#read(candidate);
-        if (message === undefined) continue;
+        // It may have been popped, or moved, while it was read.
+        if (message === undefined || !this.#group.isFree(message.seq)) continue;
         const attempt = this.#group.attempts.get(message.seq);
         const isSuspect = attempt?.isSuspect === true;
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
         if (cause !== undefined) {
-          if (isFromHeap) fromHeaps.add(seq);
+          this.#group.taken.add(seq);
           picks.unfit.push({ message, cause });
           continue;
         }
@@ -106,8 +103,8 @@ export class MessagePicker {
           break;
         }
         bytes += payload.length;
-        if (isFromHeap) fromHeaps.add(seq);
         if (isSuspect) mayBeSuspect = false;
+        this.#group.taken.add(seq);
         picks.picked.push({ message, band: candidate.band, isSuspect });
       }
     } catch (error) {

@@ -1,8 +1,8 @@
-/** The messages of a queue that are not done with, in the order of the log, for who looks at them. */
+/** The messages of a queue that are not done with, in the order of the log. */
 import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
-import type { QueueCore } from './queue-core.js';
+import type { QueueContext } from './queue-context.js';
 import { headerOf, MESSAGE } from './queue-records.js';
 
 /**
@@ -10,7 +10,7 @@ import { headerOf, MESSAGE } from './queue-records.js';
  * or goes meanwhile may be seen or not.
  */
 export async function* openMessages(
-  core: QueueCore,
+  core: QueueContext,
   group: GroupState | undefined,
   from: number,
 ): AsyncIterableIterator<LeasedMessage> {

@@ -4,25 +4,22 @@
  */
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
+import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import { noQueue } from './queue-errors.js';
-import { Queue } from './queue.js';
 import { QueueClock } from './queue-clock.js';
+import type { QueueContext } from './queue-context.js';
 import { QueueCore } from './queue-core.js';
 import { CHECKPOINTS_NAME, loadQueue, STATE_VERSION } from './queue-loading.js';
 import { QueueLog } from './queue-log.js';
 import { closeQueue, type QueueHost } from './queue-manager.js';
 import { QueueMoves } from './queue-moves.js';
-import {
-  refuseQueueConflict,
-  storedQueueOptions,
-  type QueueOptions,
-} from './queue-options.js';
+import { refuseQueueConflict, storedQueueOptions, type QueueOptions } from './queue-options.js';
 import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
-import type { QueueSettings } from './queue-store.js';
+import type { QueueSettings } from './queue-settings.js';
 
 /** Before the name of a queue in that of its channel. */
-export const CHANNEL_PREFIX = 'queues/';
+export const CHANNEL_PREFIX = '$queues/';
 const MAX_CHECKPOINT_BYTES = 1024 ** 3;
 
 interface Opened {
@@ -35,6 +32,7 @@ export class OpenQueues implements QueueHost {
   readonly #settings: QueueSettings;
   readonly #moves: QueueMoves;
   readonly #open = new Map<string, Opened>();
+  readonly #cores = new WeakSet<QueueContext>();
   #isClosed = false;
 
   constructor(redex: Redex, settings: QueueSettings) {
@@ -47,6 +45,10 @@ export class OpenQueues implements QueueHost {
       openForDeadLetters: (name) => this.openForDeadLetters(name),
       openQueue: (name) => this.openQueue(name),
     });
+  }
+
+  owns(core: QueueContext): boolean {
+    return this.#cores.has(core);
   }
 
   openQueue(name: string): Promise<QueueCore> {
@@ -66,7 +68,7 @@ export class OpenQueues implements QueueHost {
     const { deadLetter } = options;
     if (deadLetter !== undefined) await this.refuseCycle(name, deadLetter);
     const load = (): Promise<QueueCore> => this.#load(name, options, createIfMissing, false);
-    const core = await this.#shared(name, codec as Codec<unknown> | undefined, load);
+    const core = await this.#shared(name, codec, load);
     refuseQueueConflict(name, core.options, options);
     return core;
   }
@@ -86,11 +88,7 @@ export class OpenQueues implements QueueHost {
     }
   }
 
-  #begin(
-    name: string,
-    codec: Codec<unknown> | undefined,
-    load: () => Promise<QueueCore>,
-  ): Opened {
+  #begin(name: string, codec: Codec<unknown> | undefined, load: () => Promise<QueueCore>): Opened {
     const begun: Opened = { core: load(), codec };
     this.#open.set(name, begun);
     begun.core.catch(() => {
@@ -122,13 +120,16 @@ export class OpenQueues implements QueueHost {
       const clock = new QueueClock(name, runtime, logger, state.seenMs);
       if (clock.jumpedMs > 0) state.dedup.rebase(clock.now());
       const log = new QueueLog({ channel, checkpoints, state, clock, logger, checkpointSeq });
-      await log.operate({ o: 'open', epoch: state.epoch + 1 });
+      await begin(log, logger);
       const checkPayload = (payload: Uint8Array): void => {
         const codec = this.#open.get(name)?.codec;
         if (codec !== undefined) decodedValue(codec, payload);
       };
       const moves = this.#moves;
-      return new QueueCore({ name, log, runtime, logger, moves, segmentBytes, checkPayload });
+      const parts = { name, log, runtime, logger, moves, segmentBytes, checkPayload };
+      const core = new QueueCore(parts);
+      this.#cores.add(core);
+      return core;
     } catch (error) {
       await channel.close().catch(() => undefined);
       throw error;
@@ -156,10 +157,6 @@ export class OpenQueues implements QueueHost {
     const records = [{ payload: encodeOperation(operation), type: OPERATION, timestamp: t }];
     const create = { sync: 'always', segmentBytes } as const;
     await this.#redex.commit([{ channel: channelName, records, create, expectedSeq: 0 }]);
-  }
-
-  viewOf<T>(core: QueueCore, codec: Codec<T> | undefined): Queue<T> {
-    return new Queue(core, this, codec);
   }
 
   async refuseCycle(name: string, deadLetter: string | false): Promise<void> {
@@ -190,7 +187,7 @@ export class OpenQueues implements QueueHost {
   async closeAll(): Promise<void> {
     this.#isClosed = true;
     const errors: unknown[] = [];
-    for (const { core } of [...this.#open.values()]) {
+    for (const { core } of this.#open.values()) {
       try {
         await closeQueue(await core, this);
       } catch (error) {
@@ -198,6 +195,19 @@ export class OpenQueues implements QueueHost {
       }
     }
     if (errors.length > 0) throw errors[0];
+  }
+}
+
+/** Nobody has any message now. Where that cannot be written, the next process will find it so. */
+async function begin(log: QueueLog, logger: Logger): Promise<void> {
+  const { state, clock, channel } = log;
+  try {
+    await log.operate({ o: 'open', epoch: state.epoch + 1 });
+  } catch (error) {
+    if (!RedexError.is(error, 'IO')) throw error;
+    logger.warn('a queue was opened, which could not be written', { channel: channel.name, error });
+    state.epoch += 1;
+    state.abandonLeases(clock.now());
   }
 }
 

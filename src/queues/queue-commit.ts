@@ -4,13 +4,13 @@
  */
 import type { CommitOperation } from '../store/commit-input.js';
 import type { Redex } from '../store/redex.js';
-import type { QueueCore } from './queue-core.js';
+import type { QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
 import type { OperationContent } from './queue-records.js';
 
 /** What one queue writes: operations first, then messages. */
 export interface QueuePart {
-  readonly core: QueueCore;
+  readonly core: QueueContext;
   readonly operations: readonly OperationContent[];
   readonly messages: readonly NewMessage[];
 }
@@ -24,19 +24,19 @@ export type MakeParts = () => Promise<readonly QueuePart[]> | readonly QueuePart
  */
 export async function commitParts(
   redex: Redex,
-  cores: readonly QueueCore[],
+  cores: readonly QueueContext[],
   make: MakeParts,
   others: readonly CommitOperation[] = [],
-): Promise<ReadonlyMap<QueueCore, number>> {
+): Promise<ReadonlyMap<QueueContext, number>> {
   return inAll(sorted(cores), async () => commit(redex, await make(), others));
 }
 
 /** In the order of the names: two that want the same queues do not wait for each other. */
-function sorted(cores: readonly QueueCore[]): readonly QueueCore[] {
+function sorted(cores: readonly QueueContext[]): readonly QueueContext[] {
   return [...new Set(cores)].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-async function inAll<T>(cores: readonly QueueCore[], work: () => Promise<T>): Promise<T> {
+async function inAll<T>(cores: readonly QueueContext[], work: () => Promise<T>): Promise<T> {
   const [first, ...rest] = cores;
   if (first === undefined) return work();
   return first.log.run(() => inAll(rest, work));
@@ -46,8 +46,8 @@ async function commit(
   redex: Redex,
   parts: readonly QueuePart[],
   others: readonly CommitOperation[],
-): Promise<ReadonlyMap<QueueCore, number>> {
-  const firstSeqs = new Map<QueueCore, number>();
+): Promise<ReadonlyMap<QueueContext, number>> {
+  const firstSeqs = new Map<QueueContext, number>();
   const own = parts.filter(({ operations, messages }) => operations.length + messages.length > 0);
   if (own.length + others.length === 0) return firstSeqs;
   const planned = own.map(({ core, operations, messages }) => {

@@ -8,9 +8,10 @@ import { GroupReceiver } from './group-receiver.js';
 import type { GroupState } from './group-state.js';
 import { Lease, type LeasedMessage } from './lease.js';
 import { LeaseTable } from './lease-table.js';
-import type { Picked, PickerHost } from './message-picker.js';
+import type { Picked, Unfit } from './message-picker.js';
+import type { Doomed, GivenBack, QueueContext } from './queue-context.js';
 import { noGroup, queueClosed } from './queue-errors.js';
-import { QueueCounters } from './queue-counters.js';
+import { noCounts, type QueueCounts } from './queue-counters.js';
 import type { QueueLog } from './queue-log.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import { QueueReclaim } from './queue-reclaim.js';
@@ -24,13 +25,6 @@ import { groupField, WORK_GROUP, type QueueState } from './queue-state.js';
 import { Settlement } from './settlement.js';
 import type { QueueMoves } from './queue-moves.js';
 
-/** How messages wait again. */
-export interface GivenBack {
-  readonly dueMs?: number | undefined;
-  readonly isUndone?: boolean | undefined;
-  readonly error?: string | undefined;
-}
-
 export interface QueueCoreParts {
   readonly name: string;
   readonly log: QueueLog;
@@ -42,7 +36,7 @@ export interface QueueCoreParts {
   readonly checkPayload: (payload: Uint8Array) => void;
 }
 
-export class QueueCore implements PickerHost {
+export class QueueCore implements QueueContext {
   readonly name: string;
   readonly log: QueueLog;
   readonly runtime: Runtime;
@@ -50,7 +44,7 @@ export class QueueCore implements PickerHost {
   readonly moves: QueueMoves;
   readonly leases: LeaseTable;
   readonly settlement: Settlement;
-  readonly counters: QueueCounters = new QueueCounters();
+  readonly counters: QueueCounts = noCounts();
   readonly #checkPayload: (payload: Uint8Array) => void;
   readonly #receivers = new Map<string, GroupReceiver>();
   /** Messages before it do not expire: the clock has jumped since they came. */
@@ -87,11 +81,10 @@ export class QueueCore implements PickerHost {
     return this.options.deadLetter === false ? Infinity : this.options.maxDeliveries;
   }
 
-  /** What says all that is not said of single messages. */
   base(
     options: StoredQueueOptions = this.options,
     paused: boolean = this.state.isPaused,
-  ): OperationContent & { readonly o: 'base' } {
+  ): OperationContent {
     const { tag, groups } = this.state;
     const places = [...groups.values()].map(({ name, settled }) => {
       return { name, start: settled.floor };
@@ -108,7 +101,6 @@ export class QueueCore implements PickerHost {
     if (this.isClosed) throw queueClosed(this.name);
   }
 
-  /** The group of a call. Throws TypeError in a work queue with one, NOT_FOUND. */
   group(name: string | undefined): GroupState {
     const { groups, options } = this.state;
     if (options.mode === 'work' && name !== undefined && name !== WORK_GROUP) {
@@ -131,7 +123,6 @@ export class QueueCore implements PickerHost {
     return receiver;
   }
 
-  /** There may be something for those who wait. */
   wake(): void {
     for (const receiver of this.#receivers.values()) receiver.wake();
     this.enqueuing.onRoom();
@@ -169,17 +160,12 @@ export class QueueCore implements PickerHost {
     }
   }
 
-  /** The message is kept for what is done with it next: nobody else gets it. */
   reserve(group: GroupState, { seq, payload, header, priority }: LeasedMessage): void {
-    const { key } = header;
-    // Behind another of its key it goes without letting that one's next come too early.
-    const isFirst = key === undefined || group.lanes.claim(key, seq);
-    group.lease(seq, payload.length, isFirst ? key : undefined, priority);
+    group.lease(seq, payload.length, header.key, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;
   }
 
-  /** A message that was written down as delivered is somebody's now. */
   lease(group: string, { message }: Picked, consumer: string | undefined): Lease | undefined {
     const attempt = this.state.groups.get(group)?.attempts.get(message.seq);
     // Cancelled or purged in the meantime.
@@ -201,10 +187,14 @@ export class QueueCore implements PickerHost {
     return lease;
   }
 
-  /**
-   * Messages wait again. When that cannot be written they do all the same: the log takes them for
-   * delivered, which a crash makes of them anyway. Never rejects.
-   */
+  bury(group: string, doomed: readonly Doomed[]): Promise<void> {
+    return this.moves.bury(this, group, doomed);
+  }
+
+  setAside(group: string, unfit: readonly Unfit[]): Promise<void> {
+    return this.settlement.setAside(group, unfit);
+  }
+
   async giveBack(group: string, seqs: readonly number[], how: GivenBack): Promise<void> {
     const { dueMs = 0, isUndone = false, error } = how;
     try {

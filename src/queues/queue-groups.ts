@@ -133,4 +133,3 @@ function checkStart(start: unknown): asserts start is GroupStart {
   }
   millisecondsOf((start as { time: Date | number }).time);
 }
-

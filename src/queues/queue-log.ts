@@ -138,6 +138,21 @@ export class QueueLog {
     }
   }
 
+  /** Writes a message and applies it; resolves to its seq. */
+  async appendOne({ header, payload }: NewMessage, durability: Durability): Promise<number> {
+    const timestamp = this.clock.now();
+    const bytes = encodeMessage(header, payload);
+    const end = this.noteUnderway();
+    try {
+      const seq = await this.channel.append(bytes, { type: MESSAGE, timestamp, durability });
+      this.state.applyMessage(seq, header ?? NO_HEADER, payload.length, timestamp);
+      this.#noteRecords(1, bytes.length);
+      return seq;
+    } finally {
+      end();
+    }
+  }
+
   /** Writes messages, all or none of them, and applies them; resolves to the first seq. */
   async append(messages: readonly NewMessage[], durability: Durability): Promise<number> {
     return this.write([], messages, durability);
@@ -148,7 +163,7 @@ export class QueueLog {
     await this.write([operation], [], durability);
   }
 
-  /** Writes operations, and messages behind them, in one step; resolves to the first message's seq. */
+  /** Writes operations, and messages behind them, in one step; resolves to the first one's seq. */
   async write(
     operations: readonly OperationContent[],
     messages: readonly NewMessage[],
@@ -211,8 +226,15 @@ export class QueueLog {
   }
 
   #note(records: readonly RecordInput[]): void {
-    this.#recordsSince += records.length;
-    for (const { payload } of records) this.#bytesSince += payload.length;
+    this.#noteRecords(
+      records.length,
+      records.reduce((sum, { payload }) => sum + payload.length, 0),
+    );
+  }
+
+  #noteRecords(count: number, byteLength: number): void {
+    this.#recordsSince += count;
+    this.#bytesSince += byteLength;
     if (this.#recordsSince < CHECKPOINT_RECORDS || this.#bytesSince < this.#checkpointBytes) return;
     if (this.#checkpointing !== undefined) return;
     this.#recordsSince = 0;

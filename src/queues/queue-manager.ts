@@ -1,12 +1,13 @@
 /** What is done with a queue beside enqueuing and receiving. */
 import type { Codec } from '../channel/codec.js';
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
-import { bytesOf, checkHeaders } from './enqueue-input.js';
+import type { Durability } from '../channel/record-input.js';
+import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
 import { isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
+import { lastMessages } from './last-messages.js';
 import { readMessage } from './message-picker.js';
-import type { Queue } from './queue.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
 import type { QueueCore } from './queue-core.js';
 import { noMessage, noQueue } from './queue-errors.js';
@@ -24,7 +25,6 @@ import { groupField } from './queue-state.js';
 export interface QueueHost {
   openQueue(name: string): Promise<QueueCore>;
   openForDeadLetters(name: string): Promise<QueueCore>;
-  viewOf<T>(core: QueueCore, codec: Codec<T> | undefined): Queue<T>;
   /** Throws TypeError when dead letters would come back to the queue that they come from. */
   refuseCycle(name: string, deadLetter: string | false): Promise<void>;
   forget(core: QueueCore): void;
@@ -62,6 +62,11 @@ export interface RedriveOptions<T> {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface PopOptions {
+  readonly max?: number | undefined;
+  readonly durability?: Durability | undefined;
+}
+
 const CONFIGURE = new Set(QUEUE_OPTION_NAMES.filter((name) => name !== 'mode'));
 const CHANGE: ReadonlySet<string> = new Set(['payload', 'headers', 'priority', 'delayMs']);
 const REDRIVE: ReadonlySet<string> = new Set(['filter', 'limit', 'to', 'ratePerSecond', 'signal']);
@@ -80,8 +85,8 @@ export class QueueManager<T> {
   }
 
   pending({ group }: { readonly group?: string | undefined }): PendingDelivery[] {
-    const { leases, requireOpen } = this.#core;
-    requireOpen.call(this.#core);
+    this.#core.requireOpen();
+    const { leases } = this.#core;
     const nowMs = leases.clock.now();
     const all =
       group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
@@ -131,19 +136,71 @@ export class QueueManager<T> {
         for (const lease of taken) lease.isSettling = false;
         throw error;
       }
-      const messages: LeasedMessage[] = [];
       // Who had them may have changed the bytes that were handed out.
-      for (const { message } of taken) {
-        messages.push((await readMessage(this.#core, message.seq)) ?? message);
-      }
+      const written: (LeasedMessage | undefined)[] = [];
+      for (const { message } of taken) written.push(await readMessage(this.#core, message.seq));
       return taken.flatMap((lease, index) => {
         leases.end(lease, 'claimed');
-        const message = { ...lease.message, ...messages[index] };
+        const message = {
+          ...lease.message,
+          payload: written[index]?.payload ?? lease.message.payload,
+        };
         const { isSuspect } = lease;
         const mine = this.#core.lease(group.name, { message, band: 0, isSuspect }, consumer);
         return mine === undefined ? [] : [mine];
       });
     });
+  }
+
+  async pop(options: PopOptions, end: 'first' | 'last'): Promise<QueueMessage<T>[]> {
+    this.#core.requireOpen();
+    checkKnown(options, new Set(['max', 'durability']));
+    const { max = 1, durability = 'synced' } = options;
+    checkInteger('max', max, 1, 100_000);
+    checkDurability(durability);
+    return end === 'first' ? this.#popFirst(max, durability) : this.#popLast(max, durability);
+  }
+
+  async #popFirst(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
+    const group = this.#core.group(undefined);
+    const request = { max, maxBytes: Infinity, waitMs: 0, signal: undefined, consumer: undefined };
+    const leases = await this.#core.receiver(group).receive(request);
+    const messages = leases.map(({ message }) => message);
+    const views = messages.map((message) => this.#browser.view(message, undefined));
+    for (const lease of leases) lease.isSettling = true;
+    try {
+      await this.#take(messages, durability);
+    } finally {
+      for (const lease of leases) {
+        lease.isSettling = false;
+        if (group.settled.has(lease.message.seq)) this.#core.leases.end(lease, 'settled');
+        else await this.#core.settlement.nack(lease, { count: false });
+      }
+    }
+    return views;
+  }
+
+  async #take(messages: readonly LeasedMessage[], durability: Durability): Promise<void> {
+    if (messages.length === 0) return;
+    const { log } = this.#core;
+    const s = runsOf(messages.map(({ seq }) => seq));
+    const z = messages.map(({ payload }) => payload.length);
+    await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
+    this.#core.wake();
+  }
+
+  async #popLast(max: number, durability: Durability): Promise<QueueMessage<T>[]> {
+    const core = this.#core;
+    const messages = await core.log.run(() => lastMessages(core, max));
+    const views = messages.map((message) => this.#browser.view(message, undefined));
+    try {
+      await this.#take(messages, durability);
+    } catch (error) {
+      const seqs = messages.map(({ seq }) => seq);
+      await core.log.run(() => core.giveBack('', seqs, { isUndone: false }));
+      throw error;
+    }
+    return views;
   }
 
   async purge(): Promise<number> {
@@ -167,7 +224,9 @@ export class QueueManager<T> {
     const { seq, payload, header } = message;
     const isCancelled = await log.run(async () => {
       if (state.isSettled(seq)) return false;
-      const operation = { s: [seq, 1], z: [payload.length], at: [header.at ?? 0] };
+      const at = [header.at ?? 0];
+      const k = [header.key ?? null];
+      const operation = { s: [seq, 1], z: [payload.length], at, k };
       await log.operate({ o: 'cancel', ...operation }, 'synced');
       for (const { name } of state.groups.values()) {
         const lease = leases.get(name, seq);
@@ -192,8 +251,7 @@ export class QueueManager<T> {
       throw new TypeError('a message with a key may have neither delay nor priority');
     }
     const isChanged = 'payload' in change || change.headers !== undefined;
-    const payload =
-      'payload' in change ? bytesOf(change.payload as T, this.#codec) : message.payload;
+    const payload = 'payload' in change ? bytesOf(change.payload, this.#codec) : message.payload;
     await log.run(async () => {
       if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
       const edit = { s: seq, z: message.payload.length, was: header.at ?? 0 };
@@ -231,11 +289,7 @@ export class QueueManager<T> {
     this.#core.wake();
   }
 
-  async deadLetters(): Promise<Queue<T>> {
-    return this.#host.viewOf(await this.#deadCore(), this.#codec);
-  }
-
-  async #deadCore(): Promise<QueueCore> {
+  async deadLetters(): Promise<QueueCore> {
     this.#core.requireOpen();
     const { deadLetter } = this.#core.options;
     if (deadLetter === false) throw noQueue(`${this.#core.name}: it has no dead letters`);
@@ -252,7 +306,7 @@ export class QueueManager<T> {
     if (!(ratePerSecond > 0)) throw new RangeError('ratePerSecond must be above 0');
     signal?.throwIfAborted();
     const isOfDead = this.#core.options.deadLetter === false;
-    const source = isOfDead ? this.#core : await this.#deadCore();
+    const source = isOfDead ? this.#core : await this.deadLetters();
     const own = isOfDead ? undefined : this.#core;
     const target = to === undefined ? own : await this.#host.openQueue(to);
     if (target === source) throw new TypeError('messages are moved to the queue that they are in');

@@ -5,17 +5,16 @@
  */
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
-import { MAX_ERROR_LENGTH } from './attempt.js';
+import { MAX_ERROR_LENGTH, MAX_ERRORS, type Attempt } from './attempt.js';
 import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
-import type { QueueCore } from './queue-core.js';
+import type { Doomed, QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
-import { runsOf, type MessageHeader } from './queue-records.js';
+import { runsOf, type FailedDelivery, type MessageHeader } from './queue-records.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
-import type { Doomed } from './settlement.js';
 
 /** Messages, and bytes of them, that one commit moves. */
 const CHUNK_MESSAGES = 100;
@@ -27,9 +26,9 @@ export interface MovesHost {
   readonly redex: Redex;
   readonly logger: Logger;
   /** An open queue for dead letters, made if there is none. */
-  openForDeadLetters(name: string): Promise<QueueCore>;
+  openForDeadLetters(name: string): Promise<QueueContext>;
   /** An open queue. Rejects with NOT_FOUND. */
-  openQueue(name: string): Promise<QueueCore>;
+  openQueue(name: string): Promise<QueueContext>;
 }
 
 export interface Redrive {
@@ -38,7 +37,7 @@ export interface Redrive {
   /** Messages at once. */
   readonly most: number;
   /** Where all go; undefined: each to where it came from. */
-  readonly target: QueueCore | undefined;
+  readonly target: QueueContext | undefined;
   /** Waits after so many, before the next ones. */
   readonly pace: (moved: number) => Promise<void>;
 }
@@ -54,7 +53,7 @@ export class QueueMoves {
    * Makes dead letters of messages that are leased or reserved. Never rejects: what cannot become
    * one waits again.
    */
-  async bury(core: QueueCore, group: string, doomed: readonly Doomed[]): Promise<void> {
+  async bury(core: QueueContext, group: string, doomed: readonly Doomed[]): Promise<void> {
     const { deadLetter } = core.options;
     for (const chunk of chunksOf(doomed, ({ message }) => message.payload.length)) {
       try {
@@ -67,14 +66,16 @@ export class QueueMoves {
   }
 
   async #move(
-    core: QueueCore,
+    core: QueueContext,
     group: string,
     doomed: readonly Doomed[],
     name: string,
   ): Promise<void> {
     const target = await this.#host.openForDeadLetters(name);
-    const moved = await commitParts(this.#host.redex, [core, target], async () => {
-      const left = stillOpen(core, group, doomed);
+    let count = 0;
+    await commitParts(this.#host.redex, [core, target], async () => {
+      const left = stillDoomed(core, group, doomed);
+      count = left.length;
       const messages: NewMessage[] = [];
       for (const each of left)
         messages.push(deadLetterOf(core, group, await asWritten(core, each)));
@@ -83,19 +84,19 @@ export class QueueMoves {
         { core: target, operations: [], messages },
       ];
     });
-    core.counters.deadLettered += moved.size > 0 ? doomed.length : 0;
+    core.counters.deadLettered += count;
     target.wake();
   }
 
   /** Without dead letters: what its consumer has refused, or nobody may get any more, goes. */
-  async #discard(core: QueueCore, group: string, doomed: readonly Doomed[]): Promise<void> {
+  async #discard(core: QueueContext, group: string, doomed: readonly Doomed[]): Promise<void> {
     const isRefused = ({ cause }: Doomed): boolean =>
       cause === 'rejected' || cause === 'expired' || cause === 'overflow';
     const refused = doomed.filter(isRefused);
     const kept = doomed.filter((each) => !isRefused(each));
     if (refused.length > 0) {
       await core.log.run(async () => {
-        const [operation] = doneWith(group, stillOpen(core, group, refused), 'discarded');
+        const [operation] = doneWith(group, stillDoomed(core, group, refused), 'discarded');
         if (operation !== undefined) await core.log.operate(operation);
       });
     }
@@ -104,7 +105,7 @@ export class QueueMoves {
   }
 
   async #keep(
-    core: QueueCore,
+    core: QueueContext,
     group: string,
     doomed: readonly Doomed[],
     error: unknown,
@@ -115,13 +116,15 @@ export class QueueMoves {
       messages: doomed.map(({ message }) => message.id).slice(0, 10),
       error,
     });
-    const seqs = doomed.map(({ message }) => message.seq);
     const dueMs = core.log.clock.now() + RETRY_MS;
-    await core.log.run(() => core.giveBack(group, seqs, { dueMs, error: text }));
+    await core.log.run(async () => {
+      const seqs = stillDoomed(core, group, doomed).map(({ message }) => message.seq);
+      if (seqs.length > 0) await core.giveBack(group, seqs, { dueMs, error: text });
+    });
   }
 
   /** Moves messages that nobody has out of a queue; resolves to how many. */
-  async redrive(source: QueueCore, redrive: Redrive): Promise<number> {
+  async redrive(source: QueueContext, redrive: Redrive): Promise<number> {
     const { filter, limit, target, pace } = redrive;
     const most = Math.min(CHUNK_MESSAGES, redrive.most);
     const group = source.group(undefined);
@@ -152,46 +155,70 @@ export class QueueMoves {
   }
 
   async #redriveChunk(
-    source: QueueCore,
+    source: QueueContext,
     group: GroupState,
     messages: readonly LeasedMessage[],
-    only: QueueCore | undefined,
+    only: QueueContext | undefined,
   ): Promise<number> {
-    const byTarget = new Map<QueueCore, LeasedMessage[]>();
+    const byTarget = new Map<QueueContext, LeasedMessage[]>();
     for (const message of messages) {
       const target = only ?? (await this.#host.openQueue(message.header.origin?.queue ?? ''));
       const list = byTarget.get(target);
       if (list === undefined) byTarget.set(target, [message]);
       else list.push(message);
     }
-    let moved = 0;
-    await commitParts(this.#host.redex, [source, ...byTarget.keys()], () => {
-      const isFree = ({ seq }: LeasedMessage): boolean => group.isFree(seq);
-      const free = messages.filter((message) => isFree(message));
-      moved = free.length;
-      const done = free.map((message) => ({ message }));
-      return [
-        { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
-        ...[...byTarget].map(([core, list]) => ({
-          core,
-          operations: [],
-          messages: list.filter((message) => isFree(message)).map((each) => revived(each)),
-        })),
-      ];
-    });
+    let free: readonly LeasedMessage[] = [];
+    try {
+      await commitParts(this.#host.redex, [source, ...byTarget.keys()], () => {
+        free = messages.filter(({ seq }) => group.isFree(seq));
+        for (const { seq } of free) group.taken.add(seq);
+        const moved = new Set(free);
+        const done = free.map((message) => ({ message }));
+        return [
+          { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
+          ...[...byTarget].map(([core, list]) => ({
+            core,
+            operations: [],
+            messages: list.filter((message) => moved.has(message)).map((each) => revived(each)),
+          })),
+        ];
+      });
+    } catch (error) {
+      for (const message of free) stays(source, group, message);
+      throw error;
+    }
     for (const target of byTarget.keys()) target.wake();
     source.wake();
-    return moved;
+    return free.length;
   }
 }
 
-function stillOpen(core: QueueCore, group: string, doomed: readonly Doomed[]): readonly Doomed[] {
-  const settled = core.state.groups.get(group)?.settled;
-  return doomed.filter(({ message }) => settled?.has(message.seq) === false);
+/** They may have been purged, or their group sought, since they were reserved or leased. */
+function stillDoomed(
+  core: QueueContext,
+  group: string,
+  doomed: readonly Doomed[],
+): readonly Doomed[] {
+  const state = core.state.groups.get(group);
+  return doomed.filter(({ message: { seq }, lease }) => {
+    if (state === undefined || state.settled.has(seq)) return false;
+    if (lease !== undefined) return core.leases.holds(lease);
+    return state.attempts.get(seq)?.isLeased === true && core.leases.get(group, seq) === undefined;
+  });
+}
+
+/** A message that was taken to be moved is not, and may be delivered again. */
+function stays({ log }: QueueContext, group: GroupState, message: LeasedMessage): void {
+  const { seq, header, priority } = message;
+  const attempt = group.attempts.get(seq);
+  group.taken.delete(seq);
+  // What is put off is still where it comes from when it is due.
+  if ((attempt?.dueMs ?? header.at ?? 0) > log.clock.now()) return;
+  group.putBack(seq, attempt?.priority ?? priority);
 }
 
 /** Who had the message may have changed the bytes that were handed out. */
-async function asWritten(core: QueueCore, doomed: Doomed): Promise<Doomed> {
+async function asWritten(core: QueueContext, doomed: Doomed): Promise<Doomed> {
   const { message, lease } = doomed;
   if (lease === undefined) return doomed;
   return { ...doomed, message: (await readMessage(core, message.seq)) ?? message };
@@ -209,10 +236,11 @@ function doneWith(
 }
 
 function deadLetterOf(
-  core: QueueCore,
+  core: QueueContext,
   group: string,
-  { message, cause, reason }: Doomed,
+  { message, cause, reason: given }: Doomed,
 ): NewMessage {
+  const reason = given?.slice(0, MAX_ERROR_LENGTH);
   const attempt = core.state.groups.get(group)?.attempts.get(message.seq);
   const { id, seq, enqueuedAt, header, headers, payload } = message;
   const origin = {
@@ -220,18 +248,30 @@ function deadLetterOf(
     seq,
     group: groupField(group),
     cause,
-    reason: reason?.slice(0, MAX_ERROR_LENGTH),
+    reason,
     deliveryCount: attempt?.count ?? 0,
     priority: header.priority,
     enqueuedAt,
     deadAt: core.log.clock.now(),
-    errors: attempt?.errors ?? [],
+    errors: historyOf(attempt, reason, core.log.clock.now()),
   };
   const kept: MessageHeader = { id, origin, key: header.key };
   return {
     header: Object.keys(headers).length === 0 ? kept : { ...kept, headers },
     payload,
   };
+}
+
+/** The deliveries that failed, with the one that was the last. */
+function historyOf(
+  attempt: Attempt | undefined,
+  reason: string | undefined,
+  at: number,
+): readonly FailedDelivery[] {
+  const errors = attempt?.errors ?? [];
+  if (attempt === undefined || reason === undefined) return errors;
+  const { count: deliveryCount } = attempt;
+  return [...errors, { deliveryCount, at, error: reason }].slice(-MAX_ERRORS);
 }
 
 /** The message as it was enqueued, at the end of its queue. */

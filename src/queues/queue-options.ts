@@ -45,7 +45,7 @@ export interface QueueOptions {
 }
 
 export type QueueMode = 'work' | 'fanout';
-export type Overflow = 'reject' | 'wait' | 'drop-oldest';
+type Overflow = 'reject' | 'wait' | 'drop-oldest';
 
 /** Every option with its value; `null` for no limit, because it is stored as JSON. */
 export interface StoredQueueOptions {

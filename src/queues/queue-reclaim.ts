@@ -4,7 +4,7 @@
  * older one of two checkpoints would need to lead to the same state.
  */
 import type { LogRecord } from '../core/record.js';
-import type { QueueCore } from './queue-core.js';
+import type { QueueContext } from './queue-context.js';
 import {
   decodeOperation,
   eachSeq,
@@ -19,7 +19,7 @@ import {
 const LOOK_BYTES = 4 * 1024 * 1024;
 
 export class QueueReclaim {
-  readonly #core: QueueCore;
+  readonly #core: QueueContext;
   readonly #segmentBytes: number;
   #lookAt: number;
   #running: Promise<void> | undefined;
@@ -29,7 +29,7 @@ export class QueueReclaim {
   /** Groups may not begin again meanwhile, nor it while they do. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(core: QueueCore, segmentBytes: number) {
+  constructor(core: QueueContext, segmentBytes: number) {
     this.#core = core;
     this.#segmentBytes = segmentBytes;
     this.#lookAt = core.log.channel.sizeBytes + this.#lookBytes;
@@ -46,7 +46,8 @@ export class QueueReclaim {
     this.#running = this.run()
       .catch((error: unknown) => {
         const { logger, name } = this.#core;
-        if (!this.#isStopped) logger.warn('space of a queue was not reclaimed', { queue: name, error });
+        if (!this.#isStopped)
+          logger.warn('space of a queue was not reclaimed', { queue: name, error });
       })
       .finally(() => {
         this.#running = undefined;
@@ -145,13 +146,14 @@ export class QueueReclaim {
         return seq >= state.floor;
       case 'base':
         return seq >= state.baseSeq;
-      // What they did to the counts and places is not known without them.
       case 'purge':
       case 'group':
       case 'ungroup':
       case 'seek':
-        return true;
+        break;
     }
+    // What they did to counts and places is not known without them.
+    return true;
   }
 
   #hasOpen(runs: Runs): boolean {

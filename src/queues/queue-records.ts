@@ -102,12 +102,13 @@ export type OperationContent =
       readonly undo?: true | undefined;
       readonly error?: string | undefined;
     }
-  /** Messages are done with, for all groups; `at`: until when each was put off, or 0. */
+  /** Messages are done with, for all groups; `at`: until when each was put off, or 0; `k`: keys. */
   | {
       readonly o: 'cancel';
       readonly s: Runs;
       readonly z: readonly number[];
       readonly at: readonly number[];
+      readonly k: readonly (string | null)[];
     }
   /** All messages below are done with. */
   | { readonly o: 'purge'; readonly to: number }
@@ -125,7 +126,7 @@ export type OperationContent =
   | ({ readonly o: 'ungroup'; readonly name: string } & Recount)
   | ({ readonly o: 'seek'; readonly g?: string | undefined; readonly to: number } & Recount);
 
-export interface GroupPlace {
+interface GroupPlace {
   readonly name: string;
   readonly start: number;
 }
@@ -138,7 +139,7 @@ export interface Recount {
   readonly total: readonly [messages: number, bytes: number];
 }
 
-export type DoneReason = 'ack' | 'pop' | 'expired' | 'dead' | 'redriven' | 'discarded';
+type DoneReason = 'ack' | 'pop' | 'expired' | 'dead' | 'redriven' | 'discarded';
 
 const HEADER_LENGTH_BYTES = 2;
 const MAX_HEADER_BYTES = 0xffff;
@@ -169,8 +170,7 @@ export function headerOf(record: LogRecord): MessageHeader | undefined {
   const length = lengthIn(payload);
   if (length === 0) return NO_HEADER;
   if (payload.length < HEADER_LENGTH_BYTES + length) return undefined;
-  return jsonOf(payload.subarray(HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + length)) as
-    MessageHeader | undefined;
+  return jsonOf(payload.subarray(HEADER_LENGTH_BYTES, HEADER_LENGTH_BYTES + length));
 }
 
 /** A view of the bytes that were enqueued. Only for what `headerOf` has read. */
@@ -190,7 +190,14 @@ export function encodeOperation(operation: Operation): Uint8Array {
 /** Undefined for bytes that are no operation. */
 export function decodeOperation(record: LogRecord): Operation | undefined {
   const json = jsonOf(record.payload);
-  return typeof json?.['o'] === 'string' ? (json as unknown as Operation) : undefined;
+  return isOperation(json) ? json : undefined;
+}
+
+/** Its checksum says that it is what was written: only what is no operation at all is told. */
+function isOperation(json: unknown): json is Operation {
+  const { o, t, s } = (json ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof o !== 'string' || typeof t !== 'number') return false;
+  return s === undefined || typeof s === 'number' || Array.isArray(s);
 }
 
 function jsonOf(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {

@@ -5,7 +5,7 @@
  */
 import type { LogRecord } from '../core/record.js';
 import { DedupTable } from './dedup-table.js';
-import { GroupState } from './group-state.js';
+import { GroupState, type Settled } from './group-state.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import {
@@ -24,6 +24,8 @@ import { StateReader, StateWriter } from './state-bytes.js';
 
 /** The group of a work queue. */
 export const WORK_GROUP = '';
+
+type WideOperation = Extract<Operation, { readonly o: 'purge' | 'group' | 'ungroup' | 'seek' }>;
 
 /** How an operation names its group. */
 export function groupField(group: string): string | undefined {
@@ -169,7 +171,9 @@ export class QueueState {
         return true;
       case 'cancel':
         eachSeq(operation.s, (each, index) => {
-          this.#cancel(each, operation.z[index] ?? 0, operation.at[index] ?? 0, operation.t);
+          const { z, at, k, t: nowMs } = operation;
+          const how = { nowMs, dueMs: at[index] ?? 0, key: k[index] ?? undefined };
+          this.#cancel(each, z[index] ?? 0, how);
         });
         return true;
       case 'edit': {
@@ -178,13 +182,19 @@ export class QueueState {
         for (const group of this.groups.values()) group.edit(s, z, edit);
         return true;
       }
-      default:
-        return this.#applyWide(seq, operation);
+      case 'purge':
+      case 'group':
+      case 'ungroup':
+      case 'seek':
+        this.#applyWide(seq, operation);
+        return true;
     }
+    // Of a newer version.
+    return false;
   }
 
   /** Operations on all messages, or on a group as a whole. */
-  #applyWide(seq: number, operation: Operation): boolean {
+  #applyWide(seq: number, operation: WideOperation): void {
     switch (operation.o) {
       case 'purge':
         this.gone.addBelow(operation.to);
@@ -192,25 +202,22 @@ export class QueueState {
         this.updated.clear();
         this.messages = 0;
         this.bytes = 0;
-        return true;
+        return;
       case 'group': {
         const group = new GroupState(operation.name, operation.start);
         // What is gone for all is so for it, too: the cursor asks.
         group.seek(operation.start, seq, operation.open);
         this.groups.set(operation.name, group);
         this.#recount(operation);
-        return true;
+        return;
       }
       case 'ungroup':
         this.groups.delete(operation.name);
         this.#recount(operation);
-        return true;
+        return;
       case 'seek':
         this.groups.get(operation.g ?? WORK_GROUP)?.seek(operation.to, seq, operation.open);
         this.#recount(operation);
-        return true;
-      default:
-        return false;
     }
   }
 
@@ -252,7 +259,8 @@ export class QueueState {
   #onDone({ g, s, z = [], t }: Operation & { readonly o: 'done' }): void {
     const group = this.#group(g);
     eachSeq(s, (seq, index) => {
-      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, 0, t));
+      const how = { nowMs: t, dueMs: 0, key: undefined };
+      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, how));
     });
   }
 
@@ -269,11 +277,16 @@ export class QueueState {
     eachSeq(s, (seq) => group.giveBack(seq, how));
   }
 
-  #cancel(seq: number, size: number, dueMs: number, nowMs: number): void {
+  #cancel(seq: number, size: number, how: Settled): void {
     if (this.isSettled(seq)) return;
     this.gone.add(seq);
-    for (const group of this.groups.values()) group.settle(seq, size, dueMs, nowMs);
+    for (const group of this.groups.values()) group.settle(seq, size, how);
     this.#onSettled(seq, size);
+  }
+
+  /** What was leased is not any more, which no record says yet. */
+  abandonLeases(nowMs: number): void {
+    for (const group of this.groups.values()) group.abandon(nowMs);
   }
 
   /** What a checkpoint holds. */

@@ -1,5 +1,6 @@
 /** How much is in a queue, and what has happened in it. */
 import type { QueueCore } from './queue-core.js';
+import type { QueueCounts } from './queue-counters.js';
 import type { QueueMode } from './queue-options.js';
 
 export interface QueueStats {
@@ -18,18 +19,7 @@ export interface QueueStats {
   /** Bytes of files, with what was not reclaimed yet. */
   readonly sizeBytes: number;
   /** Since the queue was opened. */
-  readonly counters: {
-    readonly enqueued: number;
-    readonly duplicates: number;
-    readonly delivered: number;
-    readonly redelivered: number;
-    readonly acknowledged: number;
-    readonly failed: number;
-    readonly released: number;
-    readonly timedOut: number;
-    readonly deadLettered: number;
-    readonly expired: number;
-  };
+  readonly counters: QueueCounts;
 }
 
 export async function queueStats(core: QueueCore): Promise<QueueStats> {

@@ -1,17 +1,17 @@
 /** What QueueStore.commit is given, checked, and done in one atomic step. */
-import type { CommitAppend, CommitOperation } from '../store/commit-input.js';
+import type { CommitAppend } from '../store/commit-input.js';
 import type { Redex } from '../store/redex.js';
 import { Acking } from './delivery.js';
+import type { CheckedMessage } from './enqueue-input.js';
 import { Enqueued } from './enqueued.js';
-import type { EnqueueResult, PlannedEnqueue } from './enqueuing.js';
+import type { EnqueueResult, Enqueuing, PlannedEnqueue } from './enqueuing.js';
 import type { Lease } from './lease.js';
+import { CHANNEL_PREFIX, type OpenQueues } from './open-queues.js';
 import { commitParts, type QueuePart } from './queue-commit.js';
-import type { QueueCore } from './queue-core.js';
-import { CHANNEL_PREFIX } from './open-queues.js';
+import type { QueueContext } from './queue-context.js';
 import { runsOf, type OperationContent } from './queue-records.js';
 import { groupField } from './queue-state.js';
 import { Settlement } from './settlement.js';
-import type { CheckedMessage } from './enqueue-input.js';
 
 /** `delivery.acking()`, `queue.enqueuing(…)`, `channel.appending(…)`. */
 export type QueueCommitStep = Acking | Enqueued | CommitAppend;
@@ -21,58 +21,72 @@ export interface QueueCommitResult {
   readonly enqueued: readonly EnqueueResult[];
 }
 
-interface Steps {
-  readonly leases: Map<QueueCore, Lease[]>;
-  readonly messages: Map<QueueCore, CheckedMessage[]>;
-  readonly appends: Map<string, CommitAppend>;
-  /** For each enqueued message: its queue, and which of its messages. */
-  readonly places: { readonly core: QueueCore; readonly index: number }[];
+/** What one queue has to do with it. */
+interface Part {
+  settlement: Settlement | undefined;
+  readonly leases: Lease[];
+  enqueuing: Enqueuing | undefined;
+  readonly checked: CheckedMessage[];
+  plan: PlannedEnqueue | undefined;
 }
 
+interface Steps {
+  readonly parts: Map<QueueContext, Part>;
+  readonly appends: Map<string, CommitAppend>;
+  /** For each enqueued message: its queue, and which of its messages. */
+  readonly places: { readonly part: Part; readonly index: number }[];
+}
+
+/** Nothing has changed when it rejects, but where the error says that nobody knows. */
 export async function commitSteps(
   redex: Redex,
+  queues: OpenQueues,
   given: readonly QueueCommitStep[],
 ): Promise<QueueCommitResult> {
-  const steps = sortedSteps(given);
-  const { leases, messages, appends, places } = steps;
-  const held = [...leases.values()].flat();
-  for (const [core, of] of leases) for (const lease of of) core.settlement.requireHeld(lease);
+  const { parts, appends, places } = sortedSteps(queues, given);
+  const all = [...parts.values()];
+  for (const { settlement, leases } of all) {
+    for (const lease of leases) settlement?.requireHeld(lease);
+  }
   // In the turn of the check: nobody else settles them meanwhile.
-  for (const lease of held) lease.isSettling = true;
-  const plans = new Map<QueueCore, PlannedEnqueue>();
+  for (const { leases } of all) for (const lease of leases) lease.isSettling = true;
   try {
     // In the order of the names: two that want the same keys do not wait for each other.
-    const inOrder = [...messages].toSorted(([a], [b]) => (a.name < b.name ? -1 : 1));
-    for (const [core, checked] of inOrder) plans.set(core, await core.enqueuing.plan(checked));
-    const cores = [...new Set([...leases.keys(), ...messages.keys()])];
+    const inOrder = [...parts].toSorted(([a], [b]) => (a.name < b.name ? -1 : 1));
+    for (const [, part] of inOrder) part.plan = await part.enqueuing?.plan(part.checked);
     const make = (): QueuePart[] => {
-      for (const [core, of] of leases) for (const lease of of) core.settlement.requireWhole(lease);
-      return cores.map((core) => partOf(core, leases.get(core), plans.get(core)));
+      for (const { settlement, leases } of all) settlement?.requireHeldStill(leases);
+      return [...parts].map(([core, part]) => partOf(core, part));
     };
-    const others: CommitOperation[] = [...appends.values()];
-    const firstSeqs = await commitParts(redex, cores, make, others);
-    const results = new Map<QueueCore, EnqueueResult[]>();
-    for (const [core, plan] of plans) {
-      core.counters.enqueued += plan.messages.length;
-      results.set(core, await plan.results(firstSeqs.get(core) ?? 0));
-      plan.end();
-    }
-    for (const [core, of] of leases) core.settlement.onCommitted(of);
-    for (const core of messages.keys()) core.wake();
-    const enqueued = places.flatMap(({ core, index }) => results.get(core)?.[index] ?? []);
-    return { enqueued };
+    const firstSeqs = await commitParts(redex, [...parts.keys()], make, [...appends.values()]);
+    return await finish(parts, places, firstSeqs);
   } catch (error) {
-    for (const plan of plans.values()) plan.end(error);
-    for (const lease of held) lease.isSettling = false;
+    for (const { plan, leases } of all) {
+      plan?.end(error);
+      for (const lease of leases) lease.isSettling = false;
+    }
     throw error;
   }
 }
 
-function partOf(
-  core: QueueCore,
-  leases: readonly Lease[] = [],
-  plan: PlannedEnqueue | undefined,
-): QueuePart {
+async function finish(
+  parts: Steps['parts'],
+  places: Steps['places'],
+  firstSeqs: ReadonlyMap<QueueContext, number>,
+): Promise<QueueCommitResult> {
+  const results = new Map<Part, EnqueueResult[]>();
+  for (const [core, part] of parts) {
+    const { plan, settlement, leases } = part;
+    core.counters.enqueued += plan?.messages.length ?? 0;
+    results.set(part, (await plan?.results(firstSeqs.get(core) ?? 0)) ?? []);
+    plan?.end();
+    if (settlement === undefined) core.wake();
+    else settlement.onCommitted(leases);
+  }
+  return { enqueued: places.flatMap(({ part, index }) => results.get(part)?.[index] ?? []) };
+}
+
+function partOf(core: QueueContext, { leases, plan }: Part): QueuePart {
   const byGroup = new Map<string, number[]>();
   for (const { group, message } of leases) {
     byGroup.set(group, [...(byGroup.get(group) ?? []), message.seq]);
@@ -83,30 +97,49 @@ function partOf(
   return { core, operations, messages: plan?.messages ?? [] };
 }
 
-function sortedSteps(given: readonly QueueCommitStep[]): Steps {
+function sortedSteps(queues: OpenQueues, given: readonly QueueCommitStep[]): Steps {
   if (!Array.isArray(given)) throw new TypeError('a commit must be an array of steps');
-  const steps: Steps = { leases: new Map(), messages: new Map(), appends: new Map(), places: [] };
+  const steps: Steps = { parts: new Map(), appends: new Map(), places: [] };
   for (const step of given as readonly unknown[]) {
-    if (step instanceof Acking) addAck(steps, step);
-    else if (step instanceof Enqueued) addMessages(steps, step);
+    if (step instanceof Acking) addAck(queues, steps, step);
+    else if (step instanceof Enqueued) addMessages(queues, steps, step);
     else addAppend(steps, step);
   }
   return steps;
 }
 
-function addAck({ leases }: Steps, { host, lease }: Acking): void {
-  if (!(host instanceof Settlement)) throw new TypeError('no delivery of these queues');
-  const of = leases.get(host.core) ?? [];
-  if (of.includes(lease)) throw new TypeError('the same delivery is in the commit twice');
-  leases.set(host.core, [...of, lease]);
+function partFor(queues: OpenQueues, { parts }: Steps, core: QueueContext): Part {
+  if (!queues.owns(core)) throw new TypeError(`queue ${core.name} is not one of this QueueStore`);
+  core.requireOpen();
+  let part = parts.get(core);
+  if (part === undefined) {
+    part = {
+      settlement: undefined,
+      leases: [],
+      enqueuing: undefined,
+      checked: [],
+      plan: undefined,
+    };
+    parts.set(core, part);
+  }
+  return part;
 }
 
-function addMessages({ messages, places }: Steps, { core, checked }: Enqueued): void {
-  const of = messages.get(core) ?? [];
-  for (let index = 0; index < checked.length; index++) {
-    places.push({ core, index: of.length + index });
+function addAck(queues: OpenQueues, steps: Steps, { host, lease }: Acking): void {
+  if (!(host instanceof Settlement)) throw new TypeError('this is no delivery of a queue');
+  const part = partFor(queues, steps, host.core);
+  if (part.leases.includes(lease)) throw new TypeError('a delivery is in the commit twice');
+  part.settlement = host;
+  part.leases.push(lease);
+}
+
+function addMessages(queues: OpenQueues, steps: Steps, { core, checked }: Enqueued): void {
+  const part = partFor(queues, steps, core);
+  part.enqueuing = core.enqueuing;
+  for (const message of checked) {
+    steps.places.push({ part, index: part.checked.length });
+    part.checked.push(message);
   }
-  messages.set(core, [...of, ...checked]);
 }
 
 function addAppend({ appends }: Steps, step: unknown): void {

@@ -4,33 +4,15 @@
  */
 import type { Codec } from '../channel/codec.js';
 import { checkCodec } from '../channel/codec.js';
-import { checkInteger, checkKnown, checkObject } from '../channel/option-checks.js';
 import { checkName } from '../channel/options.js';
 import { redexError } from '../core/errors.js';
-import {
-  guardedLogger,
-  silentLogger,
-  systemRuntime,
-  type Logger,
-  type Runtime,
-} from '../core/runtime.js';
 import { MemoryFs } from '../fs/memory-fs.js';
 import { Redex } from '../store/redex.js';
 import { CHANNEL_PREFIX, OpenQueues } from './open-queues.js';
 import { Queue } from './queue.js';
+import { queueSettings, type QueueSettings, type QueueStoreOptions } from './queue-settings.js';
 import { checkQueueOptions, type QueueOptions } from './queue-options.js';
-import {
-  commitSteps,
-  type QueueCommitResult,
-  type QueueCommitStep,
-} from './queue-store-commit.js';
-
-export interface QueueStoreOptions {
-  /** Bytes after which a queue's segment is sealed and the next one begun. Default: 16 MiB. */
-  readonly segmentBytes?: number | undefined;
-  readonly runtime?: Runtime | undefined;
-  readonly logger?: Logger | undefined;
-}
+import { commitSteps, type QueueCommitResult, type QueueCommitStep } from './queue-store-commit.js';
 
 export interface OpenQueueOptions<T> extends QueueOptions {
   /** Between payloads and their bytes. Default: payloads are bytes; a string becomes its UTF-8. */
@@ -39,7 +21,6 @@ export interface OpenQueueOptions<T> extends QueueOptions {
   readonly createIfMissing?: boolean | undefined;
 }
 
-const KNOWN: ReadonlySet<string> = new Set(['segmentBytes', 'runtime', 'logger']);
 /** Two that write the same queues would contradict each other. */
 const taken = new WeakSet<Redex>();
 
@@ -101,9 +82,9 @@ export class QueueStore {
       throw new TypeError('createIfMissing must be a boolean');
     }
     checkQueueOptions(rest, name);
-    if (codec !== undefined) checkCodec(codec as Codec<unknown>);
+    if (codec !== undefined) checkCodec(codec);
     const core = await this.#queues.open(name, rest, createIfMissing, codec);
-    return this.#queues.viewOf(core, codec);
+    return new Queue(core, this.#queues, codec);
   }
 
   /** The names of all queues, sorted. */
@@ -137,7 +118,7 @@ export class QueueStore {
    */
   async commit(steps: readonly QueueCommitStep[]): Promise<QueueCommitResult> {
     this.#requireOpen();
-    return commitSteps(this.#redex, steps);
+    return commitSteps(this.#redex, this.#queues, steps);
   }
 
   #requireOpen(): void {
@@ -166,23 +147,4 @@ export class QueueStore {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-export interface QueueSettings {
-  readonly segmentBytes: number;
-  readonly runtime: Runtime;
-  readonly logger: Logger;
-}
-
-function queueSettings(options: QueueStoreOptions): QueueSettings {
-  checkKnown(options, KNOWN);
-  const { segmentBytes, runtime, logger } = options;
-  checkInteger('segmentBytes', segmentBytes, 4096, 2 ** 31);
-  checkObject('runtime', runtime, 'schedule');
-  checkObject('logger', logger, 'warn');
-  return {
-    segmentBytes: segmentBytes ?? 16 * 1024 * 1024,
-    runtime: runtime ?? systemRuntime,
-    logger: logger === undefined ? silentLogger : guardedLogger(logger),
-  };
 }

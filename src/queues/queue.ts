@@ -29,7 +29,6 @@ import {
   type QueueHost,
   type RedriveOptions,
 } from './queue-manager.js';
-import { QueuePops, type PopOptions } from './queue-pops.js';
 import type { QueueStats } from './queue-stats.js';
 import { queueStats } from './queue-stats.js';
 import type { PendingDelivery } from './queue-manager.js';
@@ -70,20 +69,20 @@ const LONG_POLL_MS = 60_000;
 
 export class Queue<T = Uint8Array> {
   readonly #core: QueueCore;
+  readonly #host: QueueHost;
   readonly #codec: Codec<T> | undefined;
   readonly #browser: QueueBrowser<T>;
   readonly #manager: QueueManager<T>;
-  readonly #pops: QueuePops<T>;
   /** The groups of consumers of a queue whose mode is `fanout`. */
   readonly groups: QueueGroups;
 
   /** For the QueueStore, which opens it. */
   constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
     this.#core = core;
+    this.#host = host;
     this.#codec = codec;
     this.#browser = new QueueBrowser(core, codec);
     this.#manager = new QueueManager(core, host, codec);
-    this.#pops = new QueuePops(core, this.#browser);
     this.groups = new QueueGroups(core);
   }
 
@@ -106,9 +105,10 @@ export class Queue<T = Uint8Array> {
    * CLOSED: it is not in the queue then, but where the error says that its outcome is unknown.
    */
   async enqueue(payload: T, options: EnqueueOptions = {}): Promise<EnqueueResult> {
-    const [result] = await this.enqueueMany([{ ...options, payload }]);
-    if (result === undefined) throw new Error('a message without a result');
-    return result;
+    this.#core.requireOpen();
+    const { durability = 'synced' } = options;
+    const checked = checkMessage(payload, options, this.#core.options, this.#codec);
+    return this.#core.enqueuing.enqueueOne(checked, durability);
   }
 
   /** Puts messages into the queue, all of them or none, in this order. */
@@ -249,16 +249,17 @@ export class Queue<T = Uint8Array> {
    * Takes messages that are done with when this resolves: a crash of who has asked loses them.
    * `synced` (the default): none of them comes back.
    */
-  pop(options: PopOptions = {}): Promise<QueueMessage<T>[]> {
-    return this.#pops.pop(options, 'first');
+  pop(
+    options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {},
+  ): Promise<QueueMessage<T>[]> {
+    return this.#manager.pop(options, 'first');
   }
 
-  /**
-   * The same from the other end: the messages that came last, whatever their priority, and behind
-   * them those that were put before all others.
-   */
-  popRight(options: PopOptions = {}): Promise<QueueMessage<T>[]> {
-    return this.#pops.pop(options, 'last');
+  /** The same from the other end: the messages that came last, whatever their priority. */
+  popRight(
+    options: { readonly max?: number; readonly durability?: 'synced' | 'written' } = {},
+  ): Promise<QueueMessage<T>[]> {
+    return this.#manager.pop(options, 'last');
   }
 
   /** Puts a message before all others: of several the one that came last is delivered first. */
@@ -273,7 +274,7 @@ export class Queue<T = Uint8Array> {
       if (priority !== undefined || key !== undefined || message.delayMs !== undefined) {
         throw new TypeError('what is put to the front has neither delay, priority nor key');
       }
-      return { ...message, header: { ...message.header, front: true } };
+      return atFront(message);
     });
     const [result] = await this.#core.enqueuing.enqueue(front, durability);
     if (result === undefined) throw new Error('a message without a result');
@@ -290,7 +291,7 @@ export class Queue<T = Uint8Array> {
     return this.#manager.cancel(idOrSeq);
   }
 
-  /** Changes a message that is not done with. One that is under way is changed for the next time. */
+  /** Changes a message that is not done with; one that is under way, for the next time. */
   update(idOrSeq: string | number, change: MessageChange<T>): Promise<void> {
     return this.#manager.update(idOrSeq, change);
   }
@@ -310,8 +311,8 @@ export class Queue<T = Uint8Array> {
   }
 
   /** The queue that takes this one's dead letters, made if there is none yet. */
-  deadLetters(): Promise<Queue<T>> {
-    return this.#manager.deadLetters();
+  async deadLetters(): Promise<Queue<T>> {
+    return new Queue(await this.#manager.deadLetters(), this.#host, this.#codec);
   }
 
   /**
@@ -345,6 +346,10 @@ export class Queue<T = Uint8Array> {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function atFront(message: CheckedMessage): CheckedMessage {
+  return { ...message, header: { ...message.header, front: true } };
 }
 
 function receiveRequest(options: ReceiveOptions): ReceiveRequest {

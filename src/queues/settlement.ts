@@ -4,15 +4,16 @@
  */
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
+import type { RedexError } from '../core/errors.js';
 import { backoffMs } from './attempt.js';
 import type { NackOptions, SettlementHost } from './delivery.js';
 import { checkDurability } from './enqueue-input.js';
-import type { Lease, LeasedMessage } from './lease.js';
+import type { Lease } from './lease.js';
 import type { Unfit } from './message-picker.js';
 import { leaseLost } from './queue-errors.js';
-import type { QueueCore } from './queue-core.js';
+import type { Doomed, QueueContext } from './queue-context.js';
 import { MAX_DELAY_MS } from './queue-options.js';
-import { runsOf, type DeadCause } from './queue-records.js';
+import { runsOf } from './queue-records.js';
 import { groupField } from './queue-state.js';
 
 const NACK: ReadonlySet<string> = new Set(['delayMs', 'error', 'count']);
@@ -20,36 +21,31 @@ const NACK: ReadonlySet<string> = new Set(['delayMs', 'error', 'count']);
 /** Acknowledgements that are written together. */
 class AckBatch {
   readonly leases: Lease[] = [];
-  readonly promise: Promise<void>;
-  #settle: (promise: Promise<void>) => void = () => {};
+  /** Those that had ended before it was written. */
+  readonly lost: Promise<ReadonlySet<Lease>>;
+  #settle: (lost: Promise<ReadonlySet<Lease>>) => void = () => {};
 
   constructor() {
-    this.promise = new Promise((resolve) => {
+    this.lost = new Promise((resolve) => {
       this.#settle = resolve;
     });
   }
 
-  become(promise: Promise<void>): void {
-    this.#settle(promise);
+  become(lost: Promise<ReadonlySet<Lease>>): void {
+    this.#settle(lost);
   }
 }
 
-/** A message on its way to the dead letters: reserved, or leased. */
-export interface Doomed {
-  readonly message: LeasedMessage;
-  readonly cause: DeadCause;
-  readonly reason?: string | undefined;
-  readonly lease?: Lease | undefined;
-}
+const NONE: ReadonlySet<Lease> = new Set();
 
 export class Settlement implements SettlementHost {
-  readonly core: QueueCore;
+  readonly core: QueueContext;
   readonly #batches: Record<Durability, Map<string, AckBatch>> = {
     written: new Map(),
     synced: new Map(),
   };
 
-  constructor(core: QueueCore) {
+  constructor(core: QueueContext) {
     this.core = core;
   }
 
@@ -74,24 +70,13 @@ export class Settlement implements SettlementHost {
     this.core.requireOpen();
   }
 
-  /** For who is settling it. Throws LEASE_LOST. */
-  requireWhole({ loss, message }: Lease): void {
-    if (loss !== undefined) throw leaseLost(this.name, message.id, loss);
-  }
-
-  /** A cancel, purge, seek or the end of the group came between a call and its turn. */
-  #isOvertaken(lease: Lease): boolean {
-    const { group, message, loss } = lease;
-    return this.core.leases.get(group, message.seq) !== lease && loss !== 'queue closed';
-  }
-
   ack(lease: Lease, durability: Durability): Promise<void> {
     if (lease.acknowledged !== undefined) return lease.acknowledged;
     try {
       checkDurability(durability);
       this.requireHeld(lease);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     lease.isSettling = true;
     const batches = this.#batches[durability];
@@ -106,16 +91,23 @@ export class Settlement implements SettlementHost {
       });
     }
     batch.leases.push(lease);
-    lease.acknowledged = batch.promise;
-    return batch.promise;
+    lease.acknowledged = batch.lost.then((lost) => {
+      if (lost.has(lease)) throw this.#lossOf(lease);
+    });
+    return lease.acknowledged;
   }
 
-  async #write(leases: readonly Lease[], durability: Durability): Promise<void> {
-    const { log } = this.core;
+  #lossOf({ message, loss }: Lease): RedexError {
+    return leaseLost(this.name, message.id, loss ?? 'unknown');
+  }
+
+  async #write(leases: readonly Lease[], durability: Durability): Promise<ReadonlySet<Lease>> {
+    const { log, leases: table } = this.core;
+    let held = leases;
     try {
       await log.run(async () => {
-        // What has overtaken it has taken the message from all, or begun again.
-        const held = leases.filter((lease) => !this.#isOvertaken(lease));
+        // They may have been purged, or their group sought, while this waited for that.
+        held = leases.filter((lease) => table.holds(lease));
         if (held.length === 0) return;
         const g = groupField(held[0]?.group ?? '');
         const s = runsOf(held.map(({ message }) => message.seq));
@@ -128,13 +120,22 @@ export class Settlement implements SettlementHost {
       }
       throw error;
     }
-    this.#onAcknowledged(leases);
+    this.#onAcknowledged(held);
+    if (held.length === leases.length) return NONE;
+    const acknowledged = new Set(held);
+    return new Set(leases.filter((lease) => !acknowledged.has(lease)));
   }
 
   #onAcknowledged(leases: readonly Lease[]): void {
     for (const lease of leases) this.core.leases.end(lease, 'settled');
     this.core.counters.acknowledged += leases.length;
     this.core.wake();
+  }
+
+  /** Throws LEASE_LOST for one that has ended since it was checked. Only in `run`. */
+  requireHeldStill(leases: readonly Lease[]): void {
+    const lost = leases.find((lease) => !this.core.leases.holds(lease));
+    if (lost !== undefined) throw this.#lossOf(lost);
   }
 
   /** What a commit has acknowledged. */
@@ -162,6 +163,7 @@ export class Settlement implements SettlementHost {
     const dueMs = delay > 0 ? log.clock.now() + delay : 0;
     const given = { dueMs, isUndone: !count, error: count ? (reason ?? 'failed') : undefined };
     await this.#return([lease], given, 'settled');
+    if (lease.loss !== 'settled') throw this.#lossOf(lease);
   }
 
   async #return(
@@ -172,10 +174,10 @@ export class Settlement implements SettlementHost {
     const { log, leases: table } = this.core;
     const group = leases[0]?.group ?? '';
     await log.run(async () => {
-      const held = leases.filter((lease) => !this.#isOvertaken(lease));
+      const held = leases.filter((lease) => table.holds(lease));
       const seqs = held.map(({ message }) => message.seq);
       if (seqs.length > 0) await this.core.giveBack(group, seqs, how);
-      for (const lease of leases) table.end(lease, loss);
+      for (const lease of held) table.end(lease, loss);
     });
     this.core.wake();
   }
@@ -191,7 +193,7 @@ export class Settlement implements SettlementHost {
   }
 
   async #bury(doomed: readonly Doomed[], group: string): Promise<void> {
-    await this.core.moves.bury(this.core, group, doomed);
+    await this.core.bury(group, doomed);
     for (const { lease } of doomed) {
       if (lease !== undefined) this.core.leases.end(lease, 'settled');
     }

@@ -119,7 +119,7 @@ function refused({ check, checks, expect }: QueueContractPart): void {
     await checks.mistake(() => queues.commit(twice), 'TypeError');
     await checks.mistake(() => queues.commit([{} as never]), 'TypeError');
     await checks.mistake(() => queues.commit('x' as never), 'TypeError');
-    const own = { channel: 'queues/q', records: ['x'] } as never;
+    const own = { channel: '$queues/q', records: ['x'] } as never;
     await checks.mistake(() => queues.commit([own]), 'TypeError');
     await checks.mistake(() => queue.enqueuing('x', { priority: -1 }), 'RangeError');
     await held.ack();
