@@ -118,7 +118,6 @@ export class OpenQueues implements QueueHost {
       });
       const { state, checkpointSeq } = await loadQueue(channel, checkpoints);
       const clock = new QueueClock(name, runtime, logger, state.seenMs);
-      if (clock.jumpedMs > 0) state.dedup.rebase(clock.now());
       const log = new QueueLog({ channel, checkpoints, state, clock, logger, checkpointSeq });
       await begin(log, logger);
       const checkPayload = (payload: Uint8Array): void => {
@@ -201,12 +200,14 @@ export class OpenQueues implements QueueHost {
 /** Nobody has any message now. Where that cannot be written, the next process will find it so. */
 async function begin(log: QueueLog, logger: Logger): Promise<void> {
   const { state, clock, channel } = log;
+  const jumped = clock.jumpedMs > 0 ? true : undefined;
   try {
-    await log.operate({ o: 'open', epoch: state.epoch + 1 });
+    await log.operate({ o: 'open', epoch: state.epoch + 1, jumped });
   } catch (error) {
     if (!RedexError.is(error, 'IO')) throw error;
     logger.warn('a queue was opened, which could not be written', { channel: channel.name, error });
     state.epoch += 1;
+    if (jumped) state.onJump(channel.nextSeq, clock.now());
     state.abandonLeases(clock.now());
   }
 }

@@ -47,8 +47,6 @@ export class QueueCore implements QueueContext {
   readonly counters: QueueCounts = noCounts();
   readonly #checkPayload: (payload: Uint8Array) => void;
   readonly #receivers = new Map<string, GroupReceiver>();
-  /** Messages before it do not expire: the clock has jumped since they came. */
-  readonly #keptBefore: number;
   isClosed = false;
   /** Settles when it is closed, once it is being closed. */
   closing: Promise<void> | undefined;
@@ -62,7 +60,6 @@ export class QueueCore implements QueueContext {
     this.logger = parts.logger;
     this.moves = parts.moves;
     this.#checkPayload = parts.checkPayload;
-    this.#keptBefore = parts.log.clock.jumpedMs > 0 ? parts.log.channel.nextSeq : 0;
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
     this.reclaim = new QueueReclaim(this, parts.segmentBytes);
@@ -148,7 +145,7 @@ export class QueueCore implements QueueContext {
     isSuspect: boolean,
   ): DeadCause | undefined {
     const { until } = header;
-    if (until !== undefined && seq >= this.#keptBefore && until <= this.log.clock.now()) {
+    if (until !== undefined && seq >= this.state.keptBefore && until <= this.log.clock.now()) {
       return 'expired';
     }
     if (deliveries >= this.maxDeliveries) return isSuspect ? 'crash' : 'attempts';

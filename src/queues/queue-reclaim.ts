@@ -143,7 +143,7 @@ export class QueueReclaim {
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
-        return seq >= state.floor;
+        return seq >= state.floor || operation.jumped === true;
       case 'base':
         return seq >= state.baseSeq;
       case 'purge':

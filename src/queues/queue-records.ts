@@ -66,7 +66,12 @@ export type Operation = { readonly t: number } & OperationContent;
 
 export type OperationContent =
   /** A process has opened the queue; what was leased is not any more. */
-  | { readonly o: 'open'; readonly epoch: number }
+  | {
+      readonly o: 'open';
+      readonly epoch: number;
+      /** The clock was more than a year ahead of what the queue had seen, and is followed. */
+      readonly jumped?: true | undefined;
+    }
   /** All that is not said of single messages; a log that begins with a later record needs it. */
   | {
       readonly o: 'base';

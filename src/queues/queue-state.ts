@@ -41,6 +41,8 @@ export class QueueState {
   epoch = 0;
   /** Unix milliseconds: the latest time that a record speaks of. */
   seenMs = 0;
+  /** Messages below do not expire: the clock has jumped since they came. */
+  keptBefore = 0;
   /** Messages that are not done with for all groups, and the bytes of their payloads. */
   messages = 0;
   bytes = 0;
@@ -155,6 +157,7 @@ export class QueueState {
     switch (operation.o) {
       case 'open':
         this.epoch = operation.epoch;
+        if (operation.jumped === true) this.onJump(seq, operation.t);
         for (const group of this.groups.values()) group.abandon(operation.t);
         return true;
       case 'base':
@@ -191,6 +194,12 @@ export class QueueState {
     }
     // Of a newer version.
     return false;
+  }
+
+  /** Nothing that is here ends, or is forgotten, because the clock is wrong now or was before. */
+  onJump(seq: number, nowMs: number): void {
+    this.keptBefore = seq;
+    this.dedup.rebase(nowMs);
   }
 
   /** Operations on all messages, or on a group as a whole. */
@@ -297,6 +306,7 @@ export class QueueState {
     writer.bool(this.isPaused);
     for (const value of [this.epoch, this.seenMs, this.messages, this.bytes]) writer.f64(value);
     writer.f64(this.baseSeq);
+    writer.f64(this.keptBefore);
     this.gone.encodeTo(writer);
     this.dedup.encodeTo(writer);
     writer.u32(this.updated.size);
@@ -320,6 +330,7 @@ export class QueueState {
     state.messages = reader.f64();
     state.bytes = reader.f64();
     state.baseSeq = reader.f64();
+    state.keptBefore = reader.f64();
     state.gone = SeqSet.decode(reader);
     state.dedup = DedupTable.decode(reader);
     for (let left = reader.u32(); left > 0; left--) {
