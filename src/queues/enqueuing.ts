@@ -65,6 +65,7 @@ export class Enqueuing {
   async #writeOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
     this.#core.requireOpen();
     const { log, counters } = this.#core;
+    log.reserve.requireRoom(this.#core.name);
     const seq = await log.appendOne(messageAt(checked, log.clock.now()), durability);
     counters.enqueued++;
     this.#core.wake();
@@ -114,6 +115,7 @@ export class Enqueuing {
   async plan(checked: readonly CheckedMessage[], signal?: AbortSignal): Promise<PlannedEnqueue> {
     const keys = checked.flatMap(({ dedup }) => (dedup === undefined ? [] : [dedup]));
     for (;;) {
+      this.#core.log.reserve.requireRoom(this.#core.name);
       const found = keys.length === 0 ? NOTHING_FOUND : await this.#lookFor(keys);
       // In one turn from here on, until the room is taken or has to be made.
       if (keys.some((key) => this.#pending.has(key))) continue;

@@ -6,6 +6,7 @@ import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
+import { DiskReserve } from './disk-reserve.js';
 import { noQueue } from './queue-errors.js';
 import { QueueClock } from './queue-clock.js';
 import type { QueueContext } from './queue-context.js';
@@ -31,6 +32,7 @@ export class OpenQueues implements QueueHost {
   readonly #redex: Redex;
   readonly #settings: QueueSettings;
   readonly #moves: QueueMoves;
+  readonly #reserve: DiskReserve;
   readonly #open = new Map<string, Opened>();
   readonly #cores = new WeakSet<QueueContext>();
   #isClosed = false;
@@ -38,7 +40,9 @@ export class OpenQueues implements QueueHost {
   constructor(redex: Redex, settings: QueueSettings) {
     this.#redex = redex;
     this.#settings = settings;
-    const { logger } = settings;
+    const { logger, runtime, reserveBytes: bytes } = settings;
+    const reclaim = (): Promise<void> => this.#reclaimAll();
+    this.#reserve = new DiskReserve({ redex, runtime, logger, bytes, reclaim });
     this.#moves = new QueueMoves({
       redex,
       logger,
@@ -118,15 +122,25 @@ export class OpenQueues implements QueueHost {
       });
       const { state, checkpointSeq } = await loadQueue(channel, checkpoints);
       const clock = new QueueClock(name, runtime, logger, state.seenMs);
-      const log = new QueueLog({ channel, checkpoints, state, clock, logger, checkpointSeq });
+      this.#reserve.begin();
+      const reserve = this.#reserve;
+      const parts = { channel, checkpoints, state, clock, logger, reserve, checkpointSeq };
+      const log = new QueueLog(parts);
       await begin(log, logger);
       const checkPayload = (payload: Uint8Array): void => {
         const codec = this.#open.get(name)?.codec;
         if (codec !== undefined) decodedValue(codec, payload);
       };
       const moves = this.#moves;
-      const parts = { name, log, runtime, logger, moves, segmentBytes, checkPayload };
-      const core = new QueueCore(parts);
+      const core = new QueueCore({
+        name,
+        log,
+        runtime,
+        logger,
+        moves,
+        segmentBytes,
+        checkPayload,
+      });
       this.#cores.add(core);
       return core;
     } catch (error) {
@@ -183,6 +197,13 @@ export class OpenQueues implements QueueHost {
     return this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
   }
 
+  async #reclaimAll(): Promise<void> {
+    for (const { core } of this.#open.values()) {
+      const opened = await core.catch(() => undefined);
+      if (opened !== undefined && !opened.isClosed) await opened.reclaim.run();
+    }
+  }
+
   async closeAll(): Promise<void> {
     this.#isClosed = true;
     const errors: unknown[] = [];
@@ -193,6 +214,7 @@ export class OpenQueues implements QueueHost {
         if (!RedexError.is(error, 'NOT_FOUND')) errors.push(error);
       }
     }
+    await this.#reserve.close();
     if (errors.length > 0) throw errors[0];
   }
 }

@@ -14,6 +14,7 @@ import type { Channel } from '../channel/channel.js';
 import type { KeptCheckpoints } from '../channel/kept-checkpoints.js';
 import type { Durability, RecordInput } from '../channel/record-input.js';
 import type { Logger } from '../core/runtime.js';
+import type { DiskReserve } from './disk-reserve.js';
 import type { QueueClock } from './queue-clock.js';
 import {
   encodeMessage,
@@ -56,6 +57,7 @@ export interface QueueLogParts {
   readonly state: QueueState;
   readonly clock: QueueClock;
   readonly logger: Logger;
+  readonly reserve: DiskReserve;
   /** Seq of the newest checkpoint; undefined when there is none. */
   readonly checkpointSeq: number | undefined;
 }
@@ -64,6 +66,7 @@ export class QueueLog {
   readonly channel: Channel;
   readonly clock: QueueClock;
   readonly state: QueueState;
+  readonly reserve: DiskReserve;
   readonly #checkpoints: KeptCheckpoints;
   readonly #logger: Logger;
   /** In the order in which they were begun. */
@@ -82,6 +85,7 @@ export class QueueLog {
     this.channel = parts.channel;
     this.clock = parts.clock;
     this.state = parts.state;
+    this.reserve = parts.reserve;
     this.#checkpoints = parts.checkpoints;
     this.#logger = parts.logger;
     if (parts.checkpointSeq !== undefined) this.#checkpointSeqs.push(parts.checkpointSeq);
@@ -160,7 +164,12 @@ export class QueueLog {
 
   /** Writes an operation and applies it. */
   async operate(operation: OperationContent, durability: Durability = 'written'): Promise<void> {
-    await this.write([operation], [], durability);
+    try {
+      await this.write([operation], [], durability);
+    } catch (error) {
+      if (!(await this.reserve.release(error))) throw error;
+      await this.write([operation], [], durability);
+    }
   }
 
   /** Writes operations, and messages behind them, in one step; resolves to the first one's seq. */

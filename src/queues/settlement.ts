@@ -114,6 +114,8 @@ export class Settlement implements SettlementHost {
         await log.operate({ o: 'done', g, s, why: 'ack' }, durability);
       });
     } catch (error) {
+      // What cannot be written now is kept, and its message with it.
+      if (await log.reserve.turn(error)) return this.#write(leases, durability);
       for (const lease of leases) {
         lease.isSettling = false;
         lease.acknowledged = undefined;

@@ -16,6 +16,7 @@ export interface QueueLabOptions {
   readonly startMs?: number;
   readonly redex?: RedexOptions;
   readonly segmentBytes?: number;
+  readonly reserveBytes?: number;
   /** Stands between the clock that is moved by hand and everybody else. */
   readonly wrap?: (runtime: ManualRuntime) => Runtime;
 }
@@ -44,7 +45,7 @@ export class QueueLab {
   }
 
   static async open(options: QueueLabOptions = {}): Promise<QueueLab> {
-    const { startMs, segmentBytes, wrap = (runtime) => runtime } = options;
+    const { startMs, segmentBytes, reserveBytes, wrap = (runtime) => runtime } = options;
     const disk = options.disk ?? new CrashFs();
     const faults = new FaultFs(disk);
     const runtime = new ManualRuntime(startMs === undefined ? {} : { startMs });
@@ -55,7 +56,7 @@ export class QueueLab {
     const logger = { debug: () => {}, info: () => {}, warn: note, error: note };
     const shared = { runtime: wrap(runtime), logger };
     const redex = await Redex.open('/data', { ...options.redex, fs: faults, ...shared });
-    const queues = await QueueStore.open(redex, { ...shared, segmentBytes });
+    const queues = await QueueStore.open(redex, { ...shared, segmentBytes, reserveBytes });
     return new QueueLab({ disk, faults, runtime, redex, queues, logged }, options);
   }
 
