@@ -119,7 +119,7 @@ export class QueueReclaim {
     if (seq >= safe) return true;
     if (type === MESSAGE) return this.#keepsMessage(record, oldestKey);
     const operation = type === OPERATION ? decodeOperation(record) : undefined;
-    return operation === undefined || this.#keepsOperation(seq, operation);
+    return operation === undefined || this.#keepsOperation(seq, operation, oldestKey);
   }
 
   #keepsMessage(record: LogRecord, oldestKey: number): boolean {
@@ -132,14 +132,16 @@ export class QueueReclaim {
     return header.dedup !== undefined && seq >= oldestKey;
   }
 
-  #keepsOperation(seq: number, operation: Operation): boolean {
+  #keepsOperation(seq: number, operation: Operation, oldestKey: number): boolean {
     const { state } = this.#core;
     switch (operation.o) {
       case 'lease':
-      case 'done':
       case 'back':
+        return this.#hasOpen(operation.s, Infinity);
+      case 'done':
       case 'cancel':
-        return this.#hasOpen(operation.s);
+        // A message that stays for its key stays done with.
+        return this.#hasOpen(operation.s, oldestKey);
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
@@ -156,10 +158,11 @@ export class QueueReclaim {
     return true;
   }
 
-  #hasOpen(runs: Runs): boolean {
+  /** Some message of them is not done with, or is at `oldestKey` or above. */
+  #hasOpen(runs: Runs, oldestKey: number): boolean {
     let isOpen = false;
     eachSeq(runs, (seq) => {
-      isOpen ||= !this.#core.state.isSettled(seq);
+      isOpen ||= seq >= oldestKey || !this.#core.state.isSettled(seq);
     });
     return isOpen;
   }
