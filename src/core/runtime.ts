@@ -93,9 +93,11 @@ export const diagnostics: {
   readonly roll: Channel;
   readonly recover: Channel;
   readonly poison: Channel;
+  readonly queue: Channel;
 } = {
   sync: diagnosticsChannel('redexlog:sync'),
   roll: diagnosticsChannel('redexlog:roll'),
   recover: diagnosticsChannel('redexlog:recover'),
   poison: diagnosticsChannel('redexlog:poison'),
+  queue: diagnosticsChannel('redexlog:queue'),
 };

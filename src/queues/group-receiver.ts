@@ -9,6 +9,7 @@ import type { Lease } from './lease.js';
 import { MessagePicker, type Picked, type Unfit } from './message-picker.js';
 import type { QueueContext } from './queue-context.js';
 import { runsOf } from './queue-records.js';
+import { reportQueue } from './queue-report.js';
 import { groupField } from './queue-state.js';
 
 /** Messages that one operation hands out at most. */
@@ -207,6 +208,7 @@ export class GroupReceiver {
         const lease = this.#core.lease(group, each, consumer);
         if (lease !== undefined) leases.push(lease);
       }
+      reportQueue(this.#core.name, 'delivered', leases.length);
       if (leases.length > 0) receiver.finish(leases);
       if (next === picked.length) break;
     }

@@ -14,6 +14,7 @@ import { commitParts } from './queue-commit.js';
 import type { Doomed, QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
 import { runsOf, type FailedDelivery, type MessageHeader } from './queue-records.js';
+import { reportQueue } from './queue-report.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
 
 /** Messages, and bytes of them, that one commit moves. */
@@ -85,6 +86,7 @@ export class QueueMoves {
       ];
     });
     core.counters.deadLettered += count;
+    reportQueue(core.name, 'dead-lettered', count);
     target.wake();
   }
 

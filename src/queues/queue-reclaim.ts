@@ -5,6 +5,7 @@
  */
 import type { LogRecord } from '../core/record.js';
 import type { QueueContext } from './queue-context.js';
+import { reportQueue } from './queue-report.js';
 import {
   decodeOperation,
   eachSeq,
@@ -81,8 +82,10 @@ export class QueueReclaim {
     if (this.#isStopped) return;
     const safe = log.safeSeq;
     const to = Math.min(this.#goneBelow(), safe, state.baseSeq);
+    const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
     if (this.#isSparse()) await this.#compact(safe);
+    reportQueue(this.#core.name, 'reclaimed', sizeBytes - channel.sizeBytes);
   }
 
   /** Every message below is done with, and no key of it is remembered. */

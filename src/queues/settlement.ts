@@ -14,6 +14,7 @@ import { leaseLost } from './queue-errors.js';
 import type { Doomed, QueueContext } from './queue-context.js';
 import { MAX_DELAY_MS } from './queue-options.js';
 import { runsOf } from './queue-records.js';
+import { reportQueue } from './queue-report.js';
 import { groupField } from './queue-state.js';
 
 const NACK: ReadonlySet<string> = new Set(['delayMs', 'error', 'count']);
@@ -131,6 +132,7 @@ export class Settlement implements SettlementHost {
   #onAcknowledged(leases: readonly Lease[]): void {
     for (const lease of leases) this.core.leases.end(lease, 'settled');
     this.core.counters.acknowledged += leases.length;
+    reportQueue(this.name, 'settled', leases.length);
     this.core.wake();
   }
 
@@ -204,7 +206,9 @@ export class Settlement implements SettlementHost {
 
   /** Messages that were chosen and may not be delivered. Never rejects. */
   async setAside(group: string, unfit: readonly Unfit[]): Promise<void> {
-    this.core.counters.expired += unfit.filter(({ cause }) => cause === 'expired').length;
+    const expired = unfit.filter(({ cause }) => cause === 'expired').length;
+    this.core.counters.expired += expired;
+    reportQueue(this.name, 'expired', expired);
     await this.#bury(unfit, group);
   }
 
@@ -236,6 +240,7 @@ export class Settlement implements SettlementHost {
   async #expireOf(group: string, leases: readonly Lease[]): Promise<void> {
     const { counters, maxDeliveries } = this.core;
     counters.timedOut += leases.length;
+    reportQueue(this.name, 'timed-out', leases.length);
     const isLast = ({ deliveryCount }: Lease): boolean => deliveryCount >= maxDeliveries;
     const last = leases.filter(isLast);
     // Its handler is told at once; the message is somebody else's when that is written.

@@ -10,6 +10,7 @@ import { expect, test } from 'vitest';
 import type { SyncPolicy } from '../../src/channel/options.js';
 import { diagnostics } from '../../src/core/runtime.js';
 import { Redex } from '../../src/index.js';
+import { QueueStore } from '../../src/queues/queue-store.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
 import { FaultFs } from '../../src/testing/fault-fs.js';
 import { repository } from '../support/process-package.js';
@@ -47,6 +48,11 @@ async function provokeAll(sync: SyncPolicy): Promise<void> {
   fs.inject({ operation: 'syncDirectory', path: /channels$/, nth: 1, effect: { error: 'EIO' } });
   await next.close().catch(() => undefined);
   await redex.close();
+  const queues = await QueueStore.memory();
+  const queue = await queues.queue('jobs');
+  await queue.enqueue(new Uint8Array(1));
+  for (const delivery of await queue.receive()) await delivery.ack();
+  await queues.close();
 }
 
 test.each<SyncPolicy>(['always', { everyN: 100 }])(
