@@ -81,10 +81,12 @@ export class DiskReserve {
   /** Whether there may be room, after this error, for what is tried once more. */
   async release(error: unknown): Promise<boolean> {
     if (!isNoSpace(error) || this.#isClosed) return false;
-    this.#releasing ??= this.#release(error).finally(() => {
+    this.#releasing ??= this.#release(error);
+    try {
+      return await this.#releasing;
+    } finally {
       this.#releasing = undefined;
-    });
-    return this.#releasing;
+    }
   }
 
   async #release(error: unknown): Promise<boolean> {

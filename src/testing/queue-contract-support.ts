@@ -1,5 +1,4 @@
 /** What the parts of the contract of a QueueStore share. */
-import { utf8Codec } from '../channel/codec.js';
 import type { Delivery } from '../queues/delivery.js';
 import type { Queue } from '../queues/queue.js';
 import type { QueueMessage } from '../queues/queue-browser.js';
@@ -72,13 +71,23 @@ export class QueueChecks {
   }
 }
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const texts: { encode(text: string): Uint8Array; decode(bytes: Uint8Array): string } = {
+  encode: (text) => {
+    if (typeof text !== 'string') throw new TypeError('a text is a string');
+    return encoder.encode(text);
+  },
+  decode: (bytes) => decoder.decode(bytes),
+};
+
 /** The queue `q`, unless told, of texts. */
 export function textQueue(
   queues: QueueStore,
   options: Omit<OpenQueueOptions<string>, 'codec'> = {},
   name = 'q',
 ): Promise<Queue<string>> {
-  return queues.queue(name, { ...options, codec: utf8Codec });
+  return queues.queue(name, { ...options, codec: texts });
 }
 
 export function textsOf(
@@ -87,22 +96,27 @@ export function textsOf(
   return messages.map(({ payload }) => payload);
 }
 
+/** In an order that does not depend on that of the queue. */
+export function sorted(found: readonly (string | undefined)[]): string[] {
+  return found.map((text) => text ?? '').toSorted();
+}
+
 /** Takes up to so many messages, acknowledges them, and returns their texts. */
 export async function drained(
   queue: Queue<string>,
   options: { readonly max?: number; readonly group?: string } = {},
 ): Promise<(string | undefined)[]> {
-  const texts: (string | undefined)[] = [];
+  const found: (string | undefined)[] = [];
   for (let left = options.max ?? 1000; left > 0;) {
     const deliveries = await queue.receive({ ...options, max: left });
     if (deliveries.length === 0) break;
     left -= deliveries.length;
-    texts.push(...textsOf(deliveries));
+    found.push(...textsOf(deliveries));
     for (const { ok, code } of await queue.ackMany(deliveries)) {
       if (!ok) throw new Error(`a delivery was not acknowledged: ${code}`);
     }
   }
-  return texts;
+  return found;
 }
 
 /** The only message that there is now. Throws when there is none. */

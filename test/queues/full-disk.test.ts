@@ -87,9 +87,13 @@ test('a close does not wait for space', async () => {
   await next.close();
 });
 
+function command(name: string, ...args: readonly string[]): void {
+  execFileSync(name, args, { stdio: 'pipe' });
+}
+
 function mounted(disk: string): boolean {
   try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'none', disk], { stdio: 'pipe' });
+    command('mount', '-t', 'tmpfs', '-o', 'size=12m', 'none', disk);
     return true;
   } catch {
     return false;
@@ -121,7 +125,7 @@ test('on a real one the queue drains, and takes messages again', async (context)
   try {
     await fillAndDrain(join(disk, 'data'));
   } finally {
-    execFileSync('umount', ['--lazy', disk], { stdio: 'pipe' });
+    command('umount', '--lazy', disk);
     rmSync(scratch, { recursive: true, force: true });
   }
 });

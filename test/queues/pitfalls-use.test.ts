@@ -92,7 +92,7 @@ test('12 a batch that is too large is refused as a whole; each of many is told a
   await lab.close();
 });
 
-test('13 a window of dedup keys outlives restart, kill, compaction, dead letters, checkpoints', async () => {
+test('13 a window of dedup keys outlives kill, compaction, dead letters, checkpoints', async () => {
   let lab = await QueueLab.open({ segmentBytes: 16 * 1024 });
   let queue = await textQueue(lab.queues);
   const inFlight = await queue.enqueue('a', { dedupKey: 'k' });
@@ -180,10 +180,7 @@ test('15 bytes are shared with nobody: not those enqueued, and not those deliver
   }
   await lab.runtime.elapse(0);
   const dead = await (await queue.deadLetters()).receive({ max: 5 });
-  expect(dead.map(({ payload }) => [...payload])).toEqual([
-    [1, 2, 3],
-    [1, 2, 3],
-  ]);
+  expect(dead.map(({ payload }) => payload.join(' '))).toEqual(['1 2 3', '1 2 3']);
   await lab.close();
 });
 
@@ -228,13 +225,13 @@ test('17 what changes under leases: purge, redrive, update, the end of a group',
   await next.close();
 });
 
-test('18 the state of many messages is a few bytes of each, and none when they are done with', async () => {
+test('18 the state of many messages is a few bytes of each, and none when they go', async () => {
   const lab = await QueueLab.open({ reserveBytes: 0 });
   const queue = await textQueue(lab.queues, { dedupWindowMs: 1000 });
   const count = 20_000;
-  const batch = Array.from({ length: 2000 }, () => ({ payload: '', delayMs: 1000 }));
-  for (let sent = 0; sent < count; sent += batch.length) {
-    await queue.enqueueMany(batch.map((each, i) => ({ ...each, dedupKey: `${sent + i}` })));
+  for (let sent = 0; sent < count; sent += 2000) {
+    const batch = Array.from({ length: 2000 }, (_, i) => `${sent + i}`);
+    await queue.enqueueMany(batch.map((dedupKey) => ({ payload: '', delayMs: 1000, dedupKey })));
   }
   const sizes = async (): Promise<number[]> => {
     await queue.close();
