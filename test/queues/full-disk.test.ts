@@ -172,6 +172,8 @@ async function fillAndDrain(directory: string): Promise<void> {
     expect(await drained(queue)).toContain('there is space');
     await queue.configure({ dedupWindowMs: 0 });
   }
+  // A close writes what the journal still has, for which there may be no room.
+  expect(await queues.delete('q')).toBe(true);
   await queues.close();
   await redex.close();
 }

@@ -242,7 +242,7 @@ test('7 compaction under a handler: bytes, seq, order and attempts stay', async 
   await next.close();
 });
 
-test('8 head of line: a key, a bad, a far and a huge message, a slow group, priorities', async () => {
+test('8 head of line: a key, bad, far and huge messages, a slow group, priorities', async () => {
   const lab = await QueueLab.open();
   const codec = {
     encode: (text: string): Uint8Array => Buffer.from(text),

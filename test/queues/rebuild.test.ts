@@ -1,0 +1,92 @@
+/**
+ * Goal: what a queue knows is the same from a checkpoint, from the log behind one, and from the log
+ * alone, also after space was reclaimed.
+ * Method: random operations by a seed; then all that can be seen is compared over a kill, a close,
+ * and an open without checkpoints.
+ */
+import { expect, test } from 'vitest';
+import type { Queue } from '../../src/queues/queue.js';
+import { Random } from '../../src/testing/choices.js';
+import { browsed, textQueue } from '../../src/testing/queue-contract-support.js';
+import { QueueLab } from '../support/queue-kit.js';
+
+type Step = (queue: Queue<string>, random: Random) => Promise<unknown>;
+
+async function anyOf(queue: Queue<string>, random: Random): Promise<number> {
+  const all = await browsed(queue);
+  return all[random.below(Math.max(1, all.length))]?.seq ?? 0;
+}
+
+const STEPS: readonly Step[] = [
+  (queue, random) => queue.enqueue('p'.repeat(random.below(400)), { priority: random.below(3) }),
+  (queue, random) => queue.enqueue('k', { key: `${random.below(2)}` }),
+  (queue, random) => queue.enqueue('d', { dedupKey: `${random.below(30)}` }),
+  (queue, random) => queue.enqueue('l', { delayMs: 1 + random.below(5000) }),
+  (queue) => queue.pushFront('front'),
+  async (queue, random) => {
+    const deliveries = await queue.receive({ max: 1 + random.below(8) });
+    for (const delivery of deliveries) {
+      const end = random.below(6);
+      if (end < 3) await delivery.ack();
+      else if (end === 3) await delivery.nack({ delayMs: random.below(3000), error: 'no' });
+      else if (end === 4) await delivery.reject('never');
+      else await delivery.release();
+    }
+  },
+  async (queue, random) => queue.cancel(await anyOf(queue, random)),
+  async (queue, random) => {
+    const change = random.below(2) === 0 ? { payload: 'new' } : { delayMs: random.below(3000) };
+    await queue.update(await anyOf(queue, random), change).catch(() => undefined);
+  },
+  (queue) => queue.popRight(),
+  (queue, random) => (random.below(12) === 0 ? queue.purge() : Promise.resolve()),
+  (queue, random) => (random.below(4) === 0 ? queue.redrive() : Promise.resolve()),
+];
+
+async function seen(queue: Queue<string>): Promise<unknown> {
+  const { messages, bytes, ready, delayed, inFlight, isPaused } = await queue.stats();
+  return { messages, bytes, ready, delayed, inFlight, isPaused, all: await browsed(queue) };
+}
+
+function removeCheckpoints(lab: QueueLab, path = '/data/channels'): void {
+  for (const { name, kind } of lab.disk.readDirectorySync(path)) {
+    const each = `${path}/${name}`;
+    if (kind === 'directory') removeCheckpoints(lab, each);
+    else if (path.endsWith('/checkpoints')) lab.disk.unlinkSync(each);
+  }
+}
+
+test.each(Array.from({ length: 12 }, (_, seed) => seed + 1))(
+  'the same from everywhere, seed %i',
+  async (seed) => {
+    const random = new Random(seed);
+    let lab = await QueueLab.open({ segmentBytes: 4096, reserveBytes: 0 });
+    let queue = await textQueue(lab.queues, { dedupWindowMs: 2000, maxDeliveries: 3 });
+    for (let round = 0; round < 6; round++) {
+      for (let count = 0; count < 60; count++) {
+        const step = STEPS[random.below(STEPS.length)];
+        await step?.(queue, random);
+        if (random.below(6) === 0) await lab.runtime.elapse(random.below(500));
+      }
+      await lab.runtime.elapse(1);
+      if (random.below(2) === 0) await queue.reclaim();
+      const before = await seen(queue);
+      if (round % 3 === 0) lab = await lab.killed();
+      else if (round % 3 === 1) lab = await lab.reopened();
+      else {
+        await lab.close();
+        removeCheckpoints(lab);
+        const { disk, runtime } = lab;
+        lab = await QueueLab.open({
+          segmentBytes: 4096,
+          reserveBytes: 0,
+          disk,
+          startMs: runtime.now(),
+        });
+      }
+      queue = await textQueue(lab.queues);
+      expect(await seen(queue)).toEqual(before);
+    }
+    await lab.close();
+  },
+);
