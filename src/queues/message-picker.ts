@@ -196,6 +196,7 @@ export async function readMessage(
     id: host.idOf(seq, header),
     header,
     payload: bodyOf(newest),
+    size: bodyOf(record).length,
     headers: headerOf(newest)?.headers ?? NO_HEADERS,
     priority: header.priority ?? 0,
     enqueuedAt: header.origin?.enqueuedAt ?? record.timestamp,

@@ -157,8 +157,8 @@ export class QueueCore implements QueueContext {
     }
   }
 
-  reserve(group: GroupState, { seq, payload, header, priority }: LeasedMessage): void {
-    group.lease(seq, payload.length, header.key, priority);
+  reserve(group: GroupState, { seq, size, header, priority }: LeasedMessage): void {
+    group.lease(seq, size, header.key, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;
   }

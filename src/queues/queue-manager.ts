@@ -123,7 +123,7 @@ export class QueueManager<T> {
       o: 'lease',
       g: groupField(group.name),
       s: runsOf(taken.map(({ message }) => message.seq)),
-      z: taken.map(({ message }) => message.payload.length),
+      z: taken.map(({ message }) => message.size),
       k: taken.flatMap(({ message: { seq, header } }) =>
         header.key === undefined ? [] : [[seq, header.key] as const],
       ),
@@ -184,7 +184,7 @@ export class QueueManager<T> {
     if (messages.length === 0) return;
     const { log } = this.#core;
     const s = runsOf(messages.map(({ seq }) => seq));
-    const z = messages.map(({ payload }) => payload.length);
+    const z = messages.map(({ size }) => size);
     await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
     this.#core.wake();
   }
@@ -221,12 +221,12 @@ export class QueueManager<T> {
     const { log, state, leases } = this.#core;
     const message = await findMessage(this.#core, idOrSeq);
     if (message === undefined) return false;
-    const { seq, payload, header } = message;
+    const { seq, size, header } = message;
     const isCancelled = await log.run(async () => {
       if (state.isSettled(seq)) return false;
       const at = [header.at ?? 0];
       const k = [header.key ?? null];
-      const operation = { s: [seq, 1], z: [payload.length], at, k };
+      const operation = { s: [seq, 1], z: [size], at, k };
       await log.operate({ o: 'cancel', ...operation }, 'synced');
       for (const { name } of state.groups.values()) {
         const lease = leases.get(name, seq);
@@ -254,7 +254,7 @@ export class QueueManager<T> {
     const payload = 'payload' in change ? bytesOf(change.payload, this.#codec) : message.payload;
     await log.run(async () => {
       if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
-      const edit = { s: seq, z: message.payload.length, was: header.at ?? 0 };
+      const edit = { s: seq, z: message.size, was: header.at ?? 0 };
       const nowMs = log.clock.now();
       const dueMs = (delayMs ?? 0) > 0 ? nowMs + (delayMs ?? 0) : 0;
       const at = delayMs === undefined ? (header.at ?? 0) : dueMs;

@@ -233,7 +233,7 @@ function doneWith(
 ): { o: 'done'; g: string | undefined; s: number[]; why: typeof why; z: number[] }[] {
   if (messages.length === 0) return [];
   const s = runsOf(messages.map(({ message }) => message.seq));
-  const z = messages.map(({ message }) => message.payload.length);
+  const z = messages.map(({ message }) => message.size);
   return [{ o: 'done', g: groupField(group), s, why, z }];
 }
 
