@@ -17,6 +17,8 @@ export async function lastMessages(core: QueueCore, max: number): Promise<Leased
     core.reserve(group, message);
     reserved.push(message);
   };
+  // What is due is not counted as put off any more when it is taken.
+  group.takeDue(core.log.clock.now());
   let seq = group.settled.prevMissing(core.log.limit - 1);
   while (seq !== undefined && reserved.length < max) {
     const message = group.isFree(seq) ? await readMessage(core, seq) : undefined;
