@@ -1,6 +1,7 @@
 /** Durable queues: work queues and fan-out in a data directory. */
 export { jsonCodec, utf8Codec } from './channel/codec.js';
 export type { Codec, JsonCodec } from './channel/codec.js';
+export type { TakeOptions } from './queues/certain-message.js';
 export { Delivery } from './queues/delivery.js';
 export type { Acking, AckOptions, NackOptions } from './queues/delivery.js';
 export type { EnqueueInput, EnqueueOptions } from './queues/enqueue-input.js';
@@ -13,6 +14,7 @@ export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
 export type {
   MessageChange,
   PendingDelivery,
+  PendingOptions,
   PopOptions,
   RedriveOptions,
 } from './queues/queue-manager.js';
@@ -22,3 +24,10 @@ export type { QueueStats } from './queues/queue-stats.js';
 export { QueueStore } from './queues/queue-store.js';
 export type { OpenQueueOptions, QueueStoreOptions } from './queues/queue-store.js';
 export type { QueueCommitResult, QueueCommitStep } from './queues/queue-store-commit.js';
+export { seedQueueStore } from './queues/seed-queue-store.js';
+export type {
+  SeedBumpedAttempt,
+  SeedPendingDelivery,
+  SeedQueueSide,
+  SeedQueueStore,
+} from './queues/seed-queue-store.js';

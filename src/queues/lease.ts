@@ -25,7 +25,9 @@ export class Lease {
   readonly message: LeasedMessage;
   readonly consumer: string | undefined;
   /** Which delivery of the message this is; the first is 1. */
-  readonly deliveryCount: number;
+  deliveryCount: number;
+  /** Of them, those that its consumer has said to make. */
+  attempts = 0;
   /** Never that of another lease of this process. */
   readonly number: number;
   /** On the clock of leases. */

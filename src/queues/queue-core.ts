@@ -67,7 +67,9 @@ export class QueueCore implements PickerHost {
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
     this.reclaim = new QueueReclaim(this, parts.segmentBytes);
-    this.leases = new LeaseTable(parts.runtime, (leases) => this.settlement.expire(leases));
+    this.leases = new LeaseTable(parts.runtime, (leases) => {
+      void this.settlement.expire(leases);
+    });
   }
 
   get state(): QueueState {
@@ -78,8 +80,15 @@ export class QueueCore implements PickerHost {
     return this.state.options;
   }
 
-  get maxDeliveries(): number {
-    return this.options.deadLetter === false ? Infinity : this.options.maxDeliveries;
+  /** Deliveries of a message that may fail. */
+  maxDeliveriesOf({ max }: MessageHeader): number {
+    const { deadLetter, maxDeliveries } = this.options;
+    return deadLetter === false ? Infinity : (max ?? maxDeliveries);
+  }
+
+  /** If this delivery fails, its message is not delivered again. */
+  isLast({ message, deliveryCount }: Lease): boolean {
+    return deliveryCount >= this.maxDeliveriesOf(message.header);
   }
 
   /** What says all that is not said of single messages. */
@@ -155,7 +164,7 @@ export class QueueCore implements PickerHost {
     if (until !== undefined && seq >= this.#keptBefore && until <= this.log.clock.now()) {
       return 'expired';
     }
-    if (deliveries >= this.maxDeliveries) return isSuspect ? 'crash' : 'attempts';
+    if (deliveries >= this.maxDeliveriesOf(header)) return isSuspect ? 'crash' : 'attempts';
     try {
       this.#checkPayload(payload);
       return undefined;

@@ -222,6 +222,7 @@ function deadLetterOf(
     reason,
     deliveryCount: attempt?.count ?? 0,
     priority: header.priority,
+    maxDeliveries: header.max,
     enqueuedAt,
     deadAt: core.log.clock.now(),
     errors: attempt?.errors ?? [],
@@ -239,7 +240,13 @@ function revived({ id, header, headers, payload }: LeasedMessage): NewMessage {
   const priority = origin?.priority;
   const hasHeaders = Object.keys(headers).length > 0;
   return {
-    header: { id, key, priority, headers: hasHeaders ? headers : undefined },
+    header: {
+      id,
+      key,
+      priority,
+      max: origin?.maxDeliveries,
+      headers: hasHeaders ? headers : undefined,
+    },
     payload,
   };
 }

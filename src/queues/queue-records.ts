@@ -24,6 +24,7 @@ export interface Origin {
   readonly deliveryCount: number;
   readonly enqueuedAt: number;
   readonly priority?: number | undefined;
+  readonly maxDeliveries?: number | undefined;
   readonly deadAt: number;
   readonly errors: readonly FailedDelivery[];
 }
@@ -51,6 +52,8 @@ export interface MessageHeader {
   readonly dedup?: string | undefined;
   /** Unix milliseconds from which it is not delivered any more. */
   readonly until?: number | undefined;
+  /** Deliveries that may fail, if not as many as the queue says. */
+  readonly max?: number | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The id of a message that was enqueued elsewhere. */
   readonly id?: string | undefined;
