@@ -4,9 +4,17 @@ export type { Codec, JsonCodec } from './channel/codec.js';
 export type { TakeOptions } from './queues/certain-message.js';
 export { Delivery } from './queues/delivery.js';
 export type { Acking, AckOptions, NackOptions } from './queues/delivery.js';
+export { DurableEventQueue } from './queues/durable-event-queue.js';
+export type {
+  DurableEvent,
+  DurableEventQueueOptions,
+  UndecodedEvent,
+} from './queues/durable-event-queue.js';
 export type { EnqueueInput, EnqueueOptions } from './queues/enqueue-input.js';
 export type { Enqueued } from './queues/enqueued.js';
 export type { EnqueueResult } from './queues/enqueuing.js';
+export { EventQueue } from './queues/event-queue.js';
+export type { EventQueueOptions } from './queues/event-queue.js';
 export { Queue } from './queues/queue.js';
 export type { ReceiveOptions, SettleResult } from './queues/queue.js';
 export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';

@@ -5,6 +5,7 @@
  * Invariants: of a message and a group there is at most one lease that has not ended; a lease that
  * is being settled does not expire meanwhile.
  */
+import type { Codec } from '../channel/codec.js';
 import type { LeaseLoss } from './queue-errors.js';
 import type { MessageHeader } from './queue-records.js';
 
@@ -18,6 +19,13 @@ export interface LeasedMessage {
   readonly priority: number;
   /** Unix milliseconds. */
   readonly enqueuedAt: number;
+  /** Made when it was chosen, for who gets it first: nobody else shares the value. */
+  decoded?: DecodedPayload | undefined;
+}
+
+export interface DecodedPayload {
+  readonly codec: Codec<unknown>;
+  readonly value: unknown;
 }
 
 export class Lease {

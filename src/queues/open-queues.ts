@@ -5,6 +5,7 @@
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';
+import type { DecodedPayload } from './lease.js';
 import { noQueue } from './queue-errors.js';
 import { Queue } from './queue.js';
 import { QueueClock } from './queue-clock.js';
@@ -123,12 +124,12 @@ export class OpenQueues implements QueueHost {
       if (clock.jumpedMs > 0) state.dedup.rebase(clock.now());
       const log = new QueueLog({ channel, checkpoints, state, clock, logger, checkpointSeq });
       await log.operate({ o: 'open', epoch: state.epoch + 1 });
-      const checkPayload = (payload: Uint8Array): void => {
+      const decode = (payload: Uint8Array): DecodedPayload | undefined => {
         const codec = this.#open.get(name)?.codec;
-        if (codec !== undefined) decodedValue(codec, payload);
+        return codec === undefined ? undefined : { codec, value: decodedValue(codec, payload) };
       };
       const moves = this.#moves;
-      return new QueueCore({ name, log, runtime, logger, moves, segmentBytes, checkPayload });
+      return new QueueCore({ name, log, runtime, logger, moves, segmentBytes, decode });
     } catch (error) {
       await channel.close().catch(() => undefined);
       throw error;

@@ -6,7 +6,7 @@ import type { Logger, Runtime } from '../core/runtime.js';
 import { Enqueuing } from './enqueuing.js';
 import { GroupReceiver } from './group-receiver.js';
 import type { GroupState } from './group-state.js';
-import { Lease, type LeasedMessage } from './lease.js';
+import { Lease, type DecodedPayload, type LeasedMessage } from './lease.js';
 import { LeaseTable } from './lease-table.js';
 import type { Picked, PickerHost } from './message-picker.js';
 import { noGroup, queueClosed } from './queue-errors.js';
@@ -33,8 +33,8 @@ export interface QueueCoreParts {
   readonly logger: Logger;
   readonly moves: QueueMoves;
   readonly segmentBytes: number;
-  /** Throws for a payload that its codec does not take. */
-  readonly checkPayload: (payload: Uint8Array) => void;
+  /** What its codec, if it has one, makes of a payload. Throws for one that it does not take. */
+  readonly decode: (payload: Uint8Array) => DecodedPayload | undefined;
 }
 
 export class QueueCore implements PickerHost {
@@ -46,7 +46,7 @@ export class QueueCore implements PickerHost {
   readonly leases: LeaseTable;
   readonly settlement: Settlement;
   readonly counters: QueueCounters = new QueueCounters();
-  readonly #checkPayload: (payload: Uint8Array) => void;
+  readonly #decode: QueueCoreParts['decode'];
   readonly #receivers = new Map<string, GroupReceiver>();
   /** Messages before it do not expire: the clock has jumped since they came. */
   readonly #keptBefore: number;
@@ -62,7 +62,7 @@ export class QueueCore implements PickerHost {
     this.runtime = parts.runtime;
     this.logger = parts.logger;
     this.moves = parts.moves;
-    this.#checkPayload = parts.checkPayload;
+    this.#decode = parts.decode;
     this.#keptBefore = parts.log.clock.jumpedMs > 0 ? parts.log.channel.nextSeq : 0;
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
@@ -156,17 +156,18 @@ export class QueueCore implements PickerHost {
   }
 
   unfitness(
-    { seq, header, payload }: LeasedMessage,
+    message: LeasedMessage,
     deliveries: number,
     isSuspect: boolean,
   ): DeadCause | undefined {
+    const { seq, header, payload } = message;
     const { until } = header;
     if (until !== undefined && seq >= this.#keptBefore && until <= this.log.clock.now()) {
       return 'expired';
     }
     if (deliveries >= this.maxDeliveriesOf(header)) return isSuspect ? 'crash' : 'attempts';
     try {
-      this.#checkPayload(payload);
+      message.decoded = this.#decode(payload);
       return undefined;
     } catch {
       return 'decode';

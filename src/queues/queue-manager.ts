@@ -102,12 +102,8 @@ export class QueueManager<T> {
     const { group, seq } = options;
     const { leases, state } = this.#core;
     const nowMs = leases.clock.now();
-    const groups = group === undefined ? [...state.groups.keys()] : [this.#core.group(group).name];
-    const found = groups.flatMap((name) => {
-      if (seq === undefined) return [...leases.of(name)];
-      const lease = leases.get(name, seq);
-      return lease === undefined ? [] : [lease];
-    });
+    const of = group === undefined ? undefined : this.#core.group(group).name;
+    const found = seq === undefined ? leases.some(of) : leases.ofMessage(of, seq);
     return found
       .map((lease) => ({
         id: lease.message.id,

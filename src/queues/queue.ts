@@ -156,8 +156,14 @@ export class Queue<T = Uint8Array> {
   }
 
   #delivery(lease: Lease): Delivery<T> {
-    const { payload } = lease.message;
-    const value = this.#codec === undefined ? payload : decodedValue(this.#codec, payload);
+    const { message } = lease;
+    const { payload, decoded } = message;
+    message.decoded = undefined;
+    let value: unknown = payload;
+    if (this.#codec !== undefined) {
+      const isMine = decoded?.codec === this.#codec;
+      value = isMine ? decoded?.value : decodedValue(this.#codec, payload);
+    }
     return new Delivery(this.#core.settlement, lease, value as T);
   }
 
