@@ -195,8 +195,8 @@ export class QueueState {
         return true;
       case 'group': {
         const group = new GroupState(operation.name, operation.start);
-        // What is gone for all is so for it, too: the cursor asks.
         group.seek(operation.start, seq, operation.open);
+        this.#settleGone(group, operation.start, seq);
         this.groups.set(operation.name, group);
         this.#recount(operation);
         return true;
@@ -206,11 +206,24 @@ export class QueueState {
         this.#recount(operation);
         return true;
       case 'seek':
-        this.groups.get(operation.g ?? WORK_GROUP)?.seek(operation.to, seq, operation.open);
-        this.#recount(operation);
+        this.#onSeek(seq, operation);
         return true;
       default:
         return false;
+    }
+  }
+
+  #onSeek(seq: number, operation: Operation & { readonly o: 'seek' }): void {
+    const group = this.groups.get(operation.g ?? WORK_GROUP);
+    group?.seek(operation.to, seq, operation.open);
+    if (group !== undefined) this.#settleGone(group, operation.to, seq);
+    this.#recount(operation);
+  }
+
+  /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
+  #settleGone({ settled }: GroupState, from: number, to: number): void {
+    for (let seq = Math.max(from, settled.floor); seq < to; seq++) {
+      if (this.gone.has(seq)) settled.add(seq);
     }
   }
 
