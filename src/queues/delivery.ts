@@ -107,7 +107,7 @@ export class Delivery<T = Uint8Array> {
     return tokenOf(this.#host.epoch, this.#lease);
   }
 
-  /** Unix milliseconds at which it fails if it is not settled; later when this process is blocked. */
+  /** Unix milliseconds at which it fails if it is not settled; later if this process is blocked. */
   get leaseExpiresAt(): number {
     return this.#host.expiresAt(this.#lease);
   }
@@ -117,7 +117,7 @@ export class Delivery<T = Uint8Array> {
     return this.#lease.signal;
   }
 
-  /** The message is done with. The same again resolves, too. Rejects with LEASE_LOST, IO, CLOSED. */
+  /** The message is done with. The same again resolves, too. Rejects: LEASE_LOST, IO, CLOSED. */
   async ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
     checkDurability(durability);
     return this.#host.ack(this.#lease, durability);
@@ -154,8 +154,8 @@ export class Delivery<T = Uint8Array> {
   }
 
   /**
-   * It takes longer: from now on `ms` until it fails, or until a time. Throws LEASE_LOST. Nothing is
-   * written.
+   * It takes longer: from now on `ms` until it fails, or until a time. Nothing is written. Throws
+   * LEASE_LOST.
    */
   extend(ms: number | Date): void {
     if (ms instanceof Date) {

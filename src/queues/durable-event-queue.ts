@@ -10,7 +10,7 @@
 import { checkCodec, decodedValue, type Codec } from '../channel/codec.js';
 import { checkKnown, checkType } from '../channel/option-checks.js';
 import { RedexError } from '../core/errors.js';
-import { Redex } from '../store/redex.js';
+import type { Redex } from '../store/redex.js';
 import { noMessage } from './queue-errors.js';
 import { MAX_DELAY_MS, MAX_DELIVERIES, type QueueOptions } from './queue-options.js';
 import type { Queue } from './queue.js';

@@ -218,7 +218,10 @@ export class Queue<T = Uint8Array> {
    * Takes one certain message, by its id or seq. Resolves to undefined when it is not there, or not
    * to be had now: somebody has it, or another one of its key, or it is not due.
    */
-  async take(idOrSeq: string | number, options: TakeOptions = {}): Promise<Delivery<T> | undefined> {
+  async take(
+    idOrSeq: string | number,
+    options: TakeOptions = {},
+  ): Promise<Delivery<T> | undefined> {
     checkKnown(options, TAKE);
     const lease = await takeMessage(this.#core, idOrSeq, options);
     return lease === undefined ? undefined : this.#delivery(lease);

@@ -46,8 +46,8 @@ export interface SeedQueueStore<T = Uint8Array> {
   find_pending_by_key(queue: string, message_id: number, group: string): Promise<string | null>;
   /**
    * Hands the message out until the deadline (a Date or unix milliseconds). When the group has it
-   * already, it is the same delivery, with this deadline. Rejects with NOT_FOUND, and with BUSY when
-   * it cannot be delivered now.
+   * already, it is the same delivery, with this deadline. Rejects with NOT_FOUND, and with BUSY
+   * when it cannot be delivered now.
    */
   mark_pending(
     queue: string,
@@ -57,7 +57,7 @@ export interface SeedQueueStore<T = Uint8Array> {
   ): Promise<string>;
   /** It waits again: not counted, unless its attempt was. An unknown id is nothing to do. */
   release_pending(delivery_id: string): Promise<void>;
-  /** The message is done with, for all groups; durable. Rejects with LEASE_LOST, as the next two. */
+  /** The message is done with, for all groups; durable. Rejects with LEASE_LOST, as do these: */
   ack_pending(delivery_id: string): Promise<void>;
   /** The message is done with for this group; durable. */
   retire_for_group(delivery_id: string): Promise<void>;

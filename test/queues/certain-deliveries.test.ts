@@ -1,6 +1,6 @@
 /**
- * Goal: a certain message is taken as the next one would be, a delivery is settled by its token, and
- * what is tried, runs out or is cancelled counts for exactly what it is.
+ * Goal: a certain message is taken as the next one would be, a delivery is settled by its token,
+ * and what is tried, runs out or is cancelled counts for exactly what it is.
  */
 import { expect, test } from 'vitest';
 import { openQueueLab, textsOf } from '../support/queue-seed-kit.js';
@@ -102,7 +102,7 @@ test('a delivery is settled by its token, while it is held', async () => {
   await again.close();
 });
 
-test('attempts within one delivery count, and what was tried counts when it is released', async () => {
+test('attempts within one delivery count, and so does what was tried and released', async () => {
   const lab = await openQueueLab();
   const queue = await lab.queues.queue('q', { maxDeliveries: 4 });
   await queue.enqueue(bytes('a'));

@@ -1,6 +1,6 @@
 /**
  * Goal: what went wrong in another durable queue of events (E1 to E10 of the list) does not here.
- * Method: queues on a disk in memory, whose reads and syncs are counted where the defect was a cost.
+ * Method: queues on a disk in memory, whose reads and syncs are counted where a defect was a cost.
  */
 import { expect, test } from 'vitest';
 import { utf8Codec, type Codec } from '../../src/channel/codec.js';
@@ -31,7 +31,7 @@ async function pushMany(queue: DurableEventQueue<string>, count: number): Promis
   return pushed.map(({ id }) => id);
 }
 
-test('an id is not used again after everything was acknowledged and the process has ended', async () => {
+test('an id is not used again after a drain and a restart', async () => {
   const ids = new Set<number>();
   let lab = await openQueueLab();
   let count = 0;
@@ -95,7 +95,7 @@ test.each([false, true])(
     expect(await queue.len()).toBe(4);
     const seen: string[] = [];
     for await (const each of queue.iterator()) {
-      seen.push('error' in each ? `${String(each.error)}` : each.event);
+      seen.push('error' in each ? String(each.error) : each.event);
     }
     const bad = [1, 2].map((n) => expect.stringContaining(`bad ${n} does not decode`) as unknown);
     expect(seen).toEqual([bad[0], 'good 1', bad[1], 'good 2']);
@@ -116,7 +116,7 @@ test.each([false, true])(
   },
 );
 
-test('an event queue is a queue: leases, attempts, delays, batches, dedup keys, dead letters', async () => {
+test('it is a queue: leases, attempts, delays, batches, dedup keys, dead letters', async () => {
   const lab = await openQueueLab();
   const queue = await lab.queues.queue('jobs', { codec: utf8Codec, maxDeliveries: 2 });
   const results = await queue.enqueueMany([

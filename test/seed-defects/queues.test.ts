@@ -226,7 +226,7 @@ test('each group gets every message, and a work queue says that it has no groups
   await lab.close();
 });
 
-test('a delivery that failed is over: not in flight, and not to be acknowledged later', async () => {
+test('a delivery that failed is over: not in flight, nor acknowledged later', async () => {
   const lab = await openQueueLab();
   const queue = await lab.queues.queue('q');
   await queue.enqueue(bytes('a'));
