@@ -175,9 +175,12 @@ export class QueueCore implements PickerHost {
   }
 
   /** The message is kept for what is done with it next: nobody else gets it. */
-  reserve(group: GroupState, { seq, payload, header: { key }, priority }: LeasedMessage): void {
+  reserve(group: GroupState, message: LeasedMessage): void {
+    const { seq, payload, priority } = message;
+    const { key, at = 0 } = message.header;
     // Behind another one of its key it goes on its own, and lets nothing go when it is settled.
     const isFirst = key !== undefined && group.lanes.claim(key, seq);
+    group.dropDue(seq, at, this.log.clock.now());
     group.lease(seq, payload.length, isFirst ? key : undefined, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;

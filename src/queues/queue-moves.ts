@@ -11,7 +11,7 @@ import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
 import type { QueueCore } from './queue-core.js';
 import type { NewMessage } from './queue-log.js';
-import { runsOf, type MessageHeader } from './queue-records.js';
+import { runsOf, type MessageHeader, type OperationContent } from './queue-records.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
 import type { Doomed } from './settlement.js';
 
@@ -200,11 +200,13 @@ function doneWith(
   group: string,
   messages: readonly { readonly message: LeasedMessage }[],
   why: 'dead' | 'discarded' | 'redriven',
-): { o: 'done'; g: string | undefined; s: number[]; why: typeof why; z: number[] }[] {
+): OperationContent[] {
   if (messages.length === 0) return [];
   const s = runsOf(messages.map(({ message }) => message.seq));
   const z = messages.map(({ message }) => message.payload.length);
-  return [{ o: 'done', g: groupField(group), s, why, z }];
+  const dues = messages.map(({ message }) => message.header.at ?? 0);
+  const at = dues.some((due) => due > 0) ? dues : undefined;
+  return [{ o: 'done', g: groupField(group), s, why, z, at }];
 }
 
 function deadLetterOf(

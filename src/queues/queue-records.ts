@@ -88,13 +88,14 @@ export type OperationContent =
       readonly k?: readonly (readonly [seq: number, key: string])[] | undefined;
       readonly p?: readonly (readonly [seq: number, priority: number])[] | undefined;
     }
-  /** Messages are done with, for a group. `z` where they were never leased. */
+  /** Messages are done with, for a group. `z` and `at` as in `cancel`, if they were never leased. */
   | {
       readonly o: 'done';
       readonly g?: string | undefined;
       readonly s: Runs;
       readonly why: DoneReason;
       readonly z?: readonly number[] | undefined;
+      readonly at?: readonly number[] | undefined;
     }
   /** Messages that were leased wait again: until `at`, and as if not delivered with `undo`. */
   | {

@@ -262,10 +262,10 @@ export class QueueState {
     });
   }
 
-  #onDone({ g, s, z = [], t }: Operation & { readonly o: 'done' }): void {
+  #onDone({ g, s, z = [], at = [], t }: Operation & { readonly o: 'done' }): void {
     const group = this.#group(g);
     eachSeq(s, (seq, index) => {
-      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, 0, t));
+      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, at[index] ?? 0, t));
     });
   }
 
