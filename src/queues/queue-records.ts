@@ -88,7 +88,7 @@ export type OperationContent =
       readonly k?: readonly (readonly [seq: number, key: string])[] | undefined;
       readonly p?: readonly (readonly [seq: number, priority: number])[] | undefined;
     }
-  /** Messages are done with, for a group. `z` and `at` as in `cancel`, if they were never leased. */
+  /** Messages are done with, for a group. `z`, `at` as in `cancel`, if they were never leased. */
   | {
       readonly o: 'done';
       readonly g?: string | undefined;
