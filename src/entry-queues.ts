@@ -1,11 +1,20 @@
 /** Durable queues: work queues and fan-out in a data directory. */
 export { jsonCodec, utf8Codec } from './channel/codec.js';
 export type { Codec, JsonCodec } from './channel/codec.js';
+export type { TakeOptions } from './queues/certain-message.js';
 export { Delivery } from './queues/delivery.js';
 export type { Acking, AckOptions, NackOptions } from './queues/delivery.js';
+export { DurableEventQueue } from './queues/durable-event-queue.js';
+export type {
+  DurableEvent,
+  DurableEventQueueOptions,
+  UndecodedEvent,
+} from './queues/durable-event-queue.js';
 export type { EnqueueInput, EnqueueOptions } from './queues/enqueue-input.js';
 export type { Enqueued } from './queues/enqueued.js';
 export type { EnqueueResult } from './queues/enqueuing.js';
+export { EventQueue } from './queues/event-queue.js';
+export type { EventQueueOptions } from './queues/event-queue.js';
 export { Queue } from './queues/queue.js';
 export type { ReceiveOptions, SettleResult } from './queues/queue.js';
 export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';
@@ -13,6 +22,7 @@ export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
 export type {
   MessageChange,
   PendingDelivery,
+  PendingOptions,
   PopOptions,
   RedriveOptions,
 } from './queues/queue-manager.js';
@@ -23,3 +33,10 @@ export { QueueStore } from './queues/queue-store.js';
 export type { OpenQueueOptions } from './queues/queue-store.js';
 export type { QueueStoreOptions } from './queues/queue-settings.js';
 export type { QueueCommitResult, QueueCommitStep } from './queues/queue-store-commit.js';
+export { seedQueueStore } from './queues/seed-queue-store.js';
+export type {
+  SeedBumpedAttempt,
+  SeedPendingDelivery,
+  SeedQueueSide,
+  SeedQueueStore,
+} from './queues/seed-queue-store.js';

@@ -3,6 +3,7 @@ import { checkInteger, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
 import { checkDurability } from './enqueue-input.js';
 import { MAX_DELAY_MS } from './queue-options.js';
+import { tokenOf } from './delivery-token.js';
 import type { Lease } from './lease.js';
 import type { Origin } from './queue-records.js';
 
@@ -41,7 +42,9 @@ export interface SettlementHost {
   ack(lease: Lease, durability: Durability): Promise<void>;
   nack(lease: Lease, options: NackOptions): Promise<void>;
   reject(lease: Lease, reason: string | undefined): Promise<void>;
+  attempt(lease: Lease): Promise<number>;
   extend(lease: Lease, ms: number): void;
+  extendUntil(lease: Lease, untilMs: number): void;
   expiresAt(lease: Lease): number;
 }
 
@@ -99,10 +102,9 @@ export class Delivery<T = Uint8Array> {
     return this.#lease.group;
   }
 
-  /** Names this delivery: that of another one of the message is another. */
+  /** Names this delivery, for `Queue.delivery`; that of another one of the message is another. */
   get token(): string {
-    const { group, number, message } = this.#lease;
-    return `${this.#host.epoch}.${message.seq}.${number}.${group}`;
+    return tokenOf(this.#host.epoch, this.#lease);
   }
 
   /** Unix milliseconds at which it fails if it is not settled; later if the process is blocked. */
@@ -142,8 +144,25 @@ export class Delivery<T = Uint8Array> {
     return this.#host.nack(this.#lease, { count: false, delayMs: 0 });
   }
 
-  /** It takes longer: from now on `ms` until it fails. Throws LEASE_LOST. Nothing is written. */
-  extend(ms: number): void {
+  /**
+   * It is tried, so it counts from now on even when it is released. Called again, the message is
+   * tried again within this delivery, which counts as one more. Resolves to how often it was
+   * delivered so far, this included. Rejects with LEASE_LOST, IO, CLOSED.
+   */
+  attempt(): Promise<number> {
+    return this.#host.attempt(this.#lease);
+  }
+
+  /**
+   * It takes longer: from now on `ms` until it fails, or until a time. Nothing is written. Throws
+   * LEASE_LOST.
+   */
+  extend(ms: number | Date): void {
+    if (ms instanceof Date) {
+      checkInteger('a time', ms.getTime(), 0, Number.MAX_SAFE_INTEGER);
+      this.#host.extendUntil(this.#lease, ms.getTime());
+      return;
+    }
     checkInteger('ms', ms, 0, MAX_DELAY_MS);
     this.#host.extend(this.#lease, ms);
   }

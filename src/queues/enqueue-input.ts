@@ -3,7 +3,7 @@ import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js
 import { encodedBytes, type Codec } from '../channel/codec.js';
 import { payloadOf, type Durability } from '../channel/record-input.js';
 import { isPriority } from './group-state.js';
-import { MAX_DELAY_MS, type StoredQueueOptions } from './queue-options.js';
+import { MAX_DELAY_MS, MAX_DELIVERIES, type StoredQueueOptions } from './queue-options.js';
 import type { NewMessage } from './queue-log.js';
 import type { MessageHeader } from './queue-records.js';
 
@@ -20,6 +20,8 @@ export interface EnqueueOptions {
   readonly dedupKey?: string | undefined;
   /** Milliseconds after which it is not delivered any more, but a dead letter. */
   readonly ttlMs?: number | undefined;
+  /** Deliveries of it that may fail. Default: what the queue has as `maxDeliveries`. */
+  readonly maxDeliveries?: number | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Default: `synced`. */
   readonly durability?: Durability | undefined;
@@ -36,7 +38,7 @@ export interface CheckedMessage {
   readonly runAtMs: number | undefined;
   readonly ttlMs: number | undefined;
   readonly dedup: string | undefined;
-  readonly header: Pick<MessageHeader, 'priority' | 'key' | 'headers' | 'front'>;
+  readonly header: Pick<MessageHeader, 'priority' | 'key' | 'headers' | 'front' | 'max'>;
 }
 
 const MAX_KEY_BYTES = 1024;
@@ -47,6 +49,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'key',
   'dedupKey',
   'ttlMs',
+  'maxDeliveries',
   'headers',
   'durability',
 ]);
@@ -66,11 +69,13 @@ export function checkMessage<T>(
 ): CheckedMessage {
   checkKnown(options, KNOWN);
   const { delayMs, runAt, priority, key, dedupKey, ttlMs, headers, durability } = options;
+  const { maxDeliveries } = options;
   checkDurability(durability);
   checkType('delayMs', delayMs, 'number');
   checkInteger('delayMs', delayMs, 0, MAX_DELAY_MS);
   checkType('ttlMs', ttlMs, 'number');
   checkInteger('ttlMs', ttlMs, 1, MAX_DELAY_MS);
+  checkInteger('maxDeliveries', maxDeliveries, 1, MAX_DELIVERIES);
   checkText('key', key);
   checkText('dedupKey', dedupKey);
   checkHeaders(headers);
@@ -97,6 +102,7 @@ export function checkMessage<T>(
       priority: (priority ?? 0) > 0 ? priority : undefined,
       key,
       headers: hasHeaders ? { ...headers } : undefined,
+      max: maxDeliveries,
     },
   };
 }
@@ -145,7 +151,7 @@ export function messageAt(checked: CheckedMessage, nowMs: number): NewMessage {
   const due = delayMs === undefined ? runAtMs : nowMs + delayMs;
   const at = due !== undefined && due > nowMs ? due : undefined;
   const until = ttlMs === undefined ? undefined : nowMs + ttlMs;
-  const { priority, key, headers, front } = header;
+  const { priority, key, headers, front, max } = header;
   const isPlain =
     at === undefined &&
     until === undefined &&
@@ -153,9 +159,10 @@ export function messageAt(checked: CheckedMessage, nowMs: number): NewMessage {
     priority === undefined &&
     key === undefined &&
     headers === undefined &&
-    front === undefined;
+    front === undefined &&
+    max === undefined;
   return {
-    header: isPlain ? undefined : { at, priority, key, dedup, until, headers, front },
+    header: isPlain ? undefined : { at, priority, key, dedup, until, headers, front, max },
     payload,
   };
 }

@@ -6,11 +6,10 @@
 import type { Cancel } from '../core/runtime.js';
 import type { GroupState } from './group-state.js';
 import type { Lease } from './lease.js';
+import { leaseOperation } from './lease-operation.js';
 import { MessagePicker, type Picked, type Unfit } from './message-picker.js';
 import type { QueueContext } from './queue-context.js';
-import { runsOf } from './queue-records.js';
 import { reportQueue } from './queue-report.js';
-import { groupField } from './queue-state.js';
 
 /** Messages that one operation hands out at most. */
 const MOST_AT_ONCE = 4096;
@@ -165,31 +164,14 @@ export class GroupReceiver {
       return unfit;
     }
     try {
-      await this.#writeLeases(picked);
+      const messages = picked.map(({ message }) => message);
+      await core.log.operate(leaseOperation(group.name, messages));
     } catch (error) {
       this.#picker.putBack(picked);
       throw error;
     }
     await this.#giveTo(picked);
     return unfit;
-  }
-
-  async #writeLeases(picked: readonly Picked[]): Promise<void> {
-    const keys: (readonly [number, string])[] = [];
-    const priorities: (readonly [number, number])[] = [];
-    for (const { message } of picked) {
-      const { seq, priority, header } = message;
-      if (header.key !== undefined) keys.push([seq, header.key]);
-      if (priority > 0) priorities.push([seq, priority]);
-    }
-    await this.#core.log.operate({
-      o: 'lease',
-      g: groupField(this.#group.name),
-      s: runsOf(picked.map(({ message }) => message.seq)),
-      z: picked.map(({ message }) => message.size),
-      k: keys.length > 0 ? keys : undefined,
-      p: priorities.length > 0 ? priorities : undefined,
-    });
   }
 
   /** In one turn: they are theirs, or, when all have given up, were never delivered. */

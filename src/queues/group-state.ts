@@ -117,6 +117,13 @@ export class GroupState {
     return band;
   }
 
+  /** A message is taken before it is due: if it was put off by its header, it is not any more. */
+  dropDue(seq: number, dueMs: number, nowMs: number): void {
+    this.takeDue(nowMs);
+    const isFresh = this.attempts.get(seq) === undefined && !this.settled.has(seq);
+    if (isFresh && dueMs > nowMs && this.#isPlaced(seq)) this.putOff--;
+  }
+
   /** The message is handed out. False when it is settled. */
   lease(seq: number, size: number, key: string | undefined, priority: number): boolean {
     this.taken.delete(seq);
@@ -127,6 +134,7 @@ export class GroupState {
       this.attempts.set(seq, attempt);
     }
     if (!attempt.isLeased) this.inFlight++;
+    if (attempt.dueMs > 0) this.putOff--;
     attempt.count++;
     attempt.isLeased = true;
     attempt.dueMs = 0;

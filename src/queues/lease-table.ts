@@ -49,6 +49,17 @@ export class LeaseTable {
     for (const leases of this.#groups.values()) yield* leases.values();
   }
 
+  /** Those of a group, or all. */
+  some(group: string | undefined): Lease[] {
+    return [...(group === undefined ? this.all() : this.of(group))];
+  }
+
+  /** Those of a message, in a group or in all. */
+  ofMessage(group: string | undefined, seq: number): Lease[] {
+    const groups = group === undefined ? [...this.#groups.keys()] : [group];
+    return groups.map((name) => this.get(name, seq)).filter((lease) => lease !== undefined);
+  }
+
   /** The number of the lease that is made next: see `Lease.number`. */
   nextNumber(): number {
     this.#lastNumber += 1;

@@ -5,6 +5,7 @@
  * Invariants: of a message and a group there is at most one lease that has not ended; a lease that
  * is being settled does not expire meanwhile.
  */
+import type { Codec } from '../channel/codec.js';
 import type { LeaseLoss } from './queue-errors.js';
 import type { MessageHeader } from './queue-records.js';
 
@@ -20,6 +21,13 @@ export interface LeasedMessage {
   readonly priority: number;
   /** Unix milliseconds. */
   readonly enqueuedAt: number;
+  /** Made when it was chosen, for who gets it first: nobody else shares the value. */
+  decoded?: DecodedPayload | undefined;
+}
+
+export interface DecodedPayload {
+  readonly codec: Codec<unknown>;
+  readonly value: unknown;
 }
 
 export class Lease {
@@ -27,7 +35,9 @@ export class Lease {
   readonly message: LeasedMessage;
   readonly consumer: string | undefined;
   /** Which delivery of the message this is; the first is 1. */
-  readonly deliveryCount: number;
+  deliveryCount: number;
+  /** Of them, those that its consumer has said to make. */
+  attempts = 0;
   /** Never that of another lease of this process. */
   readonly number: number;
   /** On the clock of leases. */

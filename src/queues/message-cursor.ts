@@ -80,7 +80,9 @@ export class MessageCursor {
   /** Reads on. Rejects with CORRUPT, IO. */
   async fetch(): Promise<void> {
     const { channel, limit } = this.#log;
-    const from = Math.max(this.#group.cursor, channel.firstSeq);
+    // What is settled is not read again, however much of it there is.
+    const next = this.#group.settled.nextMissing(this.#group.cursor);
+    const from = Math.max(next, channel.firstSeq);
     this.#index = 0;
     this.#records = [];
     if (from < limit) {

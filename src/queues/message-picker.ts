@@ -43,8 +43,6 @@ export interface PickerHost {
   idOf(seq: number, header: MessageHeader): string;
   /** Why a message may not be delivered; undefined when it may. */
   unfitness(message: LeasedMessage, deliveries: number, isSuspect: boolean): DeadCause | undefined;
-  /** Deliveries of a message are without number. */
-  readonly maxDeliveries: number;
 }
 
 interface Candidate {

@@ -7,6 +7,7 @@ import { redexError, RedexError } from '../core/errors.js';
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import { DiskReserve } from './disk-reserve.js';
+import type { DecodedPayload } from './lease.js';
 import { noQueue } from './queue-errors.js';
 import { QueueClock } from './queue-clock.js';
 import type { QueueContext } from './queue-context.js';
@@ -127,20 +128,12 @@ export class OpenQueues implements QueueHost {
       const parts = { channel, checkpoints, state, clock, logger, reserve, checkpointSeq };
       const log = new QueueLog(parts);
       await begin(log, logger);
-      const checkPayload = (payload: Uint8Array): void => {
+      const decode = (payload: Uint8Array): DecodedPayload | undefined => {
         const codec = this.#open.get(name)?.codec;
-        if (codec !== undefined) decodedValue(codec, payload);
+        return codec === undefined ? undefined : { codec, value: decodedValue(codec, payload) };
       };
       const moves = this.#moves;
-      const core = new QueueCore({
-        name,
-        log,
-        runtime,
-        logger,
-        moves,
-        segmentBytes,
-        checkPayload,
-      });
+      const core = new QueueCore({ name, log, runtime, logger, moves, segmentBytes, decode });
       this.#cores.add(core);
       return core;
     } catch (error) {

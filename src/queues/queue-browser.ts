@@ -23,6 +23,8 @@ export interface QueueMessage<T = Uint8Array> {
   readonly state: MessageState;
   /** Deliveries so far. */
   readonly deliveryCount: number;
+  /** Deliveries that may fail; Infinity in a queue without dead letters. */
+  readonly maxDeliveries: number;
   /** Unix milliseconds. */
   readonly enqueuedAt: number;
   /** Unix milliseconds before which it is not delivered; undefined when that is now. */
@@ -56,7 +58,7 @@ export class QueueBrowser<T> {
 
   async peek(count: number, groupName: string | undefined): Promise<QueueMessage<T>[]> {
     this.#core.requireOpen();
-    checkInteger('count', count, 1, 100_000);
+    checkInteger('count', count, 1, Number.MAX_SAFE_INTEGER);
     const group = this.#core.group(groupName);
     const nowMs = this.#core.log.clock.now();
     group.takeDue(nowMs);
@@ -127,6 +129,7 @@ export class QueueBrowser<T> {
       priority: Math.min(attempt?.priority ?? message.priority, FRONT - 1),
       state: isInFlight ? 'inFlight' : dueAt === undefined ? 'ready' : 'delayed',
       deliveryCount: attempt?.count ?? 0,
+      maxDeliveries: this.#core.maxDeliveriesOf(header),
       enqueuedAt,
       dueAt,
       expiresAt: header.until,

@@ -35,6 +35,8 @@ export interface QueueContext extends PickerHost {
   readonly leases: LeaseTable;
   readonly counters: QueueCounts;
   readonly isClosed: boolean;
+  /** If this delivery fails, its message is not delivered again. */
+  isLast(lease: Lease): boolean;
   /** Throws CLOSED. */
   requireOpen(): void;
   /** The group of a call. Throws TypeError in a work queue with one, NOT_FOUND. */

@@ -6,7 +6,7 @@ import type { Logger, Runtime } from '../core/runtime.js';
 import { Enqueuing } from './enqueuing.js';
 import { GroupReceiver } from './group-receiver.js';
 import type { GroupState } from './group-state.js';
-import { Lease, type LeasedMessage } from './lease.js';
+import { Lease, type DecodedPayload, type LeasedMessage } from './lease.js';
 import { LeaseTable } from './lease-table.js';
 import type { Picked, Unfit } from './message-picker.js';
 import type { Doomed, GivenBack, QueueContext } from './queue-context.js';
@@ -32,8 +32,8 @@ export interface QueueCoreParts {
   readonly logger: Logger;
   readonly moves: QueueMoves;
   readonly segmentBytes: number;
-  /** Throws for a payload that its codec does not take. */
-  readonly checkPayload: (payload: Uint8Array) => void;
+  /** What its codec, if it has one, makes of a payload. Throws for one that it does not take. */
+  readonly decode: (payload: Uint8Array) => DecodedPayload | undefined;
 }
 
 export class QueueCore implements QueueContext {
@@ -45,7 +45,7 @@ export class QueueCore implements QueueContext {
   readonly leases: LeaseTable;
   readonly settlement: Settlement;
   readonly counters: QueueCounts = noCounts();
-  readonly #checkPayload: (payload: Uint8Array) => void;
+  readonly #decode: QueueCoreParts['decode'];
   readonly #receivers = new Map<string, GroupReceiver>();
   isClosed = false;
   /** Settles when it is closed, once it is being closed. */
@@ -59,11 +59,13 @@ export class QueueCore implements QueueContext {
     this.runtime = parts.runtime;
     this.logger = parts.logger;
     this.moves = parts.moves;
-    this.#checkPayload = parts.checkPayload;
+    this.#decode = parts.decode;
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
     this.reclaim = new QueueReclaim(this, parts.segmentBytes);
-    this.leases = new LeaseTable(parts.runtime, (leases) => this.settlement.expire(leases));
+    this.leases = new LeaseTable(parts.runtime, (leases) => {
+      void this.settlement.expire(leases);
+    });
   }
 
   get state(): QueueState {
@@ -74,8 +76,14 @@ export class QueueCore implements QueueContext {
     return this.state.options;
   }
 
-  get maxDeliveries(): number {
-    return this.options.deadLetter === false ? Infinity : this.options.maxDeliveries;
+  /** Deliveries of a message that may fail. */
+  maxDeliveriesOf({ max }: MessageHeader): number {
+    const { deadLetter, maxDeliveries } = this.options;
+    return deadLetter === false ? Infinity : (max ?? maxDeliveries);
+  }
+
+  isLast({ message, deliveryCount }: Lease): boolean {
+    return deliveryCount >= this.maxDeliveriesOf(message.header);
   }
 
   base(
@@ -139,26 +147,27 @@ export class QueueCore implements QueueContext {
     return id ?? `${this.state.tag}-${seq}`;
   }
 
-  unfitness(
-    { seq, header, payload }: LeasedMessage,
-    deliveries: number,
-    isSuspect: boolean,
-  ): DeadCause | undefined {
+  unfitness(message: LeasedMessage, deliveries: number, isSuspect: boolean): DeadCause | undefined {
+    const { seq, header, payload } = message;
     const { until } = header;
     if (until !== undefined && seq >= this.state.keptBefore && until <= this.log.clock.now()) {
       return 'expired';
     }
-    if (deliveries >= this.maxDeliveries) return isSuspect ? 'crash' : 'attempts';
+    if (deliveries >= this.maxDeliveriesOf(header)) return isSuspect ? 'crash' : 'attempts';
     try {
-      this.#checkPayload(payload);
+      message.decoded = this.#decode(payload);
       return undefined;
     } catch {
       return 'decode';
     }
   }
 
-  reserve(group: GroupState, { seq, size, header, priority }: LeasedMessage): void {
-    group.lease(seq, size, header.key, priority);
+  reserve(group: GroupState, { seq, size, priority, header }: LeasedMessage): void {
+    const { key, at = 0 } = header;
+    // Behind another one of its key it goes on its own, and lets nothing go when it is settled.
+    const isFirst = key !== undefined && group.lanes.claim(key, seq);
+    group.dropDue(seq, at, this.log.clock.now());
+    group.lease(seq, size, isFirst ? key : undefined, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;
   }

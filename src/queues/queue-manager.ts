@@ -2,10 +2,12 @@
 import type { Codec } from '../channel/codec.js';
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
+import { tokenOf } from './delivery-token.js';
 import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
 import { isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
+import { leaseOperation } from './lease-operation.js';
 import { lastMessages } from './last-messages.js';
 import { readMessage } from './message-picker.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
@@ -18,8 +20,7 @@ import {
   QUEUE_OPTION_NAMES,
   type QueueOptions,
 } from './queue-options.js';
-import { runsOf, type OperationContent } from './queue-records.js';
-import { groupField } from './queue-state.js';
+import { runsOf } from './queue-records.js';
 
 /** What a queue asks of its store. */
 export interface QueueHost {
@@ -41,6 +42,15 @@ export interface PendingDelivery {
   readonly ageMs: number;
   /** Milliseconds until it fails. */
   readonly leftMs: number;
+  /** Names the delivery, for `Queue.delivery`. */
+  readonly token: string;
+}
+
+export interface PendingOptions {
+  /** Default: all groups. */
+  readonly group?: string | undefined;
+  /** Only the deliveries of the message with this seq. Default: all messages. */
+  readonly seq?: number | undefined;
 }
 
 export interface MessageChange<T> {
@@ -67,6 +77,7 @@ export interface PopOptions {
   readonly durability?: Durability | undefined;
 }
 
+const PENDING: ReadonlySet<string> = new Set(['group', 'seq']);
 const CONFIGURE = new Set(QUEUE_OPTION_NAMES.filter((name) => name !== 'mode'));
 const CHANGE: ReadonlySet<string> = new Set(['payload', 'headers', 'priority', 'delayMs']);
 const REDRIVE: ReadonlySet<string> = new Set(['filter', 'limit', 'to', 'ratePerSecond', 'signal']);
@@ -84,21 +95,24 @@ export class QueueManager<T> {
     this.#browser = new QueueBrowser(core, codec);
   }
 
-  pending({ group }: { readonly group?: string | undefined }): PendingDelivery[] {
+  pending(options: PendingOptions): PendingDelivery[] {
     this.#core.requireOpen();
-    const { leases } = this.#core;
+    checkKnown(options, PENDING);
+    const { group, seq } = options;
+    const { leases, state } = this.#core;
     const nowMs = leases.clock.now();
-    const all =
-      group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
-    return all
-      .map(({ message, group: of, consumer, deliveryCount, since, deadline }) => ({
-        id: message.id,
-        seq: message.seq,
-        group: of,
-        consumer,
-        deliveryCount,
-        ageMs: nowMs - since,
-        leftMs: deadline - nowMs,
+    const of = group === undefined ? undefined : this.#core.group(group).name;
+    const found = seq === undefined ? leases.some(of) : leases.ofMessage(of, seq);
+    return found
+      .map((lease) => ({
+        id: lease.message.id,
+        seq: lease.message.seq,
+        group: lease.group,
+        consumer: lease.consumer,
+        deliveryCount: lease.deliveryCount,
+        ageMs: nowMs - lease.since,
+        leftMs: lease.deadline - nowMs,
+        token: tokenOf(state.epoch, lease),
       }))
       .toSorted((a, b) => b.ageMs - a.ageMs);
   }
@@ -110,25 +124,17 @@ export class QueueManager<T> {
   ): Promise<Lease[]> {
     this.#core.requireOpen();
     checkInteger('minIdleMs', minIdleMs, 0, MAX_DELAY_MS);
-    const { leases, log, maxDeliveries } = this.#core;
+    const { leases, log } = this.#core;
     const group = this.#core.group(groupName);
     const before = leases.clock.now() - minIdleMs;
     const idle = [...leases.of(group.name)].filter(
-      (lease) => lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
+      (lease) => lease.since <= before && !lease.isSettling && !this.#core.isLast(lease),
     );
     const taken = idle.slice(0, max);
     if (taken.length === 0) return [];
     for (const lease of taken) lease.isSettling = true;
-    const operation: OperationContent = {
-      o: 'lease',
-      g: groupField(group.name),
-      s: runsOf(taken.map(({ message }) => message.seq)),
-      z: taken.map(({ message }) => message.size),
-      k: taken.flatMap(({ message: { seq, header } }) =>
-        header.key === undefined ? [] : [[seq, header.key] as const],
-      ),
-      p: taken.map(({ message }) => [message.seq, message.priority] as const),
-    };
+    const messages = taken.map(({ message }) => message);
+    const operation = leaseOperation(group.name, messages);
     return log.run(async () => {
       try {
         await log.operate(operation);
@@ -214,28 +220,6 @@ export class QueueManager<T> {
     });
     this.#core.wake();
     return count;
-  }
-
-  async cancel(idOrSeq: string | number): Promise<boolean> {
-    this.#core.requireOpen();
-    const { log, state, leases } = this.#core;
-    const message = await findMessage(this.#core, idOrSeq);
-    if (message === undefined) return false;
-    const { seq, size, header } = message;
-    const isCancelled = await log.run(async () => {
-      if (state.isSettled(seq)) return false;
-      const at = [header.at ?? 0];
-      const k = [header.key ?? null];
-      const operation = { s: [seq, 1], z: [size], at, k };
-      await log.operate({ o: 'cancel', ...operation }, 'synced');
-      for (const { name } of state.groups.values()) {
-        const lease = leases.get(name, seq);
-        if (lease !== undefined) leases.end(lease, 'cancelled');
-      }
-      return true;
-    });
-    this.#core.wake();
-    return isCancelled;
   }
 
   async update(idOrSeq: string | number, change: MessageChange<T>): Promise<void> {

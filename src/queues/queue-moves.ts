@@ -13,7 +13,12 @@ import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
 import type { Doomed, QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
-import { runsOf, type FailedDelivery, type MessageHeader } from './queue-records.js';
+import {
+  runsOf,
+  type FailedDelivery,
+  type MessageHeader,
+  type OperationContent,
+} from './queue-records.js';
 import { reportQueue } from './queue-report.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
 
@@ -230,11 +235,13 @@ function doneWith(
   group: string,
   messages: readonly { readonly message: LeasedMessage }[],
   why: 'dead' | 'discarded' | 'redriven',
-): { o: 'done'; g: string | undefined; s: number[]; why: typeof why; z: number[] }[] {
+): OperationContent[] {
   if (messages.length === 0) return [];
   const s = runsOf(messages.map(({ message }) => message.seq));
   const z = messages.map(({ message }) => message.size);
-  return [{ o: 'done', g: groupField(group), s, why, z }];
+  const dues = messages.map(({ message }) => message.header.at ?? 0);
+  const at = dues.some((due) => due > 0) ? dues : undefined;
+  return [{ o: 'done', g: groupField(group), s, why, z, at }];
 }
 
 function deadLetterOf(
@@ -253,6 +260,7 @@ function deadLetterOf(
     reason,
     deliveryCount: attempt?.count ?? 0,
     priority: header.priority,
+    maxDeliveries: header.max,
     enqueuedAt,
     deadAt: core.log.clock.now(),
     errors: historyOf(attempt, reason, core.log.clock.now()),
@@ -282,7 +290,13 @@ function revived({ id, header, headers, payload }: LeasedMessage): NewMessage {
   const priority = origin?.priority;
   const hasHeaders = Object.keys(headers).length > 0;
   return {
-    header: { id, key, priority, headers: hasHeaders ? headers : undefined },
+    header: {
+      id,
+      key,
+      priority,
+      max: origin?.maxDeliveries,
+      headers: hasHeaders ? headers : undefined,
+    },
     payload,
   };
 }

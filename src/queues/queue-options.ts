@@ -67,9 +67,11 @@ export interface StoredQueueOptions {
 /** Longest time that anything here is put off: 100 years. */
 export const MAX_DELAY_MS: number = 100 * 366 * 86_400_000;
 
+export const MAX_DELIVERIES = 1_000_000;
+
 const NUMBERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   visibilityTimeoutMs: [1, MAX_DELAY_MS],
-  maxDeliveries: [1, 1_000_000],
+  maxDeliveries: [1, MAX_DELIVERIES],
   backoffMs: [0, MAX_DELAY_MS],
   maxBackoffMs: [0, MAX_DELAY_MS],
   dedupWindowMs: [0, MAX_DELAY_MS],

@@ -24,6 +24,7 @@ export interface Origin {
   readonly deliveryCount: number;
   readonly enqueuedAt: number;
   readonly priority?: number | undefined;
+  readonly maxDeliveries?: number | undefined;
   readonly deadAt: number;
   readonly errors: readonly FailedDelivery[];
 }
@@ -51,6 +52,8 @@ export interface MessageHeader {
   readonly dedup?: string | undefined;
   /** Unix milliseconds from which it is not delivered any more. */
   readonly until?: number | undefined;
+  /** Deliveries that may fail, if not as many as the queue says. */
+  readonly max?: number | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The id of a message that was enqueued elsewhere. */
   readonly id?: string | undefined;
@@ -90,13 +93,14 @@ export type OperationContent =
       readonly k?: readonly (readonly [seq: number, key: string])[] | undefined;
       readonly p?: readonly (readonly [seq: number, priority: number])[] | undefined;
     }
-  /** Messages are done with, for a group. `z` where they were never leased. */
+  /** Messages are done with, for a group. `z`, `at` as in `cancel`, if they were never leased. */
   | {
       readonly o: 'done';
       readonly g?: string | undefined;
       readonly s: Runs;
       readonly why: DoneReason;
       readonly z?: readonly number[] | undefined;
+      readonly at?: readonly number[] | undefined;
     }
   /** Messages that were leased wait again: until `at`, and as if not delivered with `undo`. */
   | {

@@ -214,8 +214,8 @@ export class QueueState {
         return;
       case 'group': {
         const group = new GroupState(operation.name, operation.start);
-        // What is gone for all is so for it, too: the cursor asks.
         group.seek(operation.start, seq, operation.open);
+        this.#settleGone(group, operation.start, seq);
         this.groups.set(operation.name, group);
         this.#recount(operation);
         return;
@@ -225,8 +225,21 @@ export class QueueState {
         this.#recount(operation);
         return;
       case 'seek':
-        this.groups.get(operation.g ?? WORK_GROUP)?.seek(operation.to, seq, operation.open);
-        this.#recount(operation);
+        this.#onSeek(seq, operation);
+    }
+  }
+
+  #onSeek(seq: number, operation: Operation & { readonly o: 'seek' }): void {
+    const group = this.groups.get(operation.g ?? WORK_GROUP);
+    group?.seek(operation.to, seq, operation.open);
+    if (group !== undefined) this.#settleGone(group, operation.to, seq);
+    this.#recount(operation);
+  }
+
+  /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
+  #settleGone({ settled }: GroupState, from: number, to: number): void {
+    for (let seq = Math.max(from, settled.floor); seq < to; seq++) {
+      if (this.gone.has(seq)) settled.add(seq);
     }
   }
 
@@ -265,10 +278,10 @@ export class QueueState {
     });
   }
 
-  #onDone({ g, s, z = [], t }: Operation & { readonly o: 'done' }): void {
+  #onDone({ g, s, z = [], at = [], t }: Operation & { readonly o: 'done' }): void {
     const group = this.#group(g);
     eachSeq(s, (seq, index) => {
-      const how = { nowMs: t, dueMs: 0, key: undefined };
+      const how = { nowMs: t, dueMs: at[index] ?? 0, key: undefined };
       this.#onSettled(seq, group.settle(seq, z[index] ?? 0, how));
     });
   }

@@ -6,6 +6,10 @@
 import type { Codec } from '../channel/codec.js';
 import { decodedValue } from '../channel/codec.js';
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
+import { millisecondsOf } from '../channel/record-input.js';
+import { cancelMessages } from './cancelling.js';
+import { takeMessage, type TakeOptions } from './certain-message.js';
+import { leaseOf } from './delivery-token.js';
 import { Delivery, type AckOptions } from './delivery.js';
 import { Enqueued } from './enqueued.js';
 import type { EnqueueResult } from './enqueuing.js';
@@ -31,7 +35,7 @@ import {
 } from './queue-manager.js';
 import type { QueueStats } from './queue-stats.js';
 import { queueStats } from './queue-stats.js';
-import type { PendingDelivery } from './queue-manager.js';
+import type { PendingDelivery, PendingOptions } from './queue-manager.js';
 
 export interface ReceiveOptions {
   /** Messages at most. Default: 1. */
@@ -64,6 +68,7 @@ const RECEIVE: ReadonlySet<string> = new Set([
   'group',
   'consumer',
 ]);
+const TAKE: ReadonlySet<string> = new Set(['group', 'consumer']);
 const RECEIVE_BYTES = 4 * 1024 * 1024;
 const LONG_POLL_MS = 60_000;
 
@@ -160,18 +165,27 @@ export class Queue<T = Uint8Array> {
 
   /** Those that the codec of this view does not decode are nobody's then. */
   #deliveries(leases: readonly Lease[]): Delivery<T>[] {
-    const { settlement } = this.#core;
     const deliveries: Delivery<T>[] = [];
     for (const lease of leases) {
-      const { payload } = lease.message;
       try {
-        const value = this.#codec === undefined ? payload : decodedValue(this.#codec, payload);
-        deliveries.push(new Delivery(settlement, lease, value as T));
+        deliveries.push(this.#delivery(lease));
       } catch {
-        settlement.onUndecodable(lease);
+        this.#core.settlement.onUndecodable(lease);
       }
     }
     return deliveries;
+  }
+
+  #delivery(lease: Lease): Delivery<T> {
+    const { message } = lease;
+    const { payload, decoded } = message;
+    message.decoded = undefined;
+    let value: unknown = payload;
+    if (this.#codec !== undefined) {
+      const isMine = decoded?.codec === this.#codec;
+      value = isMine ? decoded?.value : decodedValue(this.#codec, payload);
+    }
+    return new Delivery(this.#core.settlement, lease, value as T);
   }
 
   /** Deliveries one after the other, for as long as they are asked for. */
@@ -231,8 +245,38 @@ export class Queue<T = Uint8Array> {
     return this.#browser.get(idOrSeq);
   }
 
+  /**
+   * Takes one certain message, by its id or seq. Resolves to undefined when it is not there, or not
+   * to be had now: somebody has it, or another one of its key, or it is not due.
+   */
+  async take(
+    idOrSeq: string | number,
+    options: TakeOptions = {},
+  ): Promise<Delivery<T> | undefined> {
+    checkKnown(options, TAKE);
+    const lease = await takeMessage(this.#core, idOrSeq, options);
+    return lease === undefined ? undefined : this.#delivery(lease);
+  }
+
+  /**
+   * The delivery with a token, for who has passed the token on and settles it here. Throws
+   * LEASE_LOST when it has ended: with `queue closed` in an earlier process, otherwise `unknown`.
+   */
+  delivery(token: string): Delivery<T> {
+    this.#core.requireOpen();
+    return this.#delivery(leaseOf(this.#core, token));
+  }
+
+  /**
+   * Ends deliveries whose time is over at `at` (default: now), as happens by itself soon after:
+   * they have failed. Resolves to how many, when their messages may be delivered again.
+   */
+  async expire(at?: Date | number): Promise<number> {
+    return this.#core.settlement.expireUntil(at === undefined ? undefined : millisecondsOf(at));
+  }
+
   /** Deliveries that are not settled, longest first. */
-  pending(options: { readonly group?: string | undefined } = {}): PendingDelivery[] {
+  pending(options: PendingOptions = {}): PendingDelivery[] {
     return this.#manager.pending(options);
   }
 
@@ -287,8 +331,14 @@ export class Queue<T = Uint8Array> {
   }
 
   /** A message is done with for all; a handler that has it is told. False: there was none. */
-  cancel(idOrSeq: string | number): Promise<boolean> {
-    return this.#manager.cancel(idOrSeq);
+  async cancel(idOrSeq: string | number): Promise<boolean> {
+    const [isCancelled = false] = await cancelMessages(this.#core, [idOrSeq]);
+    return isCancelled;
+  }
+
+  /** The same for many: all of them, or, when it rejects, none. */
+  cancelMany(idsOrSeqs: readonly (string | number)[]): Promise<boolean[]> {
+    return cancelMessages(this.#core, idsOrSeqs);
   }
 
   /** Changes a message that is not done with; one that is under way, for the next time. */

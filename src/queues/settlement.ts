@@ -9,6 +9,7 @@ import { backoffMs } from './attempt.js';
 import type { NackOptions, SettlementHost } from './delivery.js';
 import { checkDurability } from './enqueue-input.js';
 import type { Lease } from './lease.js';
+import { leaseOperation } from './lease-operation.js';
 import type { Unfit } from './message-picker.js';
 import { leaseLost } from './queue-errors.js';
 import type { Doomed, QueueContext } from './queue-context.js';
@@ -153,13 +154,18 @@ export class Settlement implements SettlementHost {
     await this.#fail(lease, options);
   }
 
-  async #fail(lease: Lease, { delayMs, error, count = true }: NackOptions): Promise<void> {
-    const { counters, options, maxDeliveries, runtime, log } = this.core;
+  async #fail(
+    lease: Lease,
+    { delayMs, error, count: isFailed = true }: NackOptions,
+  ): Promise<void> {
+    // What was tried counts, even if it is released.
+    const count = isFailed || lease.attempts > 0;
+    const { counters, options, runtime, log } = this.core;
     lease.isSettling = true;
     const reason = error === undefined ? undefined : textOf(error);
     if (count) counters.failed++;
     else counters.released++;
-    if (count && lease.deliveryCount >= maxDeliveries) {
+    if (count && this.core.isLast(lease)) {
       await this.#bury([{ message: lease.message, cause: 'attempts', reason, lease }], lease.group);
       return;
     }
@@ -218,6 +224,23 @@ export class Settlement implements SettlementHost {
     void this.#bury([{ message: lease.message, cause: 'decode', lease }], lease.group);
   }
 
+  async attempt(lease: Lease): Promise<number> {
+    this.requireHeld(lease);
+    // The first one was counted when it was handed out.
+    if (lease.attempts > 0) {
+      const { log } = this.core;
+      lease.isSettling = true;
+      try {
+        await log.run(() => log.operate(leaseOperation(lease.group, [lease.message])));
+      } finally {
+        lease.isSettling = false;
+      }
+      lease.deliveryCount++;
+    }
+    lease.attempts++;
+    return lease.deliveryCount;
+  }
+
   extend(lease: Lease, ms: number): void {
     checkType('ms', ms, 'number');
     checkInteger('ms', ms, 1, MAX_DELAY_MS);
@@ -225,8 +248,21 @@ export class Settlement implements SettlementHost {
     lease.deadline = this.core.leases.clock.now() + ms;
   }
 
+  extendUntil(lease: Lease, untilMs: number): void {
+    this.extend(lease, untilMs - this.core.log.clock.now());
+  }
+
+  /** Ends those whose time is over by then; resolves to how many, when that is written. */
+  async expireUntil(atMs: number = this.core.log.clock.now()): Promise<number> {
+    this.core.requireOpen();
+    const isOver = (lease: Lease): boolean => !lease.isSettling && this.expiresAt(lease) <= atMs;
+    const leases = [...this.core.leases.all()].filter((lease) => isOver(lease));
+    await this.expire(leases);
+    return leases.length;
+  }
+
   /** Their time is over. */
-  expire(leases: readonly Lease[]): void {
+  async expire(leases: readonly Lease[]): Promise<void> {
     const groups = new Map<string, Lease[]>();
     for (const lease of leases) {
       lease.isSettling = true;
@@ -234,18 +270,17 @@ export class Settlement implements SettlementHost {
       if (of === undefined) groups.set(lease.group, [lease]);
       else of.push(lease);
     }
-    for (const [group, of] of groups) void this.#expireOf(group, of);
+    await Promise.all([...groups].map(([group, of]) => this.#expireOf(group, of)));
   }
 
   async #expireOf(group: string, leases: readonly Lease[]): Promise<void> {
-    const { counters, maxDeliveries } = this.core;
-    counters.timedOut += leases.length;
+    const { core } = this;
+    core.counters.timedOut += leases.length;
     reportQueue(this.name, 'timed-out', leases.length);
-    const isLast = ({ deliveryCount }: Lease): boolean => deliveryCount >= maxDeliveries;
-    const last = leases.filter(isLast);
+    const last = leases.filter((lease) => core.isLast(lease));
     // Its handler is told at once; the message is somebody else's when that is written.
     for (const lease of leases) lease.end('expired');
-    const again = leases.filter((lease) => !isLast(lease));
+    const again = leases.filter((lease) => !core.isLast(lease));
     if (again.length > 0) {
       const error = 'it was not settled in time';
       await this.#return(again, { dueMs: 0, isUndone: false, error }, 'expired');

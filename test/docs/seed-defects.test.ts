@@ -17,11 +17,14 @@ interface Row {
 }
 
 const text = readFileSync(join(repository, 'docs/seed-defects.md'), 'utf8');
-const [defectsText = '', suiteText = '', otherText = ''] = text.split(/^## .*$/m);
+const [defectsText = '', suiteText = '', otherText = '', queuesText = '', queueTestsText = ''] =
+  text.split(/^## .*$/m);
 const defects = defectsOf(defectsText);
+const queueDefects = defectsOf(queuesText);
 const suite = testsOf(suiteText);
 const others = testsOf(otherText);
-const rows = [...defects, ...suite, ...others];
+const queueTests = testsOf(queueTestsText);
+const rows = [...defects, ...queueDefects, ...suite, ...others, ...queueTests];
 
 /** The rows that no test holds: limits of a system, and what is done on purpose. */
 const NOT_APPLICABLE = [
@@ -77,12 +80,14 @@ const ids = (letter: string, count: number): string[] =>
 describe('docs/seed-defects.md', () => {
   test('lists each defect once, in order', () => {
     expect(defects.map(({ id }) => id)).toEqual([...ids('W', 30), ...ids('D', 32)]);
+    expect(queueDefects.map(({ id }) => id)).toEqual([...ids('Q', 12), ...ids('E', 10)]);
   });
 
   test('lists each test of the seed once', () => {
     expect(suite).toHaveLength(41);
-    expect(others.length).toBeGreaterThan(10);
-    const tests = [...suite, ...others].map(({ id }) => id);
+    expect(others.length).toBeGreaterThan(5);
+    expect(queueTests).toHaveLength(33);
+    const tests = [...suite, ...others, ...queueTests].map(({ id }) => id);
     expect(new Set(tests).size).toBe(tests.length);
     for (const name of tests) expect(name).toMatch(/^[a-z][a-z0-9_]+$/);
   });

@@ -89,7 +89,7 @@ test('what was put to the front is the last that is popped from the other end', 
   await lab.close();
 });
 
-test('a settlement that cannot be meant is refused, and the delivery is not lost by it', async () => {
+test('a settlement that cannot be meant is refused, and loses no delivery', async () => {
   const lab = await openQueueLab();
   const queue = await lab.queues.queue('q');
   await queue.enqueue(Buffer.from('a'));

@@ -5,6 +5,7 @@
 import type { FileSystem } from '../../src/fs/file-system.js';
 import { MemoryFs } from '../../src/fs/memory-fs.js';
 import type { Delivery } from '../../src/queues/delivery.js';
+import type { QueueStoreOptions } from '../../src/queues/queue-settings.js';
 import { QueueStore } from '../../src/queues/queue-store.js';
 import { Redex } from '../../src/store/redex.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
@@ -22,9 +23,10 @@ export interface QueueLab {
 export async function openQueueLab(
   fs: FileSystem = new MemoryFs(),
   runtime: ManualRuntime = new ManualRuntime(),
+  options: QueueStoreOptions = {},
 ): Promise<QueueLab> {
   const redex = await Redex.open('/data', { fs, runtime });
-  const queues = await QueueStore.open(redex, { runtime });
+  const queues = await QueueStore.open(redex, { ...options, runtime });
   const close = async (): Promise<void> => {
     await queues.close();
     await redex.close();
@@ -37,7 +39,7 @@ export async function openQueueLab(
     close,
     reopen: async () => {
       await close();
-      return openQueueLab(fs, runtime);
+      return openQueueLab(fs, runtime, options);
     },
   };
 }
