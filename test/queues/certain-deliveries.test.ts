@@ -179,7 +179,7 @@ test('many messages are cancelled in one step, durably, those under way included
   );
   const [a, b, c, d] = results.map(({ seq }) => seq) as [number, number, number, number];
   const [first] = await queue.receive();
-  const { nextSeq } = await lab.redex.channel('queues/q');
+  const { nextSeq } = await lab.redex.channel('$queues/q');
   expect(await queue.cancelMany([d, results[0]?.id ?? '', 99, d, b])).toEqual([
     true,
     true,
@@ -187,7 +187,7 @@ test('many messages are cancelled in one step, durably, those under way included
     true,
     true,
   ]);
-  expect((await lab.redex.channel('queues/q')).nextSeq).toBe(nextSeq + 1);
+  expect((await lab.redex.channel('$queues/q')).nextSeq).toBe(nextSeq + 1);
   expect(first?.signal.aborted).toBe(true);
   expect(await queue.cancelMany([a, b, d])).toEqual([false, false, false]);
   expect(await queue.cancelMany([])).toEqual([]);

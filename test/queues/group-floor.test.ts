@@ -32,7 +32,7 @@ test('a fan-out queue whose groups are done with all is let go of from its begin
   for (const group of ['a', 'b']) expect(await handleAll(queue, group)).toBe(200);
   await queue.reclaim();
   const again = await lab.reopen();
-  const channel = await again.redex.channel('queues/q');
+  const channel = await again.redex.channel('$queues/q');
   expect(channel.firstSeq).toBeGreaterThan(200);
   for (const { floor } of (await again.queues.queue('q')).groups.list()) {
     expect(floor).toBeGreaterThan(200);

@@ -259,7 +259,7 @@ test('push at the last id that there is rejects, and nothing is written', async 
   const lab = await openQueueLab();
   const last = Number.MAX_SAFE_INTEGER - 1;
   // As a queue that has had so many: its first record, the one that opens it, one event.
-  const channel = await lab.redex.channel('queues/events', { firstSeq: last - 2 });
+  const channel = await lab.redex.channel('$queues/events', { firstSeq: last - 2 });
   const options = {
     ...storedQueueOptions({}, 'events'),
     visibilityTimeoutMs: 100 * 366 * 86_400_000,

@@ -130,7 +130,7 @@ test('a dead letter says what it was and why, and is not dropped when it is rece
     expect(delivery).toMatchObject({ id, headers, enqueuedAt, deliveryCount: times });
     const { origin } = delivery;
     expect(origin).toMatchObject({ queue: 'q', cause: 'attempts', deliveryCount: 2, priority: 7 });
-    expect(origin?.errors.map(({ error }) => error)).toEqual(['Error: first']);
+    expect(origin?.errors.map(({ error }) => error)).toEqual(['Error: first', 'second']);
     expect(origin?.reason).toBe('second');
     await delivery.nack({ delayMs: 0 });
   }
