@@ -1,7 +1,8 @@
 /**
  * What looks have found that were taken at the same time, by the bytes that they were given: an
- * open is decided by these, by the clock and by what it draws, and so needs no second one. Invariant:
- * one of these is for one life of one run, whose clock stands still while its images are checked.
+ * open is decided by these, by the clock and by what it draws, and so needs no second one.
+ * Invariant: one of these is for one life of one run, whose clock stands still while its images
+ * are checked.
  */
 import type { CrashFs } from '../testing/crash-fs.js';
 import { imageKey } from './image-key.js';
