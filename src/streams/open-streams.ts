@@ -7,7 +7,7 @@ import { RedexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';
 import type { ByteCaps } from './byte-caps.js';
 import type { CatalogEntry } from './catalog-entry.js';
-import { strangeRecord } from './stream-errors.js';
+import { storeClosed, strangeRecord } from './stream-errors.js';
 import { loadStream, type LoadedStream } from './stream-loading.js';
 import { StreamLog } from './stream-log.js';
 
@@ -28,6 +28,7 @@ export class OpenStreams {
   /** By id, those that were used last at the end. */
   readonly #open = new Map<number, OpenEntry>();
   readonly #closing = new Set<Promise<void>>();
+  #isEnded = false;
 
   constructor(parts: OpenStreamsParts) {
     this.#parts = parts;
@@ -53,6 +54,8 @@ export class OpenStreams {
 
   /** Rejects with CORRUPT, FORMAT_VERSION, IO, POISONED, CLOSED. */
   open(stream: CatalogEntry): Promise<StreamLog> {
+    // Whoever was waiting for something else would leave a channel open behind the end.
+    if (this.#isEnded) return Promise.reject(storeClosed());
     return this.#open.get(stream.id)?.opening ?? this.#begin(stream, undefined);
   }
 
@@ -87,6 +90,7 @@ export class OpenStreams {
       stream.accessedAtMs = Math.max(stream.accessedAtMs, updatedAtMs);
       stream.isKnown = true;
       caps.found(stream, retainedBytes);
+      stream.noteSize(loaded.state);
       return new StreamLog(channel, loaded);
     } catch (error) {
       if (!RedexError.is(error, 'NOT_FOUND') || stream.isRemoved) throw error;
@@ -121,8 +125,9 @@ export class OpenStreams {
     this.#closing.add(closing);
   }
 
-  /** Waits for what is under way, and closes all channels. Nothing may be begun any more. */
+  /** Waits for what is under way, and closes all channels; none is opened any more. */
   async closeAll(): Promise<void> {
+    this.#isEnded = true;
     const open = [...this.#open.values()];
     const logs = await Promise.allSettled(open.map(({ opening }) => opening));
     this.#open.clear();

@@ -82,6 +82,7 @@ async function write(
   caps.reserve(entry, bytes);
   try {
     const tail = await log.write({ messages, change }, durability, context.runtime.now());
+    entry.noteSize(log.view);
     hints.notify(entry.id);
     return tail;
   } catch (error) {

@@ -4,6 +4,10 @@ import type { StreamPosition } from './stream-position.js';
 import { formatOffset } from './stream-position.js';
 import type { ProducerState, ProducerTuple } from './stream-state.js';
 
+export function storeClosed(): RedexError {
+  return redexError('CLOSED', 'the streams are closed', { resource: 'streams' });
+}
+
 export function notFound(stream: string): RedexError {
   const fields = { kind: 'stream', resource: stream };
   return redexError('NOT_FOUND', `there is no stream ${stream}`, fields);
@@ -30,7 +34,9 @@ export function configMismatch(
   difference: { readonly field: string; readonly stored: unknown; readonly given: unknown },
 ): RedexError {
   const { field, stored, given } = difference;
-  const message = `stream ${stream} has ${field} ${String(stored)}, not ${String(given)}`;
+  const shown = (value: unknown): string =>
+    typeof value === 'object' ? JSON.stringify(value) : String(value);
+  const message = `stream ${stream} has ${field} ${shown(stored)}, not ${shown(given)}`;
   return redexError('CONFIG_MISMATCH', message, { stream, field, stored, given });
 }
 

@@ -11,7 +11,8 @@ import type { CatalogPlan } from './catalog-writer.js';
 import { firstBatch } from './stream-batch.js';
 import type { StreamConfig } from './stream-config.js';
 import type { StreamContext } from './stream-context.js';
-import { overLimit } from './stream-errors.js';
+import { notFound, overLimit, streamGone } from './stream-errors.js';
+import { isGone } from './stream-info.js';
 import { FIRST_POSITION } from './stream-position.js';
 import { StreamState } from './stream-state.js';
 
@@ -151,10 +152,22 @@ function planRemoval(context: StreamContext, entry: CatalogEntry): Removal {
         caps.remove(each);
         open.forget(each);
         context.used.delete(each);
+        context.looked.delete(each);
         hints.end(each.id);
       }
     },
   };
+}
+
+/** Rejects with NOT_FOUND, STREAM_GONE, IO, POISONED, CLOSED. */
+export async function deleteStream(context: StreamContext, name: string): Promise<void> {
+  const present = context.present(name);
+  // In the turn of the call, if it can be: what is asked for later finds nothing.
+  const entry = present instanceof Promise ? await present : present;
+  if (entry === undefined) throw notFound(name);
+  if (entry.isTombstone) throw streamGone(name);
+  if (context.isExpiredNow(entry) && (await isGone(context, entry))) throw notFound(name);
+  if (!(await removeStream(context, entry))) throw notFound(name);
 }
 
 /**
