@@ -53,7 +53,6 @@ async function attempt(
   const decision = decideAppend(state, request, limits);
   if (decision.kind === 'write') {
     const { tail: from } = state;
-    context.use(entry);
     const tail = await write(context, found, { ...request, change: decision.change }, durability);
     if (tail === undefined) return undefined;
     const { producer, close } = request;
@@ -82,6 +81,8 @@ async function write(
   caps.reserve(entry, bytes);
   try {
     const tail = await log.write({ messages, change }, durability, context.runtime.now());
+    // Before whoever waits for the end of this append asks whether the stream has expired.
+    context.use(entry);
     entry.noteSize(log.view);
     hints.notify(entry.id);
     return tail;

@@ -51,8 +51,9 @@ export function readFrom(
 ): Promise<ReadResult> {
   return rereading(context, async () => {
     const found = context.liveNow(name) ?? (await context.live(name));
+    const page = await found.log.use(() => readPage(context, found, offset, limits));
     context.use(found.entry);
-    return found.log.use(() => readPage(context, found, offset, limits));
+    return page;
   });
 }
 
