@@ -34,9 +34,8 @@ export function configMismatch(
   difference: { readonly field: string; readonly stored: unknown; readonly given: unknown },
 ): RedexError {
   const { field, stored, given } = difference;
-  const shown = (value: unknown): string =>
-    typeof value === 'object' ? JSON.stringify(value) : String(value);
-  const message = `stream ${stream} has ${field} ${shown(stored)}, not ${shown(given)}`;
+  const [shown, wanted] = [stored, given].map((value) => JSON.stringify(value) ?? 'none');
+  const message = `stream ${stream} has ${field} ${shown}, not ${wanted}`;
   return redexError('CONFIG_MISMATCH', message, { stream, field, stored, given });
 }
 

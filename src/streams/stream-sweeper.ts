@@ -1,7 +1,7 @@
 /**
  * What is done for all streams together, by one timer: expired ones are removed, the others let go
- * of what they are not to keep, what is known of their times is written down, and the catalog is rewritten when most of it is about streams that are
- * gone.
+ * of what they are not to keep, what is known of their times is written down, and the catalog is
+ * rewritten when most of it is about streams that are gone.
  */
 import { RedexError } from '../core/errors.js';
 import type { Cancel } from '../core/runtime.js';

@@ -103,7 +103,7 @@ function pages({ check, expect }: ContractPart): void {
   check('a page of messages without bytes ends, too', async ({ streams }) => {
     await streams.createStream('a', TEXT, { data: ['', '', '', '', 'x', '', ''] });
     await streams.createFork('f', 'a', { offset: at(2, 0) }, { data: ['', '', ''] });
-    for (const [name, pages] of Object.entries({ a: [3, 3, 1], f: [3, 2] })) {
+    for (const [name, expected] of Object.entries({ a: [3, 3, 1], f: [3, 2] })) {
       const sizes: number[] = [];
       let offset = '-1';
       for (let isEnd = false; !isEnd;) {
@@ -112,7 +112,7 @@ function pages({ check, expect }: ContractPart): void {
         offset = page.nextOffset;
         isEnd = page.atTail;
       }
-      expect(sizes).toEqual(pages);
+      expect(sizes).toEqual(expected);
     }
     const many = Array.from({ length: 70_000 }, () => '');
     await streams.appendBatch('a', many);

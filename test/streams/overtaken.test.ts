@@ -26,12 +26,13 @@ async function overtaken(
   nth: number,
   work: (streams: StreamStore) => Promise<unknown>,
 ): Promise<End> {
-  const { redex, streams, close } = await openLab({ segmentBytes: 4096 });
+  const lab = await openLab({ segmentBytes: 4096 });
+  const { redex, streams } = lab;
   await streams.createStream('a');
   for (let i = 0; i < COUNT; i += 50) await streams.appendBatch('a', TEXTS.slice(i, i + 50));
   await streams.createFork('f', 'a', {}, { data: 'own' });
-  const [name = ''] = (await streamChannels(redex)).filter((each) => each.endsWith('/a'));
-  const channel = await redex.channel(name);
+  const name = (await streamChannels(redex)).find((each) => each.endsWith('/a'));
+  const channel = await redex.channel(name ?? '');
   let asked = 0;
   const overtake = async (): Promise<void> => {
     if (++asked === nth) await streams.trimStream('a', { before: placeOf(COUNT - KEPT) });
@@ -45,7 +46,7 @@ async function overtaken(
     (error: unknown) => ({ error }),
   );
   const wasTrimmed = asked >= nth;
-  await close();
+  await lab.close();
   return { ...end, wasTrimmed };
 }
 
