@@ -46,28 +46,32 @@ const msText = (value) => `${value.toFixed(value < 10 ? 3 : 1)} ms`;
 
 function longDetails(row) {
   if (median(row) === undefined) return [];
-  const of = (pick) => middle(row, pick);
-  const times = (name) =>
-    `p50 ${msText(of((each) => each[name].p50Ms))}, p99 ${msText(of((each) => each[name].p99Ms))}`;
-  const page = `${grouped(of((each) => each.pageMessages))} messages in ${grouped(of((each) => each.pageKiB))} KiB`;
+  const count = (name) => grouped(middle(row, (each) => each[name]));
+  const ms = (name) => msText(middle(row, (each) => each[name]));
+  const times = (name) => {
+    const [p50, p99] = ['p50Ms', 'p99Ms'].map((part) => middle(row, (each) => each[name][part]));
+    return `p50 ${msText(p50)}, p99 ${msText(p99)}`;
+  };
+  const page = `a page of ${count('pageMessages')} messages holds ${count('pageKiB')} KiB`;
+  const filled = `filled with ${count('fillPerSecond')} messages/s`;
   return [
     `last 100 ${times('tail')}; at the tail ${times('poll')}; one anywhere ${times('place')}`,
     `append written ${times('written')}; synced ${times('synced')}`,
-    `opened in ${msText(of(({ openMs }) => openMs))}, its first head ${msText(of(({ headMs }) => headMs))}; a page of ${page}; filled with ${grouped(of(({ fillPerSecond }) => fillPerSecond))} messages/s`,
+    `opened in ${ms('openMs')}, its first head ${ms('headMs')}; ${page}; ${filled}`,
   ];
 }
 
 function manyDetails(row) {
   if (median(row) === undefined) return [];
-  const of = (pick) => middle(row, pick);
-  const rates = `${grouped(of((each) => each.appendsPerSecond))} first appends/s, ${grouped(of((each) => each.deletesPerSecond))} deletes/s`;
-  const times = `opened in ${msText(of(({ openMs }) => openMs))}, listed in ${msText(of(({ listMs }) => listMs))}, closed in ${msText(of(({ closeMs }) => closeMs))}`;
-  const idle = `${grouped(of(({ idleBytes }) => idleBytes))} bytes of memory for each idle stream`;
-  const open = `${of((each) => each.idleDescriptors)} descriptors idle, ${of((each) => each.busyDescriptors)} after use with ${of(({ openStreams }) => openStreams)} open streams`;
-  return [
-    `${rates}; ${times}`,
-    `${idle}; ${open}; resident ${grouped(of((each) => each.residentMiB))} MiB`,
-  ];
+  const count = (name) => grouped(middle(row, (each) => each[name]));
+  const ms = (name) => msText(middle(row, (each) => each[name]));
+  const appends = `${count('appendsPerSecond')} first appends/s`;
+  const rates = `${appends}, ${count('deletesPerSecond')} deletes/s`;
+  const times = `opened in ${ms('openMs')}, listed in ${ms('listMs')}, closed in ${ms('closeMs')}`;
+  const idle = `${count('idleBytes')} bytes of memory for each idle stream`;
+  const used = `${count('busyDescriptors')} after use with ${count('openStreams')} open streams`;
+  const open = `${count('idleDescriptors')} descriptors idle, ${used}`;
+  return [`${rates}; ${times}`, `${idle}; ${open}; resident ${count('residentMiB')} MiB`];
 }
 
 function longChecks(results) {
