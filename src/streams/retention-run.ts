@@ -6,7 +6,7 @@
 import type { LogRecord } from '../core/record.js';
 import type { CatalogEntry } from './catalog-entry.js';
 import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
-import { isDamage } from './stream-lifecycle.js';
+import { isDamage } from './stream-errors.js';
 import { headerOf } from './stream-loading.js';
 import type { StreamLog } from './stream-log.js';
 import type { StreamPosition } from './stream-position.js';

@@ -119,3 +119,10 @@ export function strangeRecord(channel: string, seq: number, what: string): Redex
 export function isGoneError(error: unknown): boolean {
   return RedexError.is(error, 'NOT_FOUND') || RedexError.is(error, 'STREAM_GONE');
 }
+
+/** What a stream holds cannot be read, and will not be when it is tried again. */
+export function isDamage(error: unknown): boolean {
+  return ['CORRUPT', 'FORMAT_VERSION', 'NOT_FOUND'].some(
+    (code) => RedexError.is(error) && error.code === code,
+  );
+}

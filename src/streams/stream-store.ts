@@ -8,7 +8,7 @@ import { checkName } from '../channel/options.js';
 import { MemoryFs } from '../fs/memory-fs.js';
 import { Redex } from '../store/redex.js';
 import { appendRequest, messagesOf, type StreamAppendOptions } from './append-input.js';
-import { OpenedStreams } from './opened-streams.js';
+import { StreamEngine } from './stream-engine.js';
 import { retainAll } from './retention-run.js';
 import { appendTo, type AppendResult } from './stream-appends.js';
 import { checkStreamOptions, type StreamOptions } from './stream-config.js';
@@ -56,13 +56,13 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 const PAGE_MESSAGES = 65_536;
 
 export class StreamStore {
-  readonly #opened: OpenedStreams;
+  readonly #engine: StreamEngine;
   readonly #context: StreamContext;
   readonly #owned: Redex | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(opened: OpenedStreams, owned: Redex | undefined) {
-    this.#opened = opened;
+  private constructor(opened: StreamEngine, owned: Redex | undefined) {
+    this.#engine = opened;
     this.#context = opened.context;
     this.#owned = owned;
   }
@@ -79,7 +79,7 @@ export class StreamStore {
   ): Promise<StreamStore> {
     const settings = streamSettings(options);
     if (redexOrPath instanceof Redex) {
-      return new StreamStore(await OpenedStreams.open(redexOrPath, settings), undefined);
+      return new StreamStore(await StreamEngine.open(redexOrPath, settings), undefined);
     }
     const { runtime, logger } = settings;
     return StreamStore.#owning(await Redex.open(redexOrPath, { runtime, logger }), settings);
@@ -95,7 +95,7 @@ export class StreamStore {
 
   static async #owning(redex: Redex, settings: StreamSettings): Promise<StreamStore> {
     try {
-      return new StreamStore(await OpenedStreams.open(redex, settings), redex);
+      return new StreamStore(await StreamEngine.open(redex, settings), redex);
     } catch (error) {
       await redex.close().catch(() => undefined);
       throw error;
@@ -214,7 +214,7 @@ export class StreamStore {
 
   /** Removes all expired streams now; resolves to how many there were. */
   async cleanupExpiredStreams(): Promise<number> {
-    return this.#context.changing(() => this.#opened.sweeper.removeExpired());
+    return this.#context.changing(() => this.#engine.sweeper.removeExpired());
   }
 
   /**
@@ -258,7 +258,7 @@ export class StreamStore {
   /** Counts. Without `maxTotalBytes`, the first call looks at every stream. */
   async stats(): Promise<StreamStoreStats> {
     this.#context.requireOpen();
-    await this.#opened.counter.countAll();
+    await this.#engine.counter.countAll();
     const { catalog, open, caps } = this.#context.parts;
     const tombstones = [...catalog.entries].filter((entry) => entry.isTombstone).length;
     const streams = catalog.size - tombstones;
@@ -276,7 +276,7 @@ export class StreamStore {
 
   async #close(): Promise<void> {
     try {
-      await this.#opened.close();
+      await this.#engine.close();
     } finally {
       await this.#owned?.close();
     }

@@ -8,7 +8,8 @@ import type { Cancel } from '../core/runtime.js';
 import type { CatalogEntry } from './catalog-entry.js';
 import { retainAll } from './retention-run.js';
 import type { StreamContext } from './stream-context.js';
-import { isDamage, removeStream } from './stream-lifecycle.js';
+import { isDamage } from './stream-errors.js';
+import { removeStream } from './stream-lifecycle.js';
 
 /** Streams that are removed at once, and times that one record has at most. */
 const REMOVED_AT_ONCE = 64;

@@ -6,7 +6,7 @@ import { placeOf, rereading } from './stream-reads.js';
 import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
 import { invalidOffset } from './stream-errors.js';
 import { StaleAppend, type StreamLog } from './stream-log.js';
-import type { StreamPosition } from './stream-position.js';
+import { START_OFFSET, type StreamPosition } from './stream-position.js';
 
 /** Rejects with INVALID_OFFSET, OUT_OF_RANGE, and as `StreamContext.live` does. */
 export async function trimTo(context: StreamContext, name: string, before: string): Promise<void> {
@@ -15,7 +15,8 @@ export async function trimTo(context: StreamContext, name: string, before: strin
       const stream = await context.live(name);
       return { found: stream, floor: await placeOf(context, stream, before) };
     });
-    if (floor.count < (found.entry.fork?.at.count ?? 0)) {
+    // What is before the start is gone already.
+    if (before !== START_OFFSET && floor.count < (found.entry.fork?.at.count ?? 0)) {
       throw invalidOffset(name, before, 'what a fork has of its source cannot be let go of');
     }
     try {

@@ -266,6 +266,7 @@ function lifetimes({ check, checks, expect }: ContractPart): void {
   check('what the source lets go of is gone for its forks', async ({ streams }) => {
     await streams.createStream('a', TEXT, { data: ['1', '22', '333'] });
     await streams.createFork('f', 'a', {}, { data: 'own' });
+    await streams.trimStream('f', { before: '-1' });
     await streams.trimStream('a', { before: at(1, 1) });
     await checks.code(streams.read('f', { offset: at(0, 0) }), 'OUT_OF_RANGE');
     expect(await textsOf(streams, 'f')).toEqual(['22', '333', 'own']);

@@ -1,5 +1,5 @@
 /**
- * How the streams of a Redex begin and end. What an open that fails has begun is ended again, and a
+ * What a StreamStore runs on: how the streams of a Redex begin and end. What an open that fails has begun is ended again, and a
  * close waits for what is under way: the Redex may be somebody else's, who goes on using it.
  */
 import { redexError } from '../core/errors.js';
@@ -18,7 +18,7 @@ import { StreamSweeper } from './stream-sweeper.js';
 /** Two writers of one catalog would contradict each other. */
 const taken = new WeakSet<Redex>();
 
-export class OpenedStreams {
+export class StreamEngine {
   readonly context: StreamContext;
   readonly counter: StreamCounter;
   readonly sweeper: StreamSweeper;
@@ -30,12 +30,12 @@ export class OpenedStreams {
   }
 
   /** Rejects with BUSY, CORRUPT, FORMAT_VERSION, IO, POISONED, CLOSED, READ_ONLY. */
-  static async open(redex: Redex, settings: StreamSettings): Promise<OpenedStreams> {
+  static async open(redex: Redex, settings: StreamSettings): Promise<StreamEngine> {
     if (taken.has(redex)) {
       throw redexError('BUSY', 'this Redex has a StreamStore already', { reason: 'streams' });
     }
     taken.add(redex);
-    let opened: OpenedStreams | undefined;
+    let engine: StreamEngine | undefined;
     try {
       const catalog = await Catalog.open(redex);
       const { maxTotalBytes, maxOpenStreams, logger } = settings;
@@ -43,11 +43,11 @@ export class OpenedStreams {
       const writer = new CatalogWriter(redex, catalog);
       const open = new OpenStreams({ redex, caps, logger, maxOpenStreams });
       const parts = { redex, settings, catalog, writer, open, caps, hints: new Hints() };
-      opened = new OpenedStreams(new StreamContext(parts));
-      await opened.#begin();
-      return opened;
+      engine = new StreamEngine(new StreamContext(parts));
+      await engine.#begin();
+      return engine;
     } catch (error) {
-      if (opened !== undefined) await opened.#abandon();
+      if (engine !== undefined) await engine.#abandon();
       taken.delete(redex);
       throw error;
     }
