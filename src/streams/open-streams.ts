@@ -18,6 +18,9 @@ export interface OpenStreamsParts {
   readonly maxOpenStreams: number;
 }
 
+/** Channels that are being closed before another is opened: until then each costs what it did. */
+const CLOSING_AT_MOST = 64;
+
 interface OpenEntry {
   log: StreamLog | undefined;
   readonly opening: Promise<StreamLog>;
@@ -84,6 +87,7 @@ export class OpenStreams {
   async #openLog(stream: CatalogEntry, made: LoadedStream | undefined): Promise<StreamLog> {
     const { redex, caps } = this.#parts;
     try {
+      while (this.#closing.size >= CLOSING_AT_MOST) await Promise.race(this.#closing);
       const channel = await redex.channel(stream.channelName, { createIfMissing: false });
       const loaded = made ?? (await loadStream(channel));
       const { updatedAtMs = 0, retainedBytes } = loaded.state;
