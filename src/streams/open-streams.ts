@@ -31,6 +31,8 @@ export class OpenStreams {
   /** By id, those that were used last at the end. */
   readonly #open = new Map<number, OpenEntry>();
   readonly #closing = new Set<Promise<void>>();
+  /** Who opens a channel when fewer are being closed. */
+  #waiting: (() => void)[] = [];
   #isEnded = false;
 
   constructor(parts: OpenStreamsParts) {
@@ -75,6 +77,7 @@ export class OpenStreams {
     opening.then(
       (log) => {
         entry.log = log;
+        this.#closeSome();
       },
       () => {
         if (this.#open.get(stream.id) === entry) this.#open.delete(stream.id);
@@ -87,7 +90,7 @@ export class OpenStreams {
   async #openLog(stream: CatalogEntry, made: LoadedStream | undefined): Promise<StreamLog> {
     const { redex, caps } = this.#parts;
     try {
-      while (this.#closing.size >= CLOSING_AT_MOST) await Promise.race(this.#closing);
+      if (this.#closing.size >= CLOSING_AT_MOST) await this.#closed();
       const channel = await redex.channel(stream.channelName, { createIfMissing: false });
       const loaded = made ?? (await loadStream(channel));
       const { updatedAtMs = 0, retainedBytes } = loaded.state;
@@ -125,8 +128,19 @@ export class OpenStreams {
         const { name } = channel;
         this.#parts.logger.warn('a stream could not be closed', { channel: name, error });
       })
-      .finally(() => this.#closing.delete(closing));
+      .finally(() => {
+        this.#closing.delete(closing);
+        if (this.#closing.size >= CLOSING_AT_MOST) return;
+        for (const wake of this.#waiting.splice(0)) wake();
+      });
     this.#closing.add(closing);
+  }
+
+  /** Resolves when fewer channels are being closed. */
+  #closed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
   }
 
   /** Waits for what is under way, and closes all channels; none is opened any more. */

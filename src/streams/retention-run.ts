@@ -5,7 +5,7 @@
  */
 import type { LogRecord } from '../core/record.js';
 import type { CatalogEntry } from './catalog-entry.js';
-import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
+import { isEvicted, isStaying, type FoundStream, type StreamContext } from './stream-context.js';
 import { isDamage } from './stream-errors.js';
 import { headerOf } from './stream-loading.js';
 import type { StreamLog } from './stream-log.js';
@@ -38,7 +38,7 @@ export async function retainAll(context: StreamContext): Promise<number> {
 
 /** What was deleted is kept for its forks as it was. */
 function mayChange({ isClosing }: StreamContext, entry: CatalogEntry): boolean {
-  return !isClosing && !entry.isRemoved && !entry.isTombstone && entry.leaving === undefined;
+  return !isClosing && isStaying(entry);
 }
 
 function isDue(context: StreamContext, entry: CatalogEntry): boolean {

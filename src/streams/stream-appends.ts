@@ -5,7 +5,7 @@
  */
 import type { Durability } from '../channel/record-input.js';
 import { decideAppend, type AppendRequest } from './append-decision.js';
-import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
+import { isEvicted, isStaying, type FoundStream, type StreamContext } from './stream-context.js';
 import { StaleAppend } from './stream-log.js';
 import { formatOffset, type StreamPosition } from './stream-position.js';
 import type { ProducerTuple } from './stream-state.js';
@@ -110,7 +110,7 @@ async function synced(context: StreamContext, found: FoundStream): Promise<boole
 type WithChange = { readonly change: Parameters<FoundStream['log']['write']>[0]['change'] };
 
 function isLeaving({ isClosing }: StreamContext, { entry }: FoundStream): boolean {
-  return isClosing || entry.isRemoved || entry.isTombstone || entry.leaving !== undefined;
+  return isClosing || !isStaying(entry);
 }
 
 function resultOf(

@@ -157,6 +157,11 @@ export class StreamContext {
   }
 }
 
+/** It is there, and nothing is under way that takes it away. */
+export function isStaying({ isRemoved, isTombstone, leaving }: CatalogEntry): boolean {
+  return !isRemoved && !isTombstone && leaving === undefined;
+}
+
 /** Its channel was closed for others, between two turns: it can be opened again. */
 export function isEvicted(
   { isClosing, parts }: StreamContext,

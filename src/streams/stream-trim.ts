@@ -3,7 +3,7 @@
  */
 import { RedexError } from '../core/errors.js';
 import { placeOf, rereading } from './stream-reads.js';
-import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
+import { isEvicted, isStaying, type FoundStream, type StreamContext } from './stream-context.js';
 import { invalidOffset } from './stream-errors.js';
 import { StaleAppend, type StreamLog } from './stream-log.js';
 import { START_OFFSET, type StreamPosition } from './stream-position.js';
@@ -36,7 +36,7 @@ export function letGo(
   return log.use(async () => {
     if (log.state === undefined) await log.ready();
     const { state } = log;
-    if (state === undefined || entry.isRemoved || entry.leaving !== undefined) return false;
+    if (state === undefined || !isStaying(entry)) return false;
     if (floor.count <= state.floor.count) return true;
     const freed = floor.bytes - state.floor.bytes;
     if (!(await writeFloor(context, log, floor))) return false;

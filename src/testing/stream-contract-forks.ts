@@ -1,6 +1,7 @@
 /**
  * Forks: what they have of their source, what is theirs, and how long the source is kept for them.
  */
+import { RedexError } from '../core/errors.js';
 import { at, TEXT, textsOf, type ContractPart } from './stream-contract-support.js';
 
 export function streamForkContract(part: ContractPart): void {
@@ -216,6 +217,21 @@ function references({ check, checks, expect }: ContractPart): void {
     await Promise.all(forks.map((name) => streams.deleteStream(name)));
     const { tombstones, totalBytes } = await streams.stats();
     expect({ tombstones, totalBytes }).toEqual({ tombstones: 0, totalBytes: 0 });
+  });
+
+  check('a trim that a deletion overtakes takes nothing from forks', async ({ streams }) => {
+    for (let turns = 0; turns < 40; turns++) {
+      const name = `a${turns}`;
+      await streams.createStream(name, TEXT, { data: ['1', '22', '333'] });
+      await streams.createFork(`${name}/f`, name);
+      const trimming = streams.trimStream(name, { before: at(1, 1) }).then(
+        () => '22,333',
+        (error: unknown) => (RedexError.is(error, 'STREAM_GONE') ? '1,22,333' : String(error)),
+      );
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await streams.deleteStream(name);
+      expect((await textsOf(streams, `${name}/f`)).join(',')).toBe(await trimming);
+    }
   });
 
   check('a source that was not deleted stays when its forks go', async ({ streams }) => {
