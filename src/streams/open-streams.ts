@@ -77,13 +77,12 @@ export class OpenStreams {
     opening.then(
       (log) => {
         entry.log = log;
-        this.#closeSome();
       },
       () => {
         if (this.#open.get(stream.id) === entry) this.#open.delete(stream.id);
       },
     );
-    this.#closeSome();
+    this.closeSome();
     return opening;
   }
 
@@ -110,7 +109,8 @@ export class OpenStreams {
     this.#open.delete(id);
   }
 
-  #closeSome(): void {
+  /** Closes those that were not used for longest, while there are too many. */
+  closeSome(): void {
     let tooMany = this.#open.size - this.#parts.maxOpenStreams;
     if (tooMany <= 0) return;
     for (const [id, { log }] of this.#open) {

@@ -51,6 +51,7 @@ export class StreamSweeper {
     await this.#try(() => retainAll(this.#context));
     await this.#try(() => this.writeTimes());
     await this.#try(() => this.compactCatalog());
+    this.#context.parts.open.closeSome();
   }
 
   /** Never rejects: what fails is tried again by the next sweep. */

@@ -67,3 +67,13 @@ test('streams that are made faster than channels are closed wait for these', asy
   for (const name of names) expect((await streams.read(name)).messages).toHaveLength(1);
   await lab.close();
 });
+
+test('what stays open beyond the limit is closed by the next sweep', async () => {
+  const lab = await openLab({ maxOpenStreams: 4 });
+  const names = Array.from({ length: 100 }, (_, i) => `s${i}`);
+  await Promise.all(names.map((name) => lab.streams.createStream(name)));
+  expect((await lab.streams.stats()).openStreams).toBeGreaterThan(4);
+  await lab.runtime.elapse(61_000);
+  expect((await lab.streams.stats()).openStreams).toBe(4);
+  await lab.close();
+});
