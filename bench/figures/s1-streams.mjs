@@ -1,6 +1,6 @@
 /** S1, S2: what a stream costs by its length, and a store by the number of its streams. */
 import { mkdirSync, rmSync } from 'node:fs';
-import { atLeast, atMost, median, middle } from '../lib/checks.mjs';
+import { atMost, median, middle } from '../lib/checks.mjs';
 import { runJob } from '../lib/child.mjs';
 import { runOwn, scaled } from '../lib/compare.mjs';
 import { settle } from '../lib/warm.mjs';
@@ -92,7 +92,6 @@ function manyChecks(results) {
   const row = results.at(-1);
   const of = (pick) => middle(row, pick);
   return [
-    atLeast(`${row.label}: creates a second`, median(row), 1000, ''),
     atMost(
       `${row.label}: open`,
       of(({ openMs }) => openMs),
