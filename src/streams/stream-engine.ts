@@ -1,6 +1,7 @@
 /**
- * What a StreamStore runs on: how the streams of a Redex begin and end. What an open that fails has begun is ended again, and a
- * close waits for what is under way: the Redex may be somebody else's, who goes on using it.
+ * What a StreamStore runs on: how the streams of a Redex begin and end. What an open that fails has
+ * begun is ended again, and a close waits for what is under way: the Redex may be somebody else's,
+ * who goes on using it.
  */
 import { redexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';

@@ -10,6 +10,7 @@ export function streamForkContract(part: ContractPart): void {
   refusals(part);
   subOffsets(part);
   references(part);
+  endings(part);
   lifetimes(part);
 }
 
@@ -218,7 +219,9 @@ function references({ check, checks, expect }: ContractPart): void {
     const { tombstones, totalBytes } = await streams.stats();
     expect({ tombstones, totalBytes }).toEqual({ tombstones: 0, totalBytes: 0 });
   });
+}
 
+function endings({ check, checks, expect }: ContractPart): void {
   check('a trim that a deletion overtakes takes nothing from forks', async ({ streams }) => {
     for (let turns = 0; turns < 40; turns++) {
       const name = `a${turns}`;
