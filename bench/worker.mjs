@@ -15,6 +15,7 @@ const OWN = {
   steps: './tasks/life.mjs',
   reclaim: './tasks/reclaim.mjs',
   channels: './tasks/channels.mjs',
+  streams: './tasks/streams.mjs',
 };
 
 const job = JSON.parse(readFileSync(process.argv[2], 'utf8'));

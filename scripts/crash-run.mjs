@@ -43,6 +43,7 @@ const PIECE = Math.min(50_000, Math.ceil(images / 2));
 const sum = {};
 let workloads = 0;
 let done = 0;
+let cpuSeconds = 0;
 let toldMs = started;
 const running = new Map();
 const failures = [];
@@ -78,6 +79,7 @@ await inParallel([...pieces.entries()], jobs, async ([index, wanted]) => {
       sum[name] = (sum[name] ?? 0) + count;
     }
     workloads += report.workloads;
+    cpuSeconds += report.cpuSeconds;
     done += report.counters.images + report.counters.nested;
   }
   if (report.failure !== undefined) failures.push(report.failure);
@@ -87,6 +89,16 @@ const minutes = (performance.now() - started) / 60_000;
 for (const [name, count] of Object.entries(sum)) console.log(`${name.padEnd(20)} ${count}`);
 console.log(`${workloads} workloads, ${done} images in ${minutes.toFixed(1)} minutes`);
 console.log(`${Math.round(done / minutes / jobs)} images a minute and process`);
+const { distinct = 0, wholeImages = 0, openOperations = 0, images: opened = 0, repeated = 0 } = sum;
+console.log(
+  `${distinct} distinct images, ${wholeImages} whole ones, ` +
+    `${(openOperations / Math.max(1, opened - repeated)).toFixed(0)} file operations to open one`,
+);
+const perMinute = (count) => Math.round((count * 60) / Math.max(1, cpuSeconds));
+console.log(
+  `a minute of CPU: ${perMinute(done)} images, ${perMinute(distinct)} distinct, ` +
+    `${perMinute(wholeImages)} whole`,
+);
 for (const { error, kept, differences = [], ...rest } of failures) {
   console.log(`BROKEN ${error}\n${JSON.stringify(rest)}`);
   if (differences.length > 0) console.log('what the crash has changed:');

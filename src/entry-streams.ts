@@ -15,6 +15,7 @@ export type { StreamOptions } from './streams/stream-config.js';
 export type { CreateForkOptions, CreateResult } from './streams/stream-creation.js';
 export type { StreamHead, StreamInfo } from './streams/stream-info.js';
 export type { ReadResult } from './streams/stream-reads.js';
+export type { StreamRetention } from './streams/stream-retention.js';
 export type { StreamStoreOptions } from './streams/stream-settings.js';
 export type { ProducerTuple } from './streams/stream-state.js';
 export { StreamStore } from './streams/stream-store.js';

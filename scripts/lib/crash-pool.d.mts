@@ -12,6 +12,8 @@ export interface CrashTestRun {
 export interface WorkerReport {
   readonly counters?: Counters;
   readonly workloads?: number;
+  /** Of CPU, for all of it. */
+  readonly cpuSeconds?: number;
   readonly failure?: {
     readonly seed: number;
     readonly profile: string;

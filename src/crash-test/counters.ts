@@ -4,6 +4,12 @@ export interface Counters {
   images: number;
   /** Images of crashes during a recovery. */
   nested: number;
+  /** Of both, those whose bytes no other one of their run had. */
+  distinct: number;
+  /** Of both, those that were not opened, because that was done with the same bytes before. */
+  repeated: number;
+  /** Images whose second open is known from the same bytes that another image led to. */
+  sameAfter: number;
   /** Images with two channels and twenty records or more, opened and compared twice. */
   wholeImages: number;
   killImages: number;
@@ -66,6 +72,9 @@ export interface Counters {
 const NONE: Counters = {
   images: 0,
   nested: 0,
+  distinct: 0,
+  repeated: 0,
+  sameAfter: 0,
   wholeImages: 0,
   killImages: 0,
   inMaintenance: 0,

@@ -15,6 +15,7 @@ import type { Counters } from './counters.js';
 import { Faults } from './faults.js';
 import { changesState, type Image } from './image.js';
 import { checkImage } from './image-checks.js';
+import { KnownLooks } from './known-looks.js';
 import { DIRECTORY, judgeLook, look, namesOf, type LookSetting } from './look.js';
 import { pumped, turns } from './pump.js';
 import { SceneKeeper, type CrashScene } from './scene.js';
@@ -42,7 +43,7 @@ class CrashRun {
   readonly #counters: Counters;
   readonly #profile: Profile;
   readonly #imagesALife: number;
-  readonly #seeds = { next: 0 };
+  readonly #imageKeys = new Set<string>();
   readonly #onScene: ((scene: CrashScene) => void) | undefined;
   readonly #keeper: SceneKeeper | undefined;
   #disk: CrashFs;
@@ -159,7 +160,7 @@ class CrashRun {
   /** What this process finds; a look from the side, which the store does not notice. */
   async #takeUp(): Promise<void> {
     const ledger = this.#ledger;
-    const seen = await look(this.#disk.kill(), this.#setting);
+    const seen = await look(this.#disk.kill(), this.#setting, 1);
     judgeLook(seen, ledger, ledger.facts(), this.#isSettled ? 'kill' : 'power');
     ledger.storeId = seen.storeId;
     ledger.names.rebase(namesOf(seen));
@@ -175,7 +176,7 @@ class CrashRun {
 
   get #setting(): LookSetting {
     const keeper = this.#keeper;
-    return { ledger: this.#ledger, nowMs: this.#nowMs, seeds: this.#seeds, keeper };
+    return { ledger: this.#ledger, nowMs: this.#nowMs, seed: this.#workload.seed, keeper };
   }
 
   async #step(commands: Commands, { command, io, isUsual }: Step): Promise<void> {
@@ -278,7 +279,8 @@ class CrashRun {
   async #checkImages(): Promise<void> {
     const images = this.#images;
     this.#images = [];
-    const setting = { ...this.#setting, counters: this.#counters };
+    const known = new KnownLooks(this.#imageKeys);
+    const setting = { ...this.#setting, counters: this.#counters, known };
     for (const image of images) {
       this.#checking = image;
       const turn = this.#workload.seed + (this.#checked += 1);

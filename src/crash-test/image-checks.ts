@@ -5,38 +5,33 @@
  */
 import { RedexError } from '../core/errors.js';
 import { microtasksDone } from '../core/runtime.js';
-import { encodeChannelName } from '../format/channel-name.js';
 import { CHANNELS_NAME, RENAME_NAME } from '../format/file-name.js';
 import { Redex } from '../store/redex.js';
 import { benign, worst, type Choose } from '../testing/choices.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { judgeCommits, type FoundPart } from './commit-judge.js';
+import type { CheckSetting } from './check-setting.js';
 import type { Counters } from './counters.js';
-import { changesState, type Image } from './image.js';
+import type { Image } from './image.js';
+import { imageKey } from './image-key.js';
 import {
   DIRECTORY,
+  foundBy,
   idsOf,
   judgeLook,
   look,
   requireSame,
   type Look,
-  type LookSetting,
-  type SeenChannel,
+  type SeenLog,
+  type SeenStore,
 } from './look.js';
 import { countJournal } from './journal-count.js';
+import { hasCut, judgeCuts, RecoveryCuts, requireKept } from './recovery-crashes.js';
 import { foundOf, payloadOf } from './record-ledger.js';
 import { judgeSeen, seenFold } from './seen-fold.js';
 import { Violation } from './violation.js';
-
-export interface CheckSetting extends LookSetting {
-  readonly counters: Counters;
-}
-
-/** Images of one recovery that is crashed. */
-const NESTED_IMAGES = 3;
-/** Of the changes that a recovery makes, every so many is crashed. */
-const NESTED_STRIDE = 9;
+import { writtenFiles } from './written-files.js';
 
 /** Throws a Violation when the image breaks a promise. `turn` chooses the dearer checks. */
 export async function checkImage(
@@ -61,29 +56,42 @@ async function check(
   turn: number,
   choose: Choose,
 ): Promise<void> {
-  const { fs, facts, kind } = image;
-  const { counters, ledger } = setting;
+  const { fs, facts, kind, place } = image;
+  const { counters, ledger, known } = setting;
   const deeper = turn % 8;
-  const before = deeper === 5 || deeper === 2 ? fs.kill() : undefined;
-  if (deeper === 2 && before !== undefined) await lookOnly(before, image, setting);
+  const key = imageKey(fs);
+  if (known.addImage(key)) counters.distinct += 1;
+  const same = known.find(key, 1);
+  // The same bytes again, and something else was known of them. What is drawn anew goes on.
+  if (same !== undefined && deeper !== 1 && deeper !== 5) {
+    judgeLook(same, ledger, facts, kind);
+    counters.images += 1;
+    counters.repeated += 1;
+    return;
+  }
+  if (deeper === 2) await lookOnly(fs.kill(), image, setting);
   countJournal(image, counters);
-  const seen = await look(fs, setting);
+  const cuts = deeper === 5 ? new RecoveryCuts(fs, place, choose) : undefined;
+  const seen = await look(fs, setting, 1);
+  cuts?.stop();
+  known.add(key, 1, foundBy(seen));
   judgeLook(seen, ledger, facts, kind);
   count(seen, image, counters);
   await lookUp(seen, turn);
-  const again = await lookAgain(seen, setting);
+  if (deeper === 4) await verifyAll(await lookAgain(seen, setting), counters);
+  else if (deeper === 7) await foldUp(await lookAgain(seen, setting), image, setting);
+  else await lookOnceMore(seen, setting);
   if (image.isDurable && hasCut(seen)) requireKept(seen, fs.crash(worst), undefined);
   if (deeper === 1) await goOn(seen, image, setting, choose);
   else if (deeper === 3) await closeAndLook(seen, image, setting);
-  else if (deeper === 5 && before !== undefined) {
-    await crashRecovery({ ...image, fs: before }, seen, setting, choose, turn % 32 === 5 ? 2 : 1);
-  } else if (deeper === 7) await foldUp(again, image, setting);
-  else if (deeper === 4) await verifyAll(again, counters);
+  else if (cuts !== undefined) {
+    await judgeCuts(cuts.stop(), seen, image, setting, choose, turn % 32 === 5 ? 2 : 1);
+  }
 }
 
 function count({ fs, channels }: Look, { kind, facts }: Image, counters: Counters): void {
   counters.images += 1;
-  counters.opens += 2;
+  counters.opens += 1;
   counters.openOperations += fs.operations.length;
   if (kind === 'kill') counters.killImages += 1;
   if (facts.storeId === undefined) counters.noStore += 1;
@@ -135,36 +143,32 @@ async function lookUp({ channels }: Look, turn: number): Promise<void> {
   }
 }
 
-/**
- * What an open has changed but derived files: these are not synced, and a cut before makes a
- * segment whose ones nobody had looked at the last one. A channel with a retention lets go of what
- * has become too old.
- */
-function writtenFiles({ fs, channels }: Look): string[] {
-  const retained = [...channels].flatMap(([name, { channel }]) => {
-    return channel.options.retention === undefined ? [] : [`/${encodeChannelName(name)}/`];
-  });
-  return fs.mutations.paths.filter((path) => {
-    if (/\.(?:idx|ts)(?:\.tmp)?$|\/LOCK(?:\.info)?(?:\.\w+)?$/.test(path)) return false;
-    // What nobody has a name for is removed in the background.
-    if (/channels\/\.(?:new|trash)\//.test(path)) return false;
-    return !retained.some((directory) => path.includes(directory));
-  });
-}
-
 /** C6: the next process finds the same and writes nothing. */
 async function lookAgain(seen: Look, setting: CheckSetting): Promise<Look> {
   // What the first one reclaims in the background is not a part of its open.
   await microtasksDone();
-  const again = await look(seen.fs.kill(), setting);
+  const again = await look(seen.fs.kill(), setting, 2);
+  setting.counters.opens += 1;
+  judgeAgain(seen, again, writtenFiles(again));
+  return again;
+}
+
+/** The same, unless it is known of another image that led to the same bytes. */
+async function lookOnceMore(seen: Look, setting: CheckSetting): Promise<void> {
+  await microtasksDone();
+  const again = await setting.known.look(seen.fs.kill(), setting, 2);
+  if (again.isNew) setting.counters.opens += 1;
+  else setting.counters.sameAfter += 1;
+  judgeAgain(seen, again.seen, again.written);
+}
+
+function judgeAgain(seen: Look, again: SeenStore, written: readonly string[]): void {
   requireSame(seen, again, 'I6');
-  for (const [name, { channel }] of again.channels) {
-    if (channel.recoveryEpoch === seen.channels.get(name)?.channel.recoveryEpoch) continue;
+  for (const [name, { says }] of again.channels) {
+    if (says.recoveryEpoch === seen.channels.get(name)?.says.recoveryEpoch) continue;
     throw new Violation('C6: the second open raised the recovery epoch');
   }
-  const written = writtenFiles(again);
   if (written.length > 0) throw new Violation(`C6: the second open wrote ${written.join(', ')}`);
-  return again;
 }
 
 /** I5 and I11: each log goes on, and what is synced now is there after the next crash. */
@@ -187,7 +191,7 @@ async function goOn(
     added.set(name, records);
   }
   for (const pick of [worst, choose, benign]) {
-    const cut = await look(fs.crash(pick), setting);
+    const { seen: cut } = await setting.known.look(fs.crash(pick), setting, 2);
     // A trim of the process that was killed may be taken back: nobody was told that it is done.
     const again = isDurable ? cut : withoutFirst(cut, seen);
     for (const [name, records] of added) {
@@ -208,7 +212,7 @@ async function goOn(
 }
 
 /** What was there is there, and nothing but what was appended has come to it. */
-function requireOnly(before: Look, now: Look, name: string, added: number): void {
+function requireOnly(before: Look, now: SeenStore, name: string, added: number): void {
   const was = before.channels.get(name);
   const is = now.channels.get(name);
   if (was === undefined || is === undefined) throw new Violation(`I11: ${name} is gone`);
@@ -227,7 +231,7 @@ async function closeAndLook(
   setting: CheckSetting,
 ): Promise<void> {
   await seen.redex.close();
-  const again = await look(fs.crash(worst), setting);
+  const again = await look(fs.crash(worst), setting, 2);
   setting.counters.closedAfter += 1;
   // A manifest or clean mark may be in the page cache only, of a process that was killed before its
   // sync: what a trim has hidden may be there again, but nothing that was there may be missing.
@@ -245,53 +249,12 @@ async function closeAndLook(
 }
 
 /** The same without the records that `other` hides at its beginning. */
-function withoutFirst(seen: Look, other: Look): Look {
-  const channels = [...seen.channels].map(([name, there]): [string, SeenChannel] => {
+function withoutFirst(seen: SeenStore, other: SeenStore): SeenStore {
+  const channels = [...seen.channels].map(([name, there]): [string, SeenLog] => {
     const firstSeq = other.channels.get(name)?.firstSeq ?? 0;
     return [name, { ...there, found: there.found.filter(({ seq }) => seq >= firstSeq) }];
   });
   return { ...seen, channels: new Map(channels) };
-}
-
-/** I6: crashes at every change that a recovery makes; each must lead to the same records. */
-async function crashRecovery(
-  image: Image,
-  expected: Look,
-  setting: CheckSetting,
-  choose: Choose,
-  levels: number,
-): Promise<void> {
-  const { ledger, counters } = setting;
-  const cuts: { fs: CrashFs; place: string }[] = [];
-  const victim = image.fs.kill();
-  let changes = choose(NESTED_STRIDE);
-  victim.onOperation = (operation) => {
-    if (!changesState(operation)) return;
-    changes += 1;
-    if (changes % NESTED_STRIDE !== 0 || cuts.length >= NESTED_IMAGES) return;
-    const place = `${image.place} / recovery ${operation.index} ${operation.operation}`;
-    cuts.push({ fs: victim.crash(cuts.length % 2 === 0 ? choose : worst), place });
-  };
-  await look(victim, setting);
-  victim.onOperation = undefined;
-  for (const { fs, place } of cuts) {
-    const before = levels > 1 ? fs.kill() : undefined;
-    const again = await look(fs, setting);
-    try {
-      judgeLook(again, ledger, image.facts, 'power');
-      // Where everything was durable the second recovery has no way to differ.
-      if (image.isDurable) {
-        requireSame(expected, again, 'I6');
-        requireKept(expected, fs, again);
-      }
-    } catch (error) {
-      throw new Violation(`${String(error)} [${place}]`, { cause: error });
-    }
-    counters.nested += 1;
-    if (before === undefined) continue;
-    const deeper: Image = { ...image, fs: before, kind: 'power', isDurable: true, place };
-    await crashRecovery(deeper, again, setting, choose, levels - 1);
-  }
 }
 
 /** N5: a fold goes on from its checkpoint, or begins anew where all of the history is there. */
@@ -313,30 +276,6 @@ async function foldUp(seen: Look, { facts }: Image, setting: CheckSetting): Prom
         throw new Violation(`N5: ${name} has what the fold needs: ${String(error)}`);
       }
       counters.foldsRefused += 1;
-    }
-  }
-}
-
-function hasCut({ channels }: Look): boolean {
-  return [...channels.values()].some(({ report }) => report?.tornTail !== undefined);
-}
-
-/**
- * C5, C8: what a recovery has cut is in its side file from before the cut on, and every cut is seen
- * in the recovery epoch. `fs` is what a crash of that recovery, or one after it, has left.
- */
-function requireKept(first: Look, fs: CrashFs, again: Look | undefined): void {
-  for (const [name, { channel, report }] of first.channels) {
-    const epoch = again?.channels.get(name)?.channel.recoveryEpoch ?? Infinity;
-    if (epoch < channel.recoveryEpoch) throw new Violation(`C8: ${name} was cut, epoch ${epoch}`);
-    for (const { path, position, byteLength, keptAside } of report?.tornTail?.regions ?? []) {
-      if (keptAside === undefined) continue;
-      const size = fs.statSync(path)?.size ?? 0;
-      // As long as it is not cut it may be kept aside later.
-      if (size > position) continue;
-      if (fs.statSync(keptAside)?.size !== byteLength) {
-        throw new Violation(`C5: ${path} was cut at ${position} before ${keptAside} was synced`);
-      }
     }
   }
 }

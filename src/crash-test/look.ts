@@ -7,6 +7,7 @@ import type { RecoveryReport } from '../channel/recovery-report.js';
 import { Redex } from '../store/redex.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
+import { scaledSeed } from '../testing/choices.js';
 import { judgeCommits } from './commit-judge.js';
 import { namesKey, type Names } from './name-ledger.js';
 import { judgeRecords, type CrashKind } from './record-judge.js';
@@ -20,38 +21,60 @@ import { NAMES } from './workload.js';
 /** Its parents are missing at first. */
 export const DIRECTORY = '/srv/store';
 
-export interface SeenChannel {
-  readonly channel: Channel;
+/** Apart from the seeds of the runs that the images come from. */
+const LOOK_FACTOR = 0x27d4_eb2f;
+
+/** What a channel said of itself when it had been read. */
+type ChannelSays = Pick<
+  Channel,
+  'options' | 'durableSeq' | 'recoveryEpoch' | 'count' | 'firstSeq' | 'sizeBytes'
+>;
+
+export interface SeenLog {
   /** Place in the list of creations. */
   readonly index: number;
   readonly firstSeq: number;
   readonly nextSeq: number;
   readonly found: readonly Found[];
   readonly report: RecoveryReport | undefined;
+  readonly says: ChannelSays;
 }
 
-export interface Look {
-  readonly fs: CrashFs;
-  readonly redex: Redex;
+interface SeenChannel extends SeenLog {
+  readonly channel: Channel;
+}
+
+/** What a look has found: it is not open any more, or need not be. */
+export interface SeenStore {
   readonly storeId: string;
   /** Unix milliseconds: retention by age has let go what was too old then. */
   readonly nowMs: number;
+  readonly channels: ReadonlyMap<string, SeenLog>;
+}
+
+export interface Look extends SeenStore {
+  readonly fs: CrashFs;
+  readonly redex: Redex;
   readonly channels: ReadonlyMap<string, SeenChannel>;
 }
+
+/** How many processes have opened these files since the image was taken; random bytes differ. */
+export type Depth = 1 | 2 | 3 | 4;
 
 export interface LookSetting {
   readonly ledger: StoreLedger;
   readonly nowMs: number;
   /** For everything random in what is opened, the same in each run of a workload. */
-  readonly seeds: { next: number };
+  readonly seed: number;
   /** Where the scene of a failure is wanted. */
   readonly keeper: SceneKeeper | undefined;
 }
 
 /** Opens a store and all of its channels. Throws a Violation when that fails. */
-export async function look(fs: CrashFs, setting: LookSetting): Promise<Look> {
+export async function look(fs: CrashFs, setting: LookSetting, depth: Depth): Promise<Look> {
   setting.keeper?.onLook(fs);
-  const seed = (setting.seeds.next += 1);
+  // The same bytes lead to the same, whichever image they come from.
+  const seed = scaledSeed(setting.seed, LOOK_FACTOR) + depth;
   const runtime = new ManualRuntime({ seed, startMs: setting.nowMs, ioOrder: 'immediate' });
   const reports = new Map<string, RecoveryReport>();
   const onRecovery = (report: RecoveryReport): void => {
@@ -86,18 +109,28 @@ async function lookAt(
 ): Promise<SeenChannel> {
   const { firstSeq } = channel;
   const found = (await channel.readBatch({ from: firstSeq })).map(foundOf);
-  const { nextSeq } = channel;
+  const { nextSeq, options, durableSeq, recoveryEpoch, count, sizeBytes } = channel;
   const { index } = ledger.channelAt(nextSeq);
-  return { channel, index, firstSeq, nextSeq, found, report };
+  const says = { options, durableSeq, recoveryEpoch, count, firstSeq: channel.firstSeq, sizeBytes };
+  return { channel, index, firstSeq, nextSeq, found, report, says };
 }
 
-export function namesOf({ channels }: Look): Names {
+/** What a look has found, without all that it has opened. */
+export function foundBy({ storeId, nowMs, channels }: Look): SeenStore {
+  const logs = [...channels].map(([name, { index, firstSeq, nextSeq, found, report, says }]) => {
+    const log: SeenLog = { index, firstSeq, nextSeq, found, report, says };
+    return [name, log] as const;
+  });
+  return { storeId, nowMs, channels: new Map(logs) };
+}
+
+export function namesOf({ channels }: SeenStore): Names {
   return new Map([...channels].map(([name, { index }]) => [name, index]));
 }
 
 /** Throws a Violation for what cannot be left of what was known. */
 export function judgeLook(
-  seen: Look,
+  seen: SeenStore,
   ledger: StoreLedger,
   facts: StoreFacts,
   kind: CrashKind,
@@ -125,21 +158,21 @@ export function judgeLook(
 }
 
 /** What a channel says of itself has to fit what is in it. */
-function judgeChannel(there: SeenChannel, known: ReadonlySet<string>, epochBefore: number): void {
-  const { channel, found, report, firstSeq, nextSeq } = there;
-  const { durableSeq, recoveryEpoch, count } = channel;
-  const options = optionsKey(channel.options);
+function judgeChannel(there: SeenLog, known: ReadonlySet<string>, epochBefore: number): void {
+  const { says, found, report, firstSeq, nextSeq } = there;
+  const { durableSeq, recoveryEpoch, count } = says;
+  const options = optionsKey(says.options);
   if (!known.has(options)) {
     throw new Violation(`options ${options}, not ${[...known].join(' or ')}`);
   }
   const end = (found.at(-1)?.seq ?? -1) + 1;
   if (nextSeq < end) throw new Violation(`I3: nextSeq is ${nextSeq}, the records end at ${end}`);
   if (durableSeq > nextSeq) throw new Violation(`durableSeq ${durableSeq} above ${nextSeq}`);
-  if (channel.options.sync === 'always' && durableSeq !== nextSeq) {
+  if (says.options.sync === 'always' && durableSeq !== nextSeq) {
     throw new Violation(`S4: opened with durableSeq ${durableSeq} of ${nextSeq}`);
   }
   // Retention may have gone on since.
-  if (channel.firstSeq === firstSeq && count !== found.length) {
+  if (says.firstSeq === firstSeq && count !== found.length) {
     throw new Violation(`count is ${count}, there are ${found.length} records`);
   }
   const wasCut = report?.tornTail !== undefined;
@@ -149,7 +182,7 @@ function judgeChannel(there: SeenChannel, known: ReadonlySet<string>, epochBefor
 }
 
 /** Throws a Violation when two looks differ in what nobody has changed. */
-export function requireSame(before: Look, now: Look, rule: string): void {
+export function requireSame(before: SeenStore, now: SeenStore, rule: string): void {
   const [was, is] = [namesKey(namesOf(before)), namesKey(namesOf(now))];
   if (was !== is) throw new Violation(`${rule}: the names are ${is} instead of ${was}`);
   if (before.storeId !== now.storeId) throw new Violation(`${rule}: it is another store`);

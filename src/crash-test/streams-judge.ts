@@ -5,8 +5,10 @@
 import { RedexError } from '../core/errors.js';
 import { Redex } from '../store/redex.js';
 import { StreamStore } from '../streams/stream-store.js';
+import { Random } from '../testing/choices.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
+import { changesState } from './image.js';
 import { NO_STREAM, ownBytes, type Possible, type StreamSight } from './streams-model.js';
 import { MAX_TOTAL_BYTES } from './streams-workload.js';
 import { Violation } from './violation.js';
@@ -18,9 +20,39 @@ export interface StreamsImage {
   readonly where: string;
 }
 
-/** Rejects with a Violation. */
-export async function judgeStreams({ fs, possible, nowMs, where }: StreamsImage): Promise<void> {
-  const runtime = new ManualRuntime({ startMs: nowMs, ioOrder: 'immediate' });
+/**
+ * Judges the image, and what another crash leaves while it is opened and looked at. Rejects with a
+ * Violation.
+ */
+export async function judgeStreams(image: StreamsImage): Promise<void> {
+  const random = new Random(seedOf(image.where));
+  const { fs } = image;
+  let left: CrashFs | undefined;
+  let operations = random.below(RECOVERY_OPERATIONS);
+  fs.onOperation = (operation) => {
+    if (changesState(operation) && operations-- === 0) left = fs.crash((n) => random.below(n));
+  };
+  await judgeImage(image, random.uint32());
+  fs.onOperation = undefined;
+  if (left === undefined) return;
+  const where = `${image.where}, and again in recovery`;
+  await judgeImage({ ...image, fs: left, where }, random.uint32());
+}
+
+/** Operations among which the second crash is, if there are so many. */
+const RECOVERY_OPERATIONS = 60;
+
+/** From where the crash was: the same image has the same second crash. */
+function seedOf(where: string): number {
+  return Buffer.from(where).reduce((seed, byte) => Math.imul(seed, 31) + byte, 0);
+}
+
+/** The seed is for the names of files, of which no two processes draw the same. */
+async function judgeImage(
+  { fs, possible, nowMs, where }: StreamsImage,
+  seed: number,
+): Promise<void> {
+  const runtime = new ManualRuntime({ startMs: nowMs, ioOrder: 'immediate', seed });
   try {
     const redex = await Redex.open('/data', { fs, runtime });
     let found = await judgeOnce(redex, runtime, possible, nowMs);

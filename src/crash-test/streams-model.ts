@@ -16,6 +16,8 @@ export interface StreamSight {
   readonly producers: Readonly<Record<string, number>>;
   /** Unix milliseconds. */
   readonly expiresAt: number | undefined;
+  /** Messages of its own that its retention keeps. */
+  readonly keeps: number | undefined;
 }
 
 export const NO_STREAM: StreamSight = {
@@ -27,6 +29,7 @@ export const NO_STREAM: StreamSight = {
   streamSeq: 0,
   producers: {},
   expiresAt: undefined,
+  keeps: undefined,
 };
 
 interface Line {

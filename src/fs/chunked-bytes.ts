@@ -28,6 +28,15 @@ export class ChunkedBytes {
     return copy;
   }
 
+  /**
+   * The chunks, by their place in the file; nobody may change them. They stay as they are: whoever
+   * writes from now on copies the chunk that it writes to.
+   */
+  frozenChunks(): readonly (Uint8Array | undefined)[] {
+    this.#owned = [];
+    return this.#chunks;
+  }
+
   read(buffer: Uint8Array, offset: number, length: number, position: number): number {
     const count = Math.max(0, Math.min(length, this.#size - position));
     let done = 0;

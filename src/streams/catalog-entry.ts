@@ -2,6 +2,8 @@
 import type { ForkLink } from './catalog-records.js';
 import type { CountedStream } from './byte-caps.js';
 import type { StreamConfig } from './stream-config.js';
+import type { StreamPosition } from './stream-position.js';
+import { isOverfull } from './stream-retention.js';
 
 /** Channels of this prefix belong to the streams. */
 const STREAMS_PREFIX = '$streams/';
@@ -24,6 +26,10 @@ export class CatalogEntry implements CountedStream {
   /** Unix milliseconds of the last read or write that is known. */
   accessedAtMs: number;
   bytes: number | undefined;
+  /** It was seen to hold more messages, or bytes of them, than it is to keep. */
+  isOverfull = false;
+  /** Unix milliseconds: no message that it keeps is older, as far as that is known. */
+  keptFromMs: number;
   /** Its channel was opened since the store was: `accessedAtMs` covers all that was written. */
   isKnown = false;
   /** A deletion is under way: whoever asks for the stream waits for its end. */
@@ -44,6 +50,12 @@ export class CatalogEntry implements CountedStream {
     this.createdAtMs = createdAtMs;
     this.fork = fork;
     this.accessedAtMs = createdAtMs;
+    this.keptFromMs = createdAtMs;
+  }
+
+  /** What it holds has changed. */
+  noteSize(ends: { readonly floor: StreamPosition; readonly tail: StreamPosition }): void {
+    this.isOverfull = isOverfull(this.config.retention, ends);
   }
 
   /** Deleted, and kept for its forks. */

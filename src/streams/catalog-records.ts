@@ -18,6 +18,7 @@ const DELETED = 4;
 export const ACCESSED = 5;
 const OPENED = 6;
 const CLOSED = 7;
+export const KEPT = 8;
 
 /** Where a fork left its source. */
 export interface ForkLink {
@@ -45,6 +46,8 @@ export type CatalogRecord =
   | { readonly type: 'deleted'; readonly id: number }
   /** Last reads and writes of streams with a time to live, in unix milliseconds. */
   | { readonly type: 'accessed'; readonly times: readonly (readonly [number, number])[] }
+  /** Times before which streams keep no message, in unix milliseconds. */
+  | { readonly type: 'kept'; readonly times: readonly (readonly [number, number])[] }
   /** The streams are in use: what was counted before does not hold any more. */
   | { readonly type: 'opened' }
   /** Nothing was written to any stream after it. */
@@ -58,6 +61,7 @@ const TYPES: Readonly<Record<CatalogRecord['type'], number>> = {
   accessed: ACCESSED,
   opened: OPENED,
   closed: CLOSED,
+  kept: KEPT,
 };
 const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(TYPES).map(([name, type]) => [type, name]),
@@ -88,7 +92,7 @@ export function decodeCatalogRecord(record: LogRecord): CatalogRecord | undefine
 function hasOutline(record: CatalogRecord): boolean {
   if (record.type === 'format') return Number.isSafeInteger(record.version);
   if (record.type === 'listed') return isListed(record);
-  if (record.type === 'accessed') return Array.isArray(record.times);
+  if (record.type === 'accessed' || record.type === 'kept') return Array.isArray(record.times);
   if (record.type === 'opened') return true;
   if (record.type !== 'closed') return Number.isSafeInteger(record.id);
   return record.totalBytes === undefined || Number.isSafeInteger(record.totalBytes);

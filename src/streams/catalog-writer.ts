@@ -48,7 +48,7 @@ export class CatalogWriter {
   readonly #redex: Redex;
   readonly #catalog: Catalog;
   #queue: Waiting[] = [];
-  #running: Promise<void> | undefined;
+  #isRunning = false;
   #nextSeq: number;
 
   constructor(redex: Redex, catalog: Catalog) {
@@ -64,23 +64,20 @@ export class CatalogWriter {
   submit(change: CatalogChange): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ change, resolve, reject });
-      this.#running ??= this.#run();
+      if (!this.#isRunning) void this.#run();
     });
   }
 
-  /** Resolves when nothing is waiting. */
-  async idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
-  }
-
+  /** Never rejects: each change is told by itself. */
   async #run(): Promise<void> {
+    this.#isRunning = true;
     // Everything that this turn asks for goes together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
       const batch = this.#takeBatch();
       if (batch.length > 0) await this.#write(batch);
     }
-    this.#running = undefined;
+    this.#isRunning = false;
   }
 
   #takeBatch(): Planned[] {

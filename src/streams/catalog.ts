@@ -12,6 +12,7 @@ import {
   ACCESSED,
   decodeCatalogRecord,
   encodeCatalogRecord,
+  KEPT,
   LISTED,
   STREAMS_VERSION,
   type CatalogRecord,
@@ -27,6 +28,8 @@ export class Catalog {
   readonly #byId = new Map<number, CatalogEntry>();
   /** Those that expire some day. */
   readonly #mortal = new Set<CatalogEntry>();
+  /** Those that do not keep everything. */
+  readonly #retained = new Set<CatalogEntry>();
   #last: CatalogRecord | undefined;
   /** Behind the last record that was taken in. */
   #nextSeq = 0;
@@ -43,8 +46,13 @@ export class Catalog {
       await redex.commit([{ channel: CATALOG_CHANNEL, records, create }]);
     }
     const catalog = new Catalog(await redex.channel(CATALOG_CHANNEL, { createIfMissing: false }));
-    await catalog.#replay();
-    return catalog;
+    try {
+      await catalog.#replay();
+      return catalog;
+    } catch (error) {
+      await catalog.channel.close().catch(() => undefined);
+      throw error;
+    }
   }
 
   async #replay(): Promise<void> {
@@ -103,6 +111,11 @@ export class Catalog {
     return this.#mortal.values();
   }
 
+  /** Those that do not keep everything, tombstones excluded. */
+  get retained(): IterableIterator<CatalogEntry> {
+    return this.#retained.values();
+  }
+
   /** The stream that a fork was made of; undefined for one that is no fork. */
   sourceOf({ fork }: CatalogEntry): CatalogEntry | undefined {
     return fork === undefined ? undefined : this.#byId.get(fork.source);
@@ -125,6 +138,9 @@ export class Catalog {
       case 'accessed':
         for (const [id, ms] of record.times) this.#access(id, ms);
         return;
+      case 'kept':
+        for (const [id, ms] of record.times) this.#keep(id, ms);
+        return;
       case 'format':
       case 'opened':
       case 'closed':
@@ -144,6 +160,7 @@ export class Catalog {
     if (config.ttlSeconds !== undefined || config.expiresAtMs !== undefined) {
       this.#mortal.add(entry);
     }
+    if (config.retention !== undefined) this.#retained.add(entry);
   }
 
   #bury(seq: number, id: number): void {
@@ -151,6 +168,7 @@ export class Catalog {
     if (entry === undefined) return;
     entry.tombstoneSeq = seq;
     this.#mortal.delete(entry);
+    this.#retained.delete(entry);
   }
 
   #remove(id: number): void {
@@ -160,6 +178,7 @@ export class Catalog {
     this.#byId.delete(id);
     this.#byName.delete(entry.name);
     this.#mortal.delete(entry);
+    this.#retained.delete(entry);
     this.sourceOf(entry)?.forks.delete(id);
   }
 
@@ -168,13 +187,18 @@ export class Catalog {
     if (entry !== undefined) entry.accessedAtMs = Math.max(entry.accessedAtMs, ms);
   }
 
+  #keep(id: number, ms: number): void {
+    const entry = this.#byId.get(id);
+    if (entry !== undefined) entry.keptFromMs = Math.max(entry.keptFromMs, ms);
+  }
+
   /** Most of the channel is about streams that are gone. */
   get wantsCompaction(): boolean {
     return this.channel.count > FREE_RECORDS + 4 * this.#byId.size;
   }
 
   /**
-   * What a compaction keeps: what says something now; times of use only from `timesSeq` on. What is
+   * What a compaction keeps: what says something now; times only from `timesSeq` on. What is
    * not taken in yet, and what comes meanwhile, is kept with all that it refers to.
    */
   keeper(timesSeq: number): (record: LogRecord) => boolean {
@@ -183,7 +207,7 @@ export class Catalog {
     return (record) => {
       if (record.seq >= end) return true;
       if (record.type === LISTED) return there.has(record.seq);
-      if (record.type === ACCESSED) return record.seq >= timesSeq;
+      if (record.type === ACCESSED || record.type === KEPT) return record.seq >= timesSeq;
       const decoded = decodeCatalogRecord(record);
       if (decoded?.type === 'tombstone') return there.has(decoded.id);
       return decoded?.type === 'format';

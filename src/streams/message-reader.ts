@@ -24,12 +24,20 @@ export interface MessageRange {
   readonly nextSeq: number;
 }
 
+/** What a page may have at most; one message it may have whatever its length. */
+export interface PageLimits {
+  readonly maxBytes: number;
+  readonly maxMessages: number;
+}
+
 /** A page: what was read, and how much more may be. */
 export class Page {
   readonly messages: Uint8Array[] = [];
+  readonly #maxMessages: number;
   #left: number;
 
-  constructor(maxBytes: number) {
+  constructor({ maxBytes, maxMessages }: PageLimits) {
+    this.#maxMessages = maxMessages;
     this.#left = maxBytes;
   }
 
@@ -37,9 +45,13 @@ export class Page {
     return this.#left;
   }
 
+  get messagesLeft(): number {
+    return this.#maxMessages - this.messages.length;
+  }
+
   /** At least one message has place, however long it is. */
   hasPlaceFor(bytes: number): boolean {
-    return this.messages.length === 0 || bytes <= this.#left;
+    return this.messages.length === 0 || (this.messagesLeft > 0 && bytes <= this.#left);
   }
 
   add(message: Uint8Array): void {
@@ -68,10 +80,11 @@ export class MessageReader {
     if (seq === undefined) return undefined;
     let isFull = false;
     while (position.count < range.to.count && !isFull) {
+      const wanted = Math.min(range.to.count - position.count, page.messagesLeft);
       const records = await this.#channel.readBatch({
         from: seq,
         to: range.nextSeq,
-        limit: Math.min(RECORDS_AT_ONCE, 2 * (range.to.count - position.count) + 1),
+        limit: Math.min(RECORDS_AT_ONCE, 2 * wanted + 1),
         maxBytes: Math.max(1, page.bytesLeft) + HEADER_BYTES,
       });
       if (records.length === 0)
@@ -124,6 +137,18 @@ export class MessageReader {
     }
     if (!(await this.#isAt(high, from))) return undefined;
     this.#remember(from.count, high);
+    return high;
+  }
+
+  /** Seq of the first record of which this is true, as of all behind it; `nextSeq` when of none. */
+  async firstWhere(nextSeq: number, isTrue: (at: StreamPosition) => boolean): Promise<number> {
+    let low = this.#channel.firstSeq;
+    let high = nextSeq;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (isTrue(await this.#header(middle))) high = middle;
+      else low = middle + 1;
+    }
     return high;
   }
 

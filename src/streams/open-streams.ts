@@ -7,7 +7,7 @@ import { RedexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';
 import type { ByteCaps } from './byte-caps.js';
 import type { CatalogEntry } from './catalog-entry.js';
-import { strangeRecord } from './stream-errors.js';
+import { storeClosed, strangeRecord } from './stream-errors.js';
 import { loadStream, type LoadedStream } from './stream-loading.js';
 import { StreamLog } from './stream-log.js';
 
@@ -17,6 +17,9 @@ export interface OpenStreamsParts {
   readonly logger: Logger;
   readonly maxOpenStreams: number;
 }
+
+/** Channels that are being closed before another is opened: until then each costs what it did. */
+const CLOSING_AT_MOST = 64;
 
 interface OpenEntry {
   log: StreamLog | undefined;
@@ -28,6 +31,9 @@ export class OpenStreams {
   /** By id, those that were used last at the end. */
   readonly #open = new Map<number, OpenEntry>();
   readonly #closing = new Set<Promise<void>>();
+  /** Who opens a channel when fewer are being closed. */
+  #waiting: (() => void)[] = [];
+  #isEnded = false;
 
   constructor(parts: OpenStreamsParts) {
     this.#parts = parts;
@@ -53,6 +59,8 @@ export class OpenStreams {
 
   /** Rejects with CORRUPT, FORMAT_VERSION, IO, POISONED, CLOSED. */
   open(stream: CatalogEntry): Promise<StreamLog> {
+    // Whoever was waiting for something else would leave a channel open behind the end.
+    if (this.#isEnded) return Promise.reject(storeClosed());
     return this.#open.get(stream.id)?.opening ?? this.#begin(stream, undefined);
   }
 
@@ -74,19 +82,21 @@ export class OpenStreams {
         if (this.#open.get(stream.id) === entry) this.#open.delete(stream.id);
       },
     );
-    this.#closeSome();
+    this.closeSome();
     return opening;
   }
 
   async #openLog(stream: CatalogEntry, made: LoadedStream | undefined): Promise<StreamLog> {
     const { redex, caps } = this.#parts;
     try {
+      if (this.#closing.size >= CLOSING_AT_MOST) await this.#closed();
       const channel = await redex.channel(stream.channelName, { createIfMissing: false });
       const loaded = made ?? (await loadStream(channel));
       const { updatedAtMs = 0, retainedBytes } = loaded.state;
       stream.accessedAtMs = Math.max(stream.accessedAtMs, updatedAtMs);
       stream.isKnown = true;
       caps.found(stream, retainedBytes);
+      stream.noteSize(loaded.state);
       return new StreamLog(channel, loaded);
     } catch (error) {
       if (!RedexError.is(error, 'NOT_FOUND') || stream.isRemoved) throw error;
@@ -99,7 +109,8 @@ export class OpenStreams {
     this.#open.delete(id);
   }
 
-  #closeSome(): void {
+  /** Closes those that were not used for longest, while there are too many. */
+  closeSome(): void {
     let tooMany = this.#open.size - this.#parts.maxOpenStreams;
     if (tooMany <= 0) return;
     for (const [id, { log }] of this.#open) {
@@ -117,12 +128,24 @@ export class OpenStreams {
         const { name } = channel;
         this.#parts.logger.warn('a stream could not be closed', { channel: name, error });
       })
-      .finally(() => this.#closing.delete(closing));
+      .finally(() => {
+        this.#closing.delete(closing);
+        if (this.#closing.size >= CLOSING_AT_MOST) return;
+        for (const wake of this.#waiting.splice(0)) wake();
+      });
     this.#closing.add(closing);
   }
 
-  /** Waits for what is under way, and closes all channels. Nothing may be begun any more. */
+  /** Resolves when fewer channels are being closed. */
+  #closed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
+  /** Waits for what is under way, and closes all channels; none is opened any more. */
   async closeAll(): Promise<void> {
+    this.#isEnded = true;
     const open = [...this.#open.values()];
     const logs = await Promise.allSettled(open.map(({ opening }) => opening));
     this.#open.clear();

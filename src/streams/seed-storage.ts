@@ -156,7 +156,14 @@ function reading(streams: StreamStore): Omit<SeedStorage, Creating | Appending |
     },
     head: async (name) => metadataOf(await streams.head(name)),
     exists: (name) => streams.exists(name),
-    subscribe: async (name) => ((await streams.exists(name)) ? streams.subscribe(name) : null),
+    subscribe: async (name) => {
+      try {
+        return (await streams.exists(name)) ? streams.subscribe(name) : null;
+      } catch (error) {
+        if (isGoneError(error)) return null;
+        throw error;
+      }
+    },
     list_streams: async () => {
       const listed: [string, SeedMetadata][] = [];
       for (const { name } of await streams.listStreams()) {

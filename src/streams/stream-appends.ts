@@ -5,7 +5,7 @@
  */
 import type { Durability } from '../channel/record-input.js';
 import { decideAppend, type AppendRequest } from './append-decision.js';
-import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
+import { isEvicted, isStaying, type FoundStream, type StreamContext } from './stream-context.js';
 import { StaleAppend } from './stream-log.js';
 import { formatOffset, type StreamPosition } from './stream-position.js';
 import type { ProducerTuple } from './stream-state.js';
@@ -53,7 +53,6 @@ async function attempt(
   const decision = decideAppend(state, request, limits);
   if (decision.kind === 'write') {
     const { tail: from } = state;
-    context.use(entry);
     const tail = await write(context, found, { ...request, change: decision.change }, durability);
     if (tail === undefined) return undefined;
     const { producer, close } = request;
@@ -82,6 +81,9 @@ async function write(
   caps.reserve(entry, bytes);
   try {
     const tail = await log.write({ messages, change }, durability, context.runtime.now());
+    // Before whoever waits for the end of this append asks whether the stream has expired.
+    context.use(entry);
+    entry.noteSize(log.view);
     hints.notify(entry.id);
     return tail;
   } catch (error) {
@@ -108,7 +110,7 @@ async function synced(context: StreamContext, found: FoundStream): Promise<boole
 type WithChange = { readonly change: Parameters<FoundStream['log']['write']>[0]['change'] };
 
 function isLeaving({ isClosing }: StreamContext, { entry }: FoundStream): boolean {
-  return isClosing || entry.isRemoved || entry.isTombstone || entry.leaving !== undefined;
+  return isClosing || !isStaying(entry);
 }
 
 function resultOf(

@@ -3,6 +3,7 @@
  * configurations the same.
  */
 import { checkKnown, checkType } from '../channel/option-checks.js';
+import { checkedRetention, isSameRetention, type StreamRetention } from './stream-retention.js';
 
 /** What a stream is created with. Nothing of it but `closed` changes later. */
 export interface StreamOptions {
@@ -14,6 +15,11 @@ export interface StreamOptions {
   readonly expiresAt?: Date | number | undefined;
   /** Created closed, with the data that it is created with and no more. Default: false. */
   readonly closed?: boolean | undefined;
+  /**
+   * What goes by itself, the first messages first; null for nothing. Default: what the store says,
+   * for a fork what its source has. A create that does not say it takes a stream as it is.
+   */
+  readonly retention?: StreamRetention | null | undefined;
 }
 
 /** The same as it is stored. */
@@ -22,6 +28,7 @@ export interface StreamConfig {
   readonly ttlSeconds: number | undefined;
   /** Unix milliseconds. */
   readonly expiresAtMs: number | undefined;
+  readonly retention: StreamRetention | undefined;
 }
 
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream';
@@ -30,7 +37,13 @@ const MAX_CONTENT_TYPE_BYTES = 256;
 /** The last moment of a Date. */
 const MAX_TIME_MS = 8.64e15;
 
-const KNOWN: ReadonlySet<string> = new Set(['contentType', 'ttlSeconds', 'expiresAt', 'closed']);
+const KNOWN: ReadonlySet<string> = new Set([
+  'contentType',
+  'ttlSeconds',
+  'expiresAt',
+  'closed',
+  'retention',
+]);
 
 /** Throws TypeError or RangeError for what cannot be meant. */
 export function checkStreamOptions(
@@ -38,9 +51,10 @@ export function checkStreamOptions(
   known: ReadonlySet<string> = KNOWN,
 ): void {
   checkKnown(options, known);
-  const { contentType, ttlSeconds, expiresAt, closed } = options;
+  const { contentType, ttlSeconds, expiresAt, closed, retention } = options;
   checkType('closed', closed, 'boolean');
   if (contentType !== undefined) normalContentType(contentType);
+  if (retention !== undefined && retention !== null) checkedRetention(retention);
   if (ttlSeconds !== undefined) {
     checkType('ttlSeconds', ttlSeconds, 'number');
     if (!Number.isInteger(ttlSeconds) || ttlSeconds < 0 || ttlSeconds > MAX_TTL_SECONDS) {
@@ -77,12 +91,16 @@ export function normalContentType(contentType: unknown): string {
 }
 
 /** What is stored of options that were checked. */
-export function configOf(options: StreamOptions): StreamConfig {
-  const { contentType, ttlSeconds, expiresAt } = options;
+export function configOf(
+  options: StreamOptions,
+  defaultRetention: StreamRetention | undefined,
+): StreamConfig {
+  const { contentType, ttlSeconds, expiresAt, retention = defaultRetention } = options;
   return {
     contentType: contentType === undefined ? DEFAULT_CONTENT_TYPE : normalContentType(contentType),
     ttlSeconds,
     expiresAtMs: expiresAt === undefined ? undefined : timeOf(expiresAt),
+    retention: retention ? checkedRetention(retention) : undefined,
   };
 }
 
@@ -90,13 +108,18 @@ export function configOf(options: StreamOptions): StreamConfig {
 export function differingField(
   stored: StreamConfig,
   given: StreamConfig,
+  { retention }: Pick<StreamOptions, 'retention'>,
 ): { readonly field: string; readonly stored: unknown; readonly given: unknown } | undefined {
   for (const field of ['contentType', 'ttlSeconds', 'expiresAtMs'] as const) {
     if (stored[field] !== given[field]) {
       return { field, stored: stored[field], given: given[field] };
     }
   }
-  return undefined;
+  // One who does not say it has the default of the store, which may have been another.
+  if (retention === undefined || isSameRetention(stored.retention, given.retention)) {
+    return undefined;
+  }
+  return { field: 'retention', stored: stored.retention, given: given.retention };
 }
 
 /** Whether the stream is gone at `nowMs`, when nobody has used it after `accessedAtMs`. */

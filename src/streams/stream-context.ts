@@ -1,6 +1,6 @@
 /** What all parts of an open StreamStore share, and how a stream is found by its name. */
 import type { Logger, Runtime } from '../core/runtime.js';
-import { RedexError, redexError } from '../core/errors.js';
+import { RedexError } from '../core/errors.js';
 import type { Redex } from '../store/redex.js';
 import type { ByteCaps } from './byte-caps.js';
 import type { Catalog } from './catalog.js';
@@ -9,7 +9,7 @@ import type { CatalogWriter } from './catalog-writer.js';
 import type { Hints } from './hints.js';
 import type { OpenStreams } from './open-streams.js';
 import { isExpired } from './stream-config.js';
-import { notFound, streamGone } from './stream-errors.js';
+import { notFound, storeClosed, streamGone } from './stream-errors.js';
 import type { StreamLog } from './stream-log.js';
 import type { StreamSettings } from './stream-settings.js';
 
@@ -31,8 +31,12 @@ export interface StreamParts {
 export class StreamContext {
   readonly parts: StreamParts;
   isClosing = false;
+  /** Changes of the list of streams that are under way. */
+  readonly #changes = new Set<Promise<unknown>>();
   /** Streams with a time to live that were used since that was last written down. */
   readonly used: Set<CatalogEntry> = new Set();
+  /** Streams of which is known anew how old their messages are at most. */
+  readonly looked: Set<CatalogEntry> = new Set();
 
   constructor(parts: StreamParts) {
     this.parts = parts;
@@ -49,7 +53,24 @@ export class StreamContext {
   /** Throws CLOSED. */
   requireOpen(): void {
     if (!this.isClosing) return;
-    throw redexError('CLOSED', 'the streams are closed', { resource: 'streams' });
+    throw storeClosed();
+  }
+
+  /** Runs what makes, removes or trims streams: a close waits for it. Rejects with CLOSED. */
+  async changing<T>(work: () => Promise<T>): Promise<T> {
+    this.requireOpen();
+    const change = work();
+    this.#changes.add(change);
+    try {
+      return await change;
+    } finally {
+      this.#changes.delete(change);
+    }
+  }
+
+  /** Resolves when no change is under way; called when no more can be begun. */
+  async changesEnded(): Promise<void> {
+    await Promise.allSettled(this.#changes);
   }
 
   /** The same as `live` without waiting for anything; undefined where that is not possible. */
@@ -134,6 +155,11 @@ export class StreamContext {
     entry.accessedAtMs = Math.max(entry.accessedAtMs, this.runtime.now());
     this.used.add(entry);
   }
+}
+
+/** It is there, and nothing is under way that takes it away. */
+export function isStaying({ isRemoved, isTombstone, leaving }: CatalogEntry): boolean {
+  return !isRemoved && !isTombstone && leaving === undefined;
 }
 
 /** Its channel was closed for others, between two turns: it can be opened again. */

@@ -14,9 +14,10 @@ import {
 } from './stream-config.js';
 import type { FoundStream, StreamContext } from './stream-context.js';
 import { configMismatch, contentTypeMismatch, isGoneError, pathTaken } from './stream-errors.js';
-import { checkForkOptions, forkPoint, type ForkOptions } from './stream-forks.js';
+import { checkForkOptions, forkPoint, type ForkOptions, type ForkPoint } from './stream-forks.js';
 import { makeStream, removeStream, type NewStream } from './stream-lifecycle.js';
 import { formatOffset, parseOffset, isSamePosition } from './stream-position.js';
+import { rereading } from './stream-reads.js';
 import { recordOf } from './stream-records.js';
 
 export interface CreateResult {
@@ -27,7 +28,7 @@ export interface CreateResult {
   readonly closed: boolean;
 }
 
-/** What is not given is the source's: the content type, and how long the stream lives. */
+/** What is not given is the source's: the content type, how long it lives, and what it keeps. */
 export interface CreateForkOptions extends StreamOptions, ForkOptions {}
 
 interface Messages {
@@ -40,6 +41,7 @@ const FORK: ReadonlySet<string> = new Set([
   'ttlSeconds',
   'expiresAt',
   'closed',
+  'retention',
   'offset',
   'subOffset',
 ]);
@@ -52,14 +54,14 @@ export async function createStream(
 ): Promise<CreateResult> {
   const wanted: NewStream = {
     name,
-    config: configOf(options),
+    config: configOf(options, context.parts.settings.retention),
     closed: options.closed === true,
     fork: undefined,
     ...data,
   };
   for (;;) {
     const place = await placeFor(context, name);
-    if (place.found !== undefined) return compare(place.found, wanted);
+    if (place.found !== undefined) return compare(place.found, wanted, options);
     const made = await make(context, wanted, place.expired);
     if (made !== undefined) return made;
   }
@@ -108,12 +110,13 @@ async function make(
 async function compare(
   { entry, log }: FoundStream,
   { name, config, closed }: Pick<NewStream, 'name' | 'config' | 'closed'>,
+  options: StreamOptions,
   compareForks: () => void = () => refuseFork(entry),
 ): Promise<CreateResult> {
   await log.use(() => log.settled());
   const { view } = log;
   const difference =
-    differingField(entry.config, config) ??
+    differingField(entry.config, config, options) ??
     (view.closed === closed ? undefined : { field: 'closed', stored: view.closed, given: closed });
   if (difference !== undefined) throw configMismatch(name, difference);
   compareForks();
@@ -142,22 +145,18 @@ export async function createFork(
       const origin = context.parts.catalog.sourceOf(entry);
       const config = forkConfig(options, origin?.config ?? entry.config);
       const wanted = { name, config, closed };
-      return compare(place.found, wanted, () => {
+      return compare(place.found, wanted, options, () => {
         compareFork(entry, origin, source, options);
       });
     }
-    const found = await context.live(source);
-    const { contentType } = found.entry.config;
-    if (options.contentType !== undefined) {
-      const given = normalContentType(options.contentType);
-      if (given !== contentType) throw contentTypeMismatch(source, contentType, given);
-    }
-    const { at, prefix } = await forkPoint(context, found, options);
+    const { origin, at, prefix } = await rereading(context, () =>
+      forkOrigin(context, source, options),
+    );
     const { offset, subOffset = 0 } = options;
-    const fork: ForkLink = { source: found.entry.id, at, offset, subOffset };
+    const fork: ForkLink = { source: origin.id, at, offset, subOffset };
     const messages = prefix === undefined ? data.messages : [recordOf(prefix), ...data.messages];
     const bytes = data.bytes + (prefix?.length ?? 0);
-    const config = forkConfig(options, found.entry.config);
+    const config = forkConfig(options, origin.config);
     const made = await make(
       context,
       { name, config, fork, messages, bytes, closed },
@@ -167,14 +166,26 @@ export async function createFork(
   }
 }
 
-/** Its own time to live, or its own end, or those of the source. */
+/** The source as it is, and where the fork leaves it. */
+async function forkOrigin(
+  context: StreamContext,
+  source: string,
+  options: CreateForkOptions,
+): Promise<ForkPoint & { readonly origin: CatalogEntry }> {
+  const found = await context.live(source);
+  const { contentType } = found.entry.config;
+  if (options.contentType !== undefined) {
+    const given = normalContentType(options.contentType);
+    if (given !== contentType) throw contentTypeMismatch(source, contentType, given);
+  }
+  return { origin: found.entry, ...(await forkPoint(context, found, options)) };
+}
+
+/** Its own time to live, or its own end, or those of the source; likewise what it keeps. */
 function forkConfig(options: CreateForkOptions, source: StreamConfig): StreamConfig {
   const { ttlSeconds, expiresAt } = options;
-  const own = configOf({
-    contentType: options.contentType ?? source.contentType,
-    ttlSeconds,
-    expiresAt,
-  });
+  const contentType = options.contentType ?? source.contentType;
+  const own = configOf({ ...options, contentType }, source.retention);
   const isOwn = ttlSeconds !== undefined || expiresAt !== undefined;
   if (isOwn) return own;
   return { ...own, ttlSeconds: source.ttlSeconds, expiresAtMs: source.expiresAtMs };

@@ -4,6 +4,10 @@ import type { StreamPosition } from './stream-position.js';
 import { formatOffset } from './stream-position.js';
 import type { ProducerState, ProducerTuple } from './stream-state.js';
 
+export function storeClosed(): RedexError {
+  return redexError('CLOSED', 'the streams are closed', { resource: 'streams' });
+}
+
 export function notFound(stream: string): RedexError {
   const fields = { kind: 'stream', resource: stream };
   return redexError('NOT_FOUND', `there is no stream ${stream}`, fields);
@@ -30,7 +34,8 @@ export function configMismatch(
   difference: { readonly field: string; readonly stored: unknown; readonly given: unknown },
 ): RedexError {
   const { field, stored, given } = difference;
-  const message = `stream ${stream} has ${field} ${String(stored)}, not ${String(given)}`;
+  const [shown, wanted] = [stored, given].map((value) => JSON.stringify(value) ?? 'none');
+  const message = `stream ${stream} has ${field} ${shown}, not ${wanted}`;
   return redexError('CONFIG_MISMATCH', message, { stream, field, stored, given });
 }
 
@@ -113,4 +118,11 @@ export function strangeRecord(channel: string, seq: number, what: string): Redex
 /** There is no such stream any more, for who does not read its forks. */
 export function isGoneError(error: unknown): boolean {
   return RedexError.is(error, 'NOT_FOUND') || RedexError.is(error, 'STREAM_GONE');
+}
+
+/** What a stream holds cannot be read, and will not be when it is tried again. */
+export function isDamage(error: unknown): boolean {
+  return ['CORRUPT', 'FORMAT_VERSION', 'NOT_FOUND'].some(
+    (code) => RedexError.is(error) && error.code === code,
+  );
 }

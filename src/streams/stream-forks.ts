@@ -4,6 +4,7 @@
  */
 import { checkInteger } from '../channel/option-checks.js';
 import { isJsonType } from './json-messages.js';
+import type { PageLimits } from './message-reader.js';
 import type { FoundStream, StreamContext } from './stream-context.js';
 import { invalidOffset } from './stream-errors.js';
 import { TAIL_OFFSET, type StreamPosition } from './stream-position.js';
@@ -66,7 +67,7 @@ async function messagesBehind(
   let position = from;
   let next = offset;
   while (position.count < wanted) {
-    const page = await readFrom(context, name, next, SEARCH_BYTES);
+    const page = await readFrom(context, name, next, SEARCH);
     for (const message of page.messages) {
       if (position.count === wanted) break;
       position = { count: position.count + 1, bytes: position.bytes + message.length };
@@ -76,7 +77,7 @@ async function messagesBehind(
   return position;
 }
 
-const SEARCH_BYTES = 1024 * 1024;
+const SEARCH: PageLimits = { maxBytes: 1024 * 1024, maxMessages: 65_536 };
 
 async function withinMessage(
   context: StreamContext,
@@ -85,7 +86,7 @@ async function withinMessage(
   offset: string,
   bytes: number,
 ): Promise<ForkPoint> {
-  const { messages } = await readFrom(context, name, offset, 1);
+  const { messages } = await readFrom(context, name, offset, { maxBytes: 1, maxMessages: 1 });
   const [message] = messages;
   if (message === undefined || bytes > message.length) {
     throw invalidOffset(name, offset, 'the place is behind the end of the message');

@@ -2,6 +2,7 @@
 import type { CatalogEntry } from './catalog-entry.js';
 import type { StreamContext } from './stream-context.js';
 import { formatOffset } from './stream-position.js';
+import type { StreamRetention } from './stream-retention.js';
 
 /** What the list of streams knows of one. */
 export interface StreamInfo {
@@ -14,6 +15,8 @@ export interface StreamInfo {
   readonly expiresAt: number | undefined;
   /** Unix milliseconds. */
   readonly createdAt: number;
+  /** What it keeps; undefined when everything. */
+  readonly retention: StreamRetention | undefined;
   /** Where it left the stream that it is a fork of. */
   readonly forkedFrom: { readonly name: string; readonly offset: string } | undefined;
 }
@@ -34,7 +37,7 @@ export interface StreamHead extends StreamInfo {
   readonly updatedAt: number | undefined;
 }
 
-export function infoOf(context: StreamContext, entry: CatalogEntry): StreamInfo {
+function infoOf(context: StreamContext, entry: CatalogEntry): StreamInfo {
   const { name, id, config, createdAtMs, fork } = entry;
   const source = context.parts.catalog.sourceOf(entry);
   return {
@@ -44,10 +47,27 @@ export function infoOf(context: StreamContext, entry: CatalogEntry): StreamInfo 
     ttlSeconds: config.ttlSeconds,
     expiresAt: config.expiresAtMs,
     createdAt: createdAtMs,
+    retention: config.retention,
     forkedFrom:
       fork === undefined || source === undefined
         ? undefined
         : { name: source.name, offset: formatOffset(fork.at) },
+  };
+}
+
+/** Rejects as `StreamContext.live` does. */
+export async function headOf(context: StreamContext, name: string): Promise<StreamHead> {
+  const { entry, log } = await context.live(name);
+  const { tail, floor, closed, updatedAtMs } = log.view;
+  return {
+    ...infoOf(context, entry),
+    nextOffset: formatOffset(tail),
+    firstOffset: formatOffset(floor),
+    closed,
+    messageCount: tail.count,
+    totalBytes: tail.bytes,
+    retainedBytes: tail.bytes - floor.bytes,
+    updatedAt: updatedAtMs,
   };
 }
 

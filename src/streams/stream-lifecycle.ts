@@ -3,7 +3,6 @@
  * about. A stream that has forks is not removed but made a tombstone; with the last fork of a
  * tombstone goes the tombstone, and so on up to the first source.
  */
-import { RedexError } from '../core/errors.js';
 import type { CommitOperation } from '../store/commit-input.js';
 import { channelNameOf, type CatalogEntry } from './catalog-entry.js';
 import type { CatalogRecord, ForkLink } from './catalog-records.js';
@@ -11,7 +10,8 @@ import type { CatalogPlan } from './catalog-writer.js';
 import { firstBatch } from './stream-batch.js';
 import type { StreamConfig } from './stream-config.js';
 import type { StreamContext } from './stream-context.js';
-import { overLimit } from './stream-errors.js';
+import { isDamage, notFound, overLimit, streamGone } from './stream-errors.js';
+import { isGone } from './stream-info.js';
 import { FIRST_POSITION } from './stream-position.js';
 import { StreamState } from './stream-state.js';
 
@@ -41,7 +41,7 @@ export async function makeStream(
     throw overLimit('maxStreamBytes', settings.maxStreamBytes, wanted.bytes);
   }
   if (expired !== undefined) await count(context, expired);
-  let made: number | undefined;
+  let made: CatalogEntry | undefined;
   const work = (): Promise<unknown> =>
     writer.submit((seq) => {
       if (catalog.find(wanted.name) !== expired) return undefined;
@@ -53,8 +53,8 @@ export async function makeStream(
       const removal = expired === undefined ? undefined : planRemoval(context, expired);
       if (removal !== undefined && !removal.isWhole) return undefined;
       made = undefined;
-      return planCreation(context, wanted, seq, removal, (id) => {
-        made = id;
+      return planCreation(context, wanted, seq, removal, (entry) => {
+        made = entry;
       });
     });
   if (expired === undefined) await work();
@@ -62,10 +62,9 @@ export async function makeStream(
     const isExpired = (): boolean => context.isExpiredNow(expired);
     await leave(context, expired, async () => isExpired() && (await work()));
   }
-  const entry = made === undefined ? undefined : catalog.get(made);
   // It is there; whoever uses it is told when its channel is not.
-  if (entry !== undefined) await context.parts.open.open(entry).catch(() => undefined);
-  return entry;
+  if (made !== undefined) await context.parts.open.open(made).catch(() => undefined);
+  return made;
 }
 
 function planCreation(
@@ -73,7 +72,7 @@ function planCreation(
   wanted: NewStream,
   seq: number,
   removal: Removal | undefined,
-  onMade: (id: number) => void,
+  onMade: (entry: CatalogEntry) => void,
 ): CatalogPlan {
   const { catalog, caps, open, settings } = context.parts;
   const { name, config, fork, messages, bytes, closed } = wanted;
@@ -101,7 +100,7 @@ function planCreation(
       if (entry === undefined) return;
       entry.bytes = bytes;
       open.adopt(entry, { state, chain, nextSeq: records.length });
-      onMade(id);
+      onMade(entry);
     },
     onFailed: () => caps.release(counted, bytes),
   };
@@ -151,10 +150,22 @@ function planRemoval(context: StreamContext, entry: CatalogEntry): Removal {
         caps.remove(each);
         open.forget(each);
         context.used.delete(each);
+        context.looked.delete(each);
         hints.end(each.id);
       }
     },
   };
+}
+
+/** Rejects with NOT_FOUND, STREAM_GONE, IO, POISONED, CLOSED. */
+export async function deleteStream(context: StreamContext, name: string): Promise<void> {
+  const present = context.present(name);
+  // In the turn of the call, if it can be: what is asked for later finds nothing.
+  const entry = present instanceof Promise ? await present : present;
+  if (entry === undefined) throw notFound(name);
+  if (entry.isTombstone) throw streamGone(name);
+  if (context.isExpiredNow(entry) && (await isGone(context, entry))) throw notFound(name);
+  if (!(await removeStream(context, entry))) throw notFound(name);
 }
 
 /**
@@ -203,12 +214,6 @@ async function removeDamaged(context: StreamContext, entry: CatalogEntry): Promi
     const operations = left.map((each) => ({ delete: each.channelName }));
     return { ...plan, bytes: 0, operations };
   });
-}
-
-export function isDamage(error: unknown): boolean {
-  return ['CORRUPT', 'FORMAT_VERSION', 'NOT_FOUND'].some(
-    (code) => RedexError.is(error) && error.code === code,
-  );
 }
 
 /** Runs what takes a stream away, when nothing is under way in it; who asks for it waits. */

@@ -4,7 +4,7 @@
  */
 import { RedexError } from '../core/errors.js';
 import type { CatalogEntry } from './catalog-entry.js';
-import { Page } from './message-reader.js';
+import { Page, type MessageRange, type MessageReader, type PageLimits } from './message-reader.js';
 import type { FoundStream, StreamContext } from './stream-context.js';
 import { belowFloor, invalidOffset } from './stream-errors.js';
 import type { StreamLog, StreamView } from './stream-log.js';
@@ -43,50 +43,53 @@ interface Part {
 }
 
 /** Rejects with INVALID_OFFSET, OUT_OF_RANGE, and as `StreamContext.live` does. */
-export async function readFrom(
+export function readFrom(
   context: StreamContext,
   name: string,
   offset: string,
-  maxBytes: number,
+  limits: PageLimits,
 ): Promise<ReadResult> {
-  for (let attempt = 1; ; attempt++) {
+  return rereading(context, async () => {
     const found = context.liveNow(name) ?? (await context.live(name));
+    const page = await found.log.use(() => readPage(context, found, offset, limits));
     context.use(found.entry);
-    const { view } = found.log;
-    try {
-      return await found.log.use(() => readPage(context, found, view, offset, maxBytes));
-    } catch (error) {
-      if (attempt === ATTEMPTS || !isOutrun(context, found, view, error)) throw error;
-    }
-  }
+    return page;
+  });
 }
 
-/** What was read was let go of or deleted meanwhile, or a channel was closed between two turns. */
-function isOutrun(
-  { isClosing }: StreamContext,
-  { log }: FoundStream,
-  view: StreamView,
-  error: unknown,
-): boolean {
-  if (isClosing) return false;
-  if (RedexError.is(error, 'OUT_OF_RANGE')) return log.view.floor !== view.floor;
-  return RedexError.is(error, 'CLOSED');
+/** A stream of those that are read let go of what was to be read in it. */
+class Overtaken extends Error {}
+
+/**
+ * Runs what reads a stream, and again when what it read was let go of meanwhile, or a channel was
+ * closed between two turns.
+ */
+export async function rereading<T>(context: StreamContext, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const isOvertaken = error instanceof Overtaken;
+      const isAgain = isOvertaken || RedexError.is(error, 'CLOSED');
+      if (isAgain && !context.isClosing && attempt < ATTEMPTS) continue;
+      throw isOvertaken ? error.cause : error;
+    }
+  }
 }
 
 async function readPage(
   context: StreamContext,
   found: FoundStream,
-  view: StreamView,
   offset: string,
-  maxBytes: number,
+  limits: PageLimits,
 ): Promise<ReadResult> {
+  const { view } = found.log;
   const { tail, closed } = view;
   const from = await startOf(context, found, view, offset);
-  const page = new Page(maxBytes);
+  const page = new Page(limits);
   let position = from;
   for (const part of await partsFrom(context, found, view, from)) {
-    const range = { ...part, tail: part.view.tail, nextSeq: part.view.nextSeq };
-    const reached = await part.log.use(() => part.log.reader.read(range, page));
+    const reached = await inPart(part, (reader, range) => reader.read(range, page));
     if (reached === undefined) throw noMessage(found.entry.name, offset);
     position = reached;
     if (!isSamePosition(reached, part.to)) break;
@@ -173,9 +176,22 @@ async function partsFrom(
   }
 }
 
+async function inPart<T>(
+  { log, view: { tail, nextSeq }, from, to }: Part,
+  work: (reader: MessageReader, range: MessageRange) => Promise<T>,
+): Promise<T> {
+  try {
+    return await log.use(() => work(log.reader, { from, to, tail, nextSeq }));
+  } catch (error) {
+    // What is told of a stream is told before: this is about a channel.
+    if (RedexError.is(error, 'OUT_OF_RANGE')) throw new Overtaken(undefined, { cause: error });
+    throw error;
+  }
+}
+
 /**
  * The place that an offset of the stream means, where a message begins or the tail is. Rejects with
- * INVALID_OFFSET, OUT_OF_RANGE, CORRUPT, IO, POISONED, CLOSED.
+ * INVALID_OFFSET, OUT_OF_RANGE, CORRUPT, IO, POISONED, CLOSED; to be called in `rereading`.
  */
 export async function placeOf(
   context: StreamContext,
@@ -186,8 +202,7 @@ export async function placeOf(
   const place = await startOf(context, found, view, offset);
   if (isSamePosition(place, view.tail)) return place;
   const [part] = await partsFrom(context, found, view, place);
-  const range = part && { ...part, tail: part.view.tail, nextSeq: part.view.nextSeq };
-  const seq = range && (await part.log.use(() => part.log.reader.find(range)));
+  const seq = part && (await inPart(part, (reader, range) => reader.find(range)));
   if (seq === undefined) throw noMessage(found.entry.name, offset);
   return place;
 }

@@ -2,6 +2,7 @@
 import { guardedLogger, silentLogger, systemRuntime } from '../core/runtime.js';
 import type { Logger, Runtime } from '../core/runtime.js';
 import { checkInteger, checkKnown, checkObject } from '../channel/option-checks.js';
+import { checkedRetention, type StreamRetention } from './stream-retention.js';
 
 export interface StreamStoreOptions {
   /** Bytes of messages that all streams together may hold; more is LIMIT. Default: no limit. */
@@ -16,6 +17,8 @@ export interface StreamStoreOptions {
   readonly sweepIntervalMs?: number | undefined;
   /** Bytes after which a stream's segment is sealed and the next one begun. Default: 64 MiB. */
   readonly segmentBytes?: number | undefined;
+  /** What streams keep that are created without saying so. Default: everything. */
+  readonly retention?: StreamRetention | undefined;
   readonly runtime?: Runtime | undefined;
   readonly logger?: Logger | undefined;
 }
@@ -27,6 +30,7 @@ export interface StreamSettings {
   readonly maxOpenStreams: number;
   readonly sweepIntervalMs: number;
   readonly segmentBytes: number;
+  readonly retention: StreamRetention | undefined;
   readonly runtime: Runtime;
   readonly logger: Logger;
 }
@@ -38,6 +42,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'maxOpenStreams',
   'sweepIntervalMs',
   'segmentBytes',
+  'retention',
   'runtime',
   'logger',
 ]);
@@ -45,7 +50,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 /** Throws TypeError or RangeError for what cannot be meant. */
 export function streamSettings(options: StreamStoreOptions): StreamSettings {
   checkKnown(options, KNOWN);
-  const { maxTotalBytes, maxStreamBytes, segmentBytes, runtime, logger } = options;
+  const { maxTotalBytes, maxStreamBytes, segmentBytes, retention, runtime, logger } = options;
   for (const [name, value] of Object.entries({ maxTotalBytes, maxStreamBytes })) {
     if (value !== Infinity) checkInteger(name, value, 0, Number.MAX_SAFE_INTEGER);
   }
@@ -62,6 +67,7 @@ export function streamSettings(options: StreamStoreOptions): StreamSettings {
     maxOpenStreams: options.maxOpenStreams ?? 4096,
     sweepIntervalMs: options.sweepIntervalMs ?? 60_000,
     segmentBytes: segmentBytes ?? 64 * 1024 * 1024,
+    retention: retention === undefined ? undefined : checkedRetention(retention),
     runtime: runtime ?? systemRuntime,
     logger: logger === undefined ? silentLogger : guardedLogger(logger),
   };

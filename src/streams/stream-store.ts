@@ -5,19 +5,14 @@
  */
 import { checkKnown, checkInteger } from '../channel/option-checks.js';
 import { checkName } from '../channel/options.js';
-import { redexError } from '../core/errors.js';
 import { MemoryFs } from '../fs/memory-fs.js';
 import { Redex } from '../store/redex.js';
 import { appendRequest, messagesOf, type StreamAppendOptions } from './append-input.js';
-import { ByteCaps } from './byte-caps.js';
-import { Catalog } from './catalog.js';
-import { CatalogWriter } from './catalog-writer.js';
-import { Hints } from './hints.js';
-import { OpenStreams } from './open-streams.js';
+import { StreamEngine } from './stream-engine.js';
+import { retainAll } from './retention-run.js';
 import { appendTo, type AppendResult } from './stream-appends.js';
-import { StreamCounter } from './stream-counter.js';
 import { checkStreamOptions, type StreamOptions } from './stream-config.js';
-import { StreamContext } from './stream-context.js';
+import type { StreamContext } from './stream-context.js';
 import {
   createFork,
   createStream,
@@ -25,12 +20,11 @@ import {
   type CreateResult,
 } from './stream-creation.js';
 import { notFound, streamGone } from './stream-errors.js';
-import { infoOf, isGone, listInfos, type StreamHead, type StreamInfo } from './stream-info.js';
-import { removeStream } from './stream-lifecycle.js';
-import { formatOffset, START_OFFSET } from './stream-position.js';
+import { headOf, listInfos, type StreamHead, type StreamInfo } from './stream-info.js';
+import { deleteStream } from './stream-lifecycle.js';
+import { START_OFFSET } from './stream-position.js';
 import { readFrom, type ReadResult } from './stream-reads.js';
-import { streamSettings, type StreamStoreOptions } from './stream-settings.js';
-import { StreamSweeper } from './stream-sweeper.js';
+import { streamSettings, type StreamSettings, type StreamStoreOptions } from './stream-settings.js';
 import { trimTo } from './stream-trim.js';
 
 export interface StreamData {
@@ -43,6 +37,8 @@ export interface StreamReadOptions {
   readonly offset?: string | undefined;
   /** Bytes of messages after which a page ends; at least one is read. Default: 4 MiB. */
   readonly maxBytes?: number | undefined;
+  /** Messages after which a page ends. Default: 65,536. */
+  readonly maxMessages?: number | undefined;
 }
 
 export interface StreamStoreStats {
@@ -57,20 +53,17 @@ export interface StreamStoreStats {
 }
 
 const PAGE_BYTES = 4 * 1024 * 1024;
-/** Two writers of one catalog would contradict each other. */
-const taken = new WeakSet<Redex>();
+const PAGE_MESSAGES = 65_536;
 
 export class StreamStore {
+  readonly #engine: StreamEngine;
   readonly #context: StreamContext;
-  readonly #sweeper: StreamSweeper;
-  readonly #counter: StreamCounter;
   readonly #owned: Redex | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(context: StreamContext, owned: Redex | undefined) {
-    this.#context = context;
-    this.#sweeper = new StreamSweeper(context);
-    this.#counter = new StreamCounter(context);
+  private constructor(opened: StreamEngine, owned: Redex | undefined) {
+    this.#engine = opened;
+    this.#context = opened.context;
     this.#owned = owned;
   }
 
@@ -85,10 +78,11 @@ export class StreamStore {
     options: StreamStoreOptions = {},
   ): Promise<StreamStore> {
     const settings = streamSettings(options);
-    if (redexOrPath instanceof Redex) return StreamStore.#open(redexOrPath, settings, undefined);
+    if (redexOrPath instanceof Redex) {
+      return new StreamStore(await StreamEngine.open(redexOrPath, settings), undefined);
+    }
     const { runtime, logger } = settings;
-    const redex = await Redex.open(redexOrPath, { runtime, logger });
-    return StreamStore.#openOwned(redex, settings);
+    return StreamStore.#owning(await Redex.open(redexOrPath, { runtime, logger }), settings);
   }
 
   /** Streams that are gone when they are closed, with the same semantics. */
@@ -96,56 +90,16 @@ export class StreamStore {
     const settings = streamSettings(options);
     const { runtime, logger } = settings;
     const redex = await Redex.open('/streams', { fs: new MemoryFs(), runtime, logger });
-    return StreamStore.#openOwned(redex, settings);
+    return StreamStore.#owning(redex, settings);
   }
 
-  static async #openOwned(
-    redex: Redex,
-    settings: ReturnType<typeof streamSettings>,
-  ): Promise<StreamStore> {
+  static async #owning(redex: Redex, settings: StreamSettings): Promise<StreamStore> {
     try {
-      return await StreamStore.#open(redex, settings, redex);
+      return new StreamStore(await StreamEngine.open(redex, settings), redex);
     } catch (error) {
       await redex.close().catch(() => undefined);
       throw error;
     }
-  }
-
-  static async #open(
-    redex: Redex,
-    settings: ReturnType<typeof streamSettings>,
-    owned: Redex | undefined,
-  ): Promise<StreamStore> {
-    if (taken.has(redex)) {
-      throw redexError('BUSY', 'this Redex has a StreamStore already', { reason: 'streams' });
-    }
-    taken.add(redex);
-    try {
-      const catalog = await Catalog.open(redex);
-      const { maxTotalBytes, maxOpenStreams, logger } = settings;
-      const caps = new ByteCaps(maxTotalBytes, catalog.closedTotalBytes);
-      const writer = new CatalogWriter(redex, catalog);
-      const open = new OpenStreams({ redex, caps, logger, maxOpenStreams });
-      const parts = { redex, settings, catalog, writer, open, caps, hints: new Hints() };
-      const streams = new StreamStore(new StreamContext(parts), owned);
-      await streams.#begin();
-      return streams;
-    } catch (error) {
-      taken.delete(redex);
-      throw error;
-    }
-  }
-
-  async #begin(): Promise<void> {
-    const { catalog, writer, settings } = this.#context.parts;
-    // What was counted is not believed again before the next close.
-    if (catalog.isClosed) {
-      await writer.submit(() => {
-        return { records: [{ type: 'opened' }], operations: [], bytes: 0, keys: [] };
-      });
-    }
-    if (settings.maxTotalBytes !== Infinity) await this.#counter.countAll();
-    await this.#sweeper.begin();
   }
 
   /**
@@ -160,7 +114,9 @@ export class StreamStore {
   ): Promise<CreateResult> {
     checkName(name, 'a stream name');
     checkStreamOptions(options);
-    return createStream(this.#context, name, options, messagesOf(listOf(data)));
+    const messages = messagesOf(listOf(data));
+    const context = this.#context;
+    return context.changing(() => createStream(context, name, options, messages));
   }
 
   /**
@@ -176,7 +132,9 @@ export class StreamStore {
   ): Promise<CreateResult> {
     checkName(name, 'a stream name');
     checkName(source, 'a stream name');
-    return createFork(this.#context, name, source, options, messagesOf(listOf(data)));
+    const messages = messagesOf(listOf(data));
+    const context = this.#context;
+    return context.changing(() => createFork(context, name, source, options, messages));
   }
 
   /**
@@ -218,27 +176,17 @@ export class StreamStore {
   async read(name: string, options: StreamReadOptions = {}): Promise<ReadResult> {
     checkName(name, 'a stream name');
     checkKnown(options, READ);
-    const { offset = START_OFFSET, maxBytes } = options;
+    const { offset = START_OFFSET, maxBytes = PAGE_BYTES, maxMessages = PAGE_MESSAGES } = options;
     if (typeof offset !== 'string') throw new TypeError('offset must be a string');
     checkInteger('maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER);
-    return readFrom(this.#context, name, offset, maxBytes ?? PAGE_BYTES);
+    checkInteger('maxMessages', maxMessages, 1, Number.MAX_SAFE_INTEGER);
+    return readFrom(this.#context, name, offset, { maxBytes, maxMessages });
   }
 
   /** What is known of a stream without its messages. It does not count as a use. */
   async head(name: string): Promise<StreamHead> {
     checkName(name, 'a stream name');
-    const { entry, log } = await this.#context.live(name);
-    const { tail, floor, closed, updatedAtMs } = log.view;
-    return {
-      ...infoOf(this.#context, entry),
-      nextOffset: formatOffset(tail),
-      firstOffset: formatOffset(floor),
-      closed,
-      messageCount: tail.count,
-      totalBytes: tail.bytes,
-      retainedBytes: tail.bytes - floor.bytes,
-      updatedAt: updatedAtMs,
-    };
+    return headOf(this.#context, name);
   }
 
   /** Whether there is such a stream. Rejects when that cannot be said. */
@@ -261,20 +209,12 @@ export class StreamStore {
    */
   async deleteStream(name: string): Promise<void> {
     checkName(name, 'a stream name');
-    const context = this.#context;
-    const present = context.present(name);
-    // In the turn of the call, if it can be: what is asked for later finds nothing.
-    const entry = present instanceof Promise ? await present : present;
-    if (entry === undefined) throw notFound(name);
-    if (entry.isTombstone) throw streamGone(name);
-    if (context.isExpiredNow(entry) && (await isGone(context, entry))) throw notFound(name);
-    if (!(await removeStream(context, entry))) throw notFound(name);
+    await this.#context.changing(() => deleteStream(this.#context, name));
   }
 
   /** Removes all expired streams now; resolves to how many there were. */
   async cleanupExpiredStreams(): Promise<number> {
-    this.#context.requireOpen();
-    return this.#sweeper.removeExpired();
+    return this.#context.changing(() => this.#engine.sweeper.removeExpired());
   }
 
   /**
@@ -284,7 +224,15 @@ export class StreamStore {
   async trimStream(name: string, { before }: { readonly before: string }): Promise<void> {
     checkName(name, 'a stream name');
     if (typeof before !== 'string') throw new TypeError('before must be an offset');
-    await trimTo(this.#context, name, before);
+    await this.#context.changing(() => trimTo(this.#context, name, before));
+  }
+
+  /**
+   * Lets streams go of what their `retention` does not keep, which every sweep does; resolves to
+   * how many did. Only those are opened that have something to let go of, or may have.
+   */
+  async applyRetention(): Promise<number> {
+    return this.#context.changing(() => retainAll(this.#context));
   }
 
   /**
@@ -310,7 +258,7 @@ export class StreamStore {
   /** Counts. Without `maxTotalBytes`, the first call looks at every stream. */
   async stats(): Promise<StreamStoreStats> {
     this.#context.requireOpen();
-    await this.#counter.countAll();
+    await this.#engine.counter.countAll();
     const { catalog, open, caps } = this.#context.parts;
     const tombstones = [...catalog.entries].filter((entry) => entry.isTombstone).length;
     const streams = catalog.size - tombstones;
@@ -327,23 +275,9 @@ export class StreamStore {
   }
 
   async #close(): Promise<void> {
-    const context = this.#context;
-    const { redex, catalog, writer, open, hints } = context.parts;
-    context.isClosing = true;
-    hints.endAll();
     try {
-      await this.#sweeper.stop();
-      await writer.idle();
-      await open.closeAll();
-      await this.#sweeper.writeTimes();
-      const { caps } = context.parts;
-      await writer.submit(() => {
-        const totalBytes = caps.isExact ? caps.total : undefined;
-        return { records: [{ type: 'closed', totalBytes }], operations: [], bytes: 0, keys: [] };
-      });
-      await catalog.channel.close();
+      await this.#engine.close();
     } finally {
-      taken.delete(redex);
       await this.#owned?.close();
     }
   }
@@ -353,7 +287,7 @@ export class StreamStore {
   }
 }
 
-const READ: ReadonlySet<string> = new Set(['offset', 'maxBytes']);
+const READ: ReadonlySet<string> = new Set(['offset', 'maxBytes', 'maxMessages']);
 
 function listOf(data: StreamData['data']): readonly (Uint8Array | string)[] {
   if (data === undefined) return [];

@@ -1,13 +1,15 @@
 /**
- * What is done for all streams together, by one timer: expired ones are removed, the times of last
- * use are written down, and the catalog is rewritten when most of it is about streams that are
- * gone.
+ * What is done for all streams together, by one timer: expired ones are removed, the others let go
+ * of what they are not to keep, what is known of their times is written down, and the catalog is
+ * rewritten when most of it is about streams that are gone.
  */
+import { RedexError } from '../core/errors.js';
 import type { Cancel } from '../core/runtime.js';
 import type { CatalogEntry } from './catalog-entry.js';
-import type { CatalogRecord } from './catalog-records.js';
+import { retainAll } from './retention-run.js';
 import type { StreamContext } from './stream-context.js';
-import { isDamage, removeStream } from './stream-lifecycle.js';
+import { isDamage } from './stream-errors.js';
+import { removeStream } from './stream-lifecycle.js';
 
 /** Streams that are removed at once, and times that one record has at most. */
 const REMOVED_AT_ONCE = 64;
@@ -46,8 +48,10 @@ export class StreamSweeper {
 
   async #sweep(): Promise<void> {
     await this.#try(() => this.removeExpired());
+    await this.#try(() => retainAll(this.#context));
     await this.#try(() => this.writeTimes());
     await this.#try(() => this.compactCatalog());
+    this.#context.parts.open.closeSome();
   }
 
   /** Never rejects: what fails is tried again by the next sweep. */
@@ -95,21 +99,36 @@ export class StreamSweeper {
     return removeStream(context, entry, () => context.isExpiredNow(entry));
   }
 
-  /** Last uses of streams with a time to live. Rejects with IO, POISONED, CLOSED. */
+  /** What changes of the times of streams without a commit. Rejects with IO, POISONED, CLOSED. */
   async writeTimes(): Promise<void> {
-    const { used, parts } = this.#context;
-    const all = [...used].filter((entry) => !entry.isRemoved && !entry.isTombstone);
-    used.clear();
-    for (let i = 0; i < all.length; i += TIMES_AT_ONCE) {
-      const some = all.slice(i, i + TIMES_AT_ONCE);
+    const { used, looked } = this.#context;
+    await this.#write('accessed', used, ({ accessedAtMs }) => accessedAtMs);
+    await this.#write('kept', looked, ({ keptFromMs }) => keptFromMs);
+  }
+
+  async #write(
+    type: 'accessed' | 'kept',
+    changed: Set<CatalogEntry>,
+    timeOf: (entry: CatalogEntry) => number,
+  ): Promise<void> {
+    const all = [...changed].filter((entry) => !entry.isRemoved && !entry.isTombstone);
+    changed.clear();
+    let atOnce = TIMES_AT_ONCE;
+    for (let i = 0; i < all.length;) {
+      const some = all.slice(i, i + atOnce);
       try {
-        await parts.writer.submit(() => {
-          const times = some.map(({ id, accessedAtMs }) => [id, accessedAtMs] as const);
-          const record: CatalogRecord = { type: 'accessed', times };
-          return { records: [record], operations: [], bytes: 0, keys: [] };
+        await this.#context.parts.writer.submit(() => {
+          const times = some.map((entry) => [entry.id, timeOf(entry)] as const);
+          return { records: [{ type, times }], operations: [], bytes: 0, keys: [] };
         });
+        i += some.length;
       } catch (error) {
-        for (const entry of all.slice(i)) used.add(entry);
+        if (RedexError.is(error, 'LIMIT') && some.length > 1) {
+          // Records of this log may be shorter.
+          atOnce = Math.ceil(some.length / 2);
+          continue;
+        }
+        for (const entry of all.slice(i)) changed.add(entry);
         throw error;
       }
     }
@@ -123,6 +142,9 @@ export class StreamSweeper {
     const timesSeq = catalog.channel.nextSeq;
     for (const entry of catalog.mortal) {
       if (entry.config.ttlSeconds !== undefined) this.#context.used.add(entry);
+    }
+    for (const entry of catalog.retained) {
+      if (entry.config.retention?.maxAgeMs !== undefined) this.#context.looked.add(entry);
     }
     await this.writeTimes();
     await catalog.channel.compact({ keep: catalog.keeper(timesSeq) });

@@ -2,43 +2,46 @@
  * How the beginning of a stream goes: first it is said so in the stream, then the space is freed.
  */
 import { RedexError } from '../core/errors.js';
-import { placeOf } from './stream-reads.js';
-import { isEvicted, type FoundStream, type StreamContext } from './stream-context.js';
+import { placeOf, rereading } from './stream-reads.js';
+import { isEvicted, isStaying, type FoundStream, type StreamContext } from './stream-context.js';
 import { invalidOffset } from './stream-errors.js';
 import { StaleAppend, type StreamLog } from './stream-log.js';
-import type { StreamPosition } from './stream-position.js';
+import { START_OFFSET, type StreamPosition } from './stream-position.js';
 
 /** Rejects with INVALID_OFFSET, OUT_OF_RANGE, and as `StreamContext.live` does. */
 export async function trimTo(context: StreamContext, name: string, before: string): Promise<void> {
   for (;;) {
-    const found = await context.live(name);
+    const { found, floor } = await rereading(context, async () => {
+      const stream = await context.live(name);
+      return { found: stream, floor: await placeOf(context, stream, before) };
+    });
+    // What is before the start is gone already.
+    if (before !== START_OFFSET && floor.count < (found.entry.fork?.at.count ?? 0)) {
+      throw invalidOffset(name, before, 'what a fork has of its source cannot be let go of');
+    }
     try {
-      if (await trimOnce(context, found, before)) return;
+      if (await letGo(context, found, floor)) return;
     } catch (error) {
       if (!isEvicted(context, found, error)) throw error;
     }
   }
 }
 
-/** False when it has to be looked at again. */
-async function trimOnce(
+/** Makes a place the first that may be read. False when the stream has to be looked at again. */
+export function letGo(
   context: StreamContext,
-  found: FoundStream,
-  before: string,
+  { entry, log }: FoundStream,
+  floor: StreamPosition,
 ): Promise<boolean> {
-  const { entry, log } = found;
-  const floor = await placeOf(context, found, before);
-  if (floor.count < (entry.fork?.at.count ?? 0)) {
-    throw invalidOffset(entry.name, before, 'what a fork has of its source cannot be let go of');
-  }
   return log.use(async () => {
     if (log.state === undefined) await log.ready();
     const { state } = log;
-    if (state === undefined || entry.isRemoved || entry.leaving !== undefined) return false;
+    if (state === undefined || !isStaying(entry)) return false;
     if (floor.count <= state.floor.count) return true;
     const freed = floor.bytes - state.floor.bytes;
     if (!(await writeFloor(context, log, floor))) return false;
     context.parts.caps.release(entry, freed);
+    entry.noteSize(log.view);
     await freeSpace(log, floor);
     return true;
   });

@@ -83,6 +83,11 @@ export class CrashFs extends MemoryFs implements SyncFaults {
     return new CrashFs({ ...options, profile }, killState(this.#state, choose));
   }
 
+  /** All that is visible, as no operation sees it: nobody may change it. */
+  get contents(): MemoryDirectory {
+    return this.root;
+  }
+
   /** Every operation so far, in the order of the calls. */
   get operations(): readonly OperationRecord[] {
     return this.#log.operations;

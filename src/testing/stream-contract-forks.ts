@@ -1,6 +1,7 @@
 /**
  * Forks: what they have of their source, what is theirs, and how long the source is kept for them.
  */
+import { RedexError } from '../core/errors.js';
 import { at, TEXT, textsOf, type ContractPart } from './stream-contract-support.js';
 
 export function streamForkContract(part: ContractPart): void {
@@ -9,6 +10,7 @@ export function streamForkContract(part: ContractPart): void {
   refusals(part);
   subOffsets(part);
   references(part);
+  endings(part);
   lifetimes(part);
 }
 
@@ -217,6 +219,23 @@ function references({ check, checks, expect }: ContractPart): void {
     const { tombstones, totalBytes } = await streams.stats();
     expect({ tombstones, totalBytes }).toEqual({ tombstones: 0, totalBytes: 0 });
   });
+}
+
+function endings({ check, checks, expect }: ContractPart): void {
+  check('a trim that a deletion overtakes takes nothing from forks', async ({ streams }) => {
+    for (let turns = 0; turns < 40; turns++) {
+      const name = `a${turns}`;
+      await streams.createStream(name, TEXT, { data: ['1', '22', '333'] });
+      await streams.createFork(`${name}/f`, name);
+      const trimming = streams.trimStream(name, { before: at(1, 1) }).then(
+        () => '22,333',
+        (error: unknown) => (RedexError.is(error, 'STREAM_GONE') ? '1,22,333' : String(error)),
+      );
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await streams.deleteStream(name);
+      expect((await textsOf(streams, `${name}/f`)).join(',')).toBe(await trimming);
+    }
+  });
 
   check('a source that was not deleted stays when its forks go', async ({ streams }) => {
     await streams.createStream('a', TEXT, { data: 'a' });
@@ -266,6 +285,7 @@ function lifetimes({ check, checks, expect }: ContractPart): void {
   check('what the source lets go of is gone for its forks', async ({ streams }) => {
     await streams.createStream('a', TEXT, { data: ['1', '22', '333'] });
     await streams.createFork('f', 'a', {}, { data: 'own' });
+    await streams.trimStream('f', { before: '-1' });
     await streams.trimStream('a', { before: at(1, 1) });
     await checks.code(streams.read('f', { offset: at(0, 0) }), 'OUT_OF_RANGE');
     expect(await textsOf(streams, 'f')).toEqual(['22', '333', 'own']);

@@ -99,6 +99,27 @@ function pages({ check, expect }: ContractPart): void {
     }
     expect(sizes).toEqual([[5], [1, 1, 1], [6]]);
   });
+
+  check('a page of messages without bytes ends, too', async ({ streams }) => {
+    await streams.createStream('a', TEXT, { data: ['', '', '', '', 'x', '', ''] });
+    await streams.createFork('f', 'a', { offset: at(2, 0) }, { data: ['', '', ''] });
+    for (const [name, expected] of Object.entries({ a: [3, 3, 1], f: [3, 2] })) {
+      const sizes: number[] = [];
+      let offset = '-1';
+      for (let isEnd = false; !isEnd;) {
+        const page = await streams.read(name, { offset, maxMessages: 3 });
+        sizes.push(page.messages.length);
+        offset = page.nextOffset;
+        isEnd = page.atTail;
+      }
+      expect(sizes).toEqual(expected);
+    }
+    const many = Array.from({ length: 70_000 }, () => '');
+    await streams.appendBatch('a', many);
+    const { messages, atTail } = await streams.read('a', { offset: at(7, 1) });
+    expect(messages.length).toBe(65_536);
+    expect(atTail).toBe(false);
+  });
 }
 
 function lists({ check, checks, expect }: ContractPart): void {

@@ -52,6 +52,17 @@ export class Checks {
     this.#expect(await seen(streams, name)).toEqual(before);
   }
 
+  /** The action is refused with this code, and every stream of the store is as it was before. */
+  async harmless(
+    streams: StreamStore,
+    action: () => Promise<unknown>,
+    code: string,
+  ): Promise<void> {
+    const before = await allSeen(streams);
+    this.#expect(await rejectionCodeOf(action())).toBe(code);
+    this.#expect(await allSeen(streams)).toEqual(before);
+  }
+
   async code(action: Promise<unknown>, code: string): Promise<void> {
     this.#expect(await rejectionCodeOf(action)).toBe(code);
   }
@@ -76,6 +87,14 @@ async function seen(streams: StreamStore, name: string): Promise<unknown> {
   } catch (error) {
     return String(error);
   }
+}
+
+/** The same of all streams. */
+export async function allSeen(streams: StreamStore): Promise<unknown> {
+  const infos = await streams.listStreams();
+  const found: unknown[] = [await streams.stats()];
+  for (const { name } of infos) found.push([name, await seen(streams, name)]);
+  return found;
 }
 
 /** All messages from an offset on, as text, page by page. */

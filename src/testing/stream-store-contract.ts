@@ -10,6 +10,8 @@ import { streamLifeContract } from './stream-contract-life.js';
 import { streamLimitContract } from './stream-contract-limits.js';
 import { streamProducerContract } from './stream-contract-producers.js';
 import { streamReadContract } from './stream-contract-read.js';
+import { streamRefusalContract } from './stream-contract-refusals.js';
+import { streamRetentionContract } from './stream-contract-retention.js';
 import {
   Checks,
   type ContractPart,
@@ -36,6 +38,8 @@ export function streamStoreContract(runner: TestRunner, options: StreamContractO
     describe('append and close', () => streamAppendContract(part));
     describe('producers', () => streamProducerContract(part));
     describe('read, head and list', () => streamReadContract(part));
+    describe('refusals', () => streamRefusalContract(part));
+    describe('retention', () => streamRetentionContract(part));
     describe('limits', () => streamLimitContract(part));
     describe('delete, expiry and subscriptions', () => streamLifeContract(part));
     describe('forks', () => streamForkContract(part));

@@ -16,7 +16,7 @@ import { BankLedger, bankRun, type BankStats } from '../support/process-bank-run
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 
 const ASKED = process.env['REDEX_BANK_KILLS'];
-const KILLS = Number(ASKED ?? '50');
+const KILLS = Number(ASKED ?? '30');
 const SEED = Number(process.env['REDEX_BANK_SEED'] ?? '2600');
 const HOURS = 12 * 3_600_000;
 

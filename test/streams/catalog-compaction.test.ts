@@ -9,38 +9,12 @@ import { Redex } from '../../src/store/redex.js';
 import { StreamStore } from '../../src/streams/stream-store.js';
 import { CrashFs } from '../../src/testing/crash-fs.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
+import { done, steps as run, type StepLab } from '../support/stream-steps.js';
 
 const OPENED = 6;
 
-interface Lab {
-  readonly disk: CrashFs;
-  readonly runtime: ManualRuntime;
-  readonly streams: StreamStore;
-  readonly redex: Redex;
-}
-
-/** Completes all I/O until the work has ended, the oldest first or the newest. */
-async function done<T>(
-  runtime: ManualRuntime,
-  work: Promise<T>,
-  isNewestFirst = false,
-): Promise<T> {
-  const progress = { isDone: false };
-  const ended = work.finally(() => {
-    progress.isDone = true;
-  });
-  ended.catch(() => undefined);
-  await runtime.settle();
-  while (!progress.isDone) {
-    const index = isNewestFirst && runtime.heldIo > 0 ? runtime.heldIo - 1 : undefined;
-    if (!runtime.runIo(index) && !runtime.runNext()) throw new Error('nothing goes on');
-    await runtime.settle();
-  }
-  return ended;
-}
-
 /** Streams of which there is more to forget than the list is allowed to have. */
-async function fullLab(prepare: (streams: StreamStore) => Promise<unknown>): Promise<Lab> {
+async function fullLab(prepare: (streams: StreamStore) => Promise<unknown>): Promise<StepLab> {
   const runtime = new ManualRuntime();
   const disk = new CrashFs({ defer: runtime.deferIo });
   const redex = await done(runtime, Redex.open('/data', { fs: disk, runtime }));
@@ -56,15 +30,12 @@ async function fullLab(prepare: (streams: StreamStore) => Promise<unknown>): Pro
 
 /** What is listed after the work, with a sweep that begins after so many steps. */
 async function listedAfter(
-  { disk, runtime, streams, redex }: Lab,
+  { disk, runtime, streams, redex }: StepLab,
   steps: number,
   work: (streams: StreamStore) => Promise<unknown>,
 ): Promise<string[]> {
   const working = work(streams);
-  for (let step = 0; step < steps; step++) {
-    await runtime.settle();
-    runtime.runIo();
-  }
+  await run(runtime, steps);
   runtime.advance(60_000);
   await done(runtime, working, true);
   await runtime.drainIo();

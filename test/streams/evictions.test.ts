@@ -35,3 +35,45 @@ test('operations on more streams than stay open all do what they say', async () 
   }
   await lab.close();
 });
+
+test('streams that are made faster than channels are closed wait for these', async () => {
+  const lab = await openLab({ maxOpenStreams: 1 });
+  const { streams, redex } = lab;
+  let release = (): void => undefined;
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const open = redex.channel.bind(redex);
+  redex.channel = async (name, options) => {
+    const channel = await open(name, options);
+    const close = channel.close.bind(channel);
+    channel.close = () => gate.then(close);
+    return channel;
+  };
+  const names = Array.from({ length: 300 }, (_, i) => `s${i}`);
+  let made = 0;
+  const creating = (async () => {
+    for (const name of names) {
+      await streams.createStream(name, {}, { data: name });
+      made++;
+    }
+  })();
+  await lab.runtime.elapse(1000);
+  await lab.runtime.elapse(1000);
+  expect(made).toBeGreaterThan(50);
+  expect((await redex.stats()).openChannels).toBeLessThan(80);
+  release();
+  await creating;
+  for (const name of names) expect((await streams.read(name)).messages).toHaveLength(1);
+  await lab.close();
+});
+
+test('what stays open beyond the limit is closed by the next sweep', async () => {
+  const lab = await openLab({ maxOpenStreams: 4 });
+  const names = Array.from({ length: 100 }, (_, i) => `s${i}`);
+  await Promise.all(names.map((name) => lab.streams.createStream(name)));
+  expect((await lab.streams.stats()).openStreams).toBeGreaterThan(4);
+  await lab.runtime.elapse(61_000);
+  expect((await lab.streams.stats()).openStreams).toBe(4);
+  await lab.close();
+});

@@ -251,3 +251,20 @@ test('a state that is too large for one record keeps nobody from appending', asy
   await streams.close();
   await redex.close();
 });
+
+test('times of use are written down, however short records have to be', async () => {
+  const first = await lab(128);
+  const { disk: fs, runtime } = first;
+  const names = Array.from({ length: 40 }, (_, i) => `s${i}`);
+  for (const name of names) await first.streams.createStream(name, { ttlSeconds: 100 });
+  await runtime.elapse(59_000);
+  for (const name of names) await first.streams.read(name);
+  await first.streams.close();
+  await first.redex.close();
+  const redex = await Redex.open('/data', { fs, runtime });
+  const streams = await StreamStore.open(redex, { ...OPTIONS, runtime });
+  await runtime.elapse(59_000);
+  expect(await streams.listStreams()).toHaveLength(40);
+  await streams.close();
+  await redex.close();
+});
