@@ -1,0 +1,47 @@
+/** Queues of redexlog, through their public entry. */
+import { QueueStore } from 'redexlog/queues';
+
+const RECEIVERS = 4;
+const MAX = 250;
+
+/** @param {string} directory @param {import('../../lib/types.js').OpenQueueOptions} options */
+export async function open(directory, { enqueue, ack }) {
+  const queues = await QueueStore.open(`${directory}/data`);
+  const queue = await queues.queue('work');
+  let isOver = false;
+
+  /** Each message is acknowledged by itself; the next are received when all of these are. */
+  const receiver = async (handle, settled) => {
+    while (!isOver) {
+      const deliveries = await queue.receive({ max: MAX, waitMs: 1000 });
+      const acks = deliveries.map((delivery) => {
+        const { buffer, byteOffset, length } = delivery.payload;
+        handle(Buffer.from(buffer, byteOffset, length).latin1Slice());
+        return delivery.ack({ durability: ack });
+      });
+      await Promise.all(acks);
+      settled(deliveries.length);
+    }
+  };
+
+  /** @type {import('../../lib/types.js').MessageQueue} */
+  const contender = {
+    enqueueAll: (texts) =>
+      Promise.all(
+        texts.map((text) => queue.enqueue(Buffer.from(text, 'latin1'), { durability: enqueue })),
+      ),
+    start(handle, settled, failed) {
+      for (let count = RECEIVERS; count > 0; count -= 1) {
+        receiver(handle, settled).catch((error) => {
+          if (!isOver) failed(error);
+        });
+      }
+    },
+    settings: () => ({ enqueue, ack, receivers: RECEIVERS, max: MAX }),
+    async close() {
+      isOver = true;
+      await queues.close();
+    },
+  };
+  return contender;
+}
