@@ -98,7 +98,9 @@ function detailsOf(row) {
   const late = middle(row, ({ loop }) => loop.maxMs ?? Number.NaN);
   const server = middle(row, ({ serverCpu }) => Math.round(serverCpu * 100));
   const itsServer = row.server === undefined ? '' : `; CPU of ${row.server} ${server} %`;
-  return [`loop late at most ${late.toFixed(1)} ms${itsServer}`];
+  const perCpu = Math.round(middle(row, ({ value, cpu }) => value / cpu) / 1000);
+  const each = `${perCpu} k messages for each second of CPU`;
+  return [`loop late at most ${late.toFixed(1)} ms; ${each}${itsServer}`];
 }
 
 async function run(context, part) {

@@ -16,7 +16,7 @@ export async function open(directory) {
     store,
     batchSize: BATCH,
     batchDelay: 1,
-    concurrent: 4,
+    concurrent: 1,
   });
 
   /** @type {import('../../lib/types.js').MessageQueue} */
@@ -31,7 +31,7 @@ export async function open(directory) {
       // Said before the batch is deleted: nothing tells when it is.
       queue.on('task_finish', () => settled(1));
     },
-    settings: () => ({ batchSize: BATCH, concurrent: 4, synchronous: 'OFF, set by the store' }),
+    settings: () => ({ batchSize: BATCH, concurrent: 1, synchronous: 'OFF, set by the store' }),
     close: () => new Promise((resolve) => queue.destroy(resolve)),
   };
   return contender;

@@ -11,8 +11,9 @@ const STRIDE = 250;
 /** @param {string} directory @param {import('../../lib/types.js').OpenQueueOptions} options */
 export async function open(directory, { synchronous }) {
   const db = buildDBClient(`${directory}/jobs.sqlite`, { runMigrations: true });
-  const database = db.$client;
   // It sets NORMAL, which is neither of the classes.
+  // drizzle keeps the database to itself; this is where.
+  const database = db.session.client;
   database.pragma(`synchronous = ${synchronous}`);
   const options = { defaultJobArgs: { numRetries: 2 }, keepFailedJobs: false };
   const queue = new SqliteQueue('work', db, options);
