@@ -104,7 +104,9 @@ function detailsOf(row) {
 }
 
 async function run(context, part) {
-  const rows = selected(part.rows, context).map((row) => ({ ...row, missing: missing(row) }));
+  const rows = selected(part.rows, context).map((row) =>
+    Object.assign({ missing: missing(row) }, row),
+  );
   const results = await rounds(context, rows, (row) => runOnce(context, part, row));
   for (const row of results) row.details = detailsOf(row);
   if (part.synced && context.strace) await addSyncs(context, part, results);
@@ -123,13 +125,13 @@ function checksOf(label) {
   };
 }
 
-function part(fields) {
+function figure(fields) {
   const whole = { id: 'Q1', unit: 'messages/s', ...fields };
   whole.run = (context) => run(context, whole);
   return whole;
 }
 
-const synced = part({
+const synced = figure({
   title: 'enqueue → receive → ack of 100 B, 1,000 in flight, handled exactly once: all synced',
   durability: 'synced: what was enqueued survives a power cut, what was acknowledged stays away',
   synced: true,
@@ -138,7 +140,7 @@ const synced = part({
   checks: checksOf(BOTH_SYNCED),
 });
 
-const written = part({
+const written = figure({
   title: 'the same with acks that are written; ours is the only one that syncs what is enqueued',
   durability: 'OS buffer: survives the process, not a power cut; labels say what is more or less',
   rows: [

@@ -56,7 +56,8 @@ function detailsOf(row) {
   const isClosed = row.state === 'clean';
   const closed = isClosed ? `; closed in ${of(({ filled }) => filled.closeMs)} ms` : '';
   return [
-    `opened: ${more((each) => each.more)}; loop late at most ${of((each) => each.openLateMs)} ms; ` +
+    `opened: ${more((each) => each.more)}; ` +
+      `loop late at most ${of((each) => each.openLateMs)} ms; ` +
       `first delivery ${of((each) => each.firstMs)} ms after it`,
     `drained: ${rate((each) => each.drainRate)} k/s; loop late at most ` +
       `${of((each) => each.drainLateMs)} ms; then ${more((each) => each.after)}; ` +

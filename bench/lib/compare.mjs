@@ -21,7 +21,7 @@ export function selected(rows, context) {
 export const scaled = (records, scale) =>
   Math.max(1, Math.round((records * scale) / GROUP)) * GROUP;
 
-/** All rounds of all rows. One that fails once is not run again, and one that lacks something never. */
+/** All rounds of all rows. One that fails is not run again; one that lacks something, never. */
 export async function rounds(context, rows, runOnce) {
   const results = rows.map((row) => ({ ...row, runs: [], error: row.missing }));
   for (let round = 0; round < context.rounds; round += 1) {

@@ -2,10 +2,10 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 
-const PACKAGES = [
-  ...['better-sqlite3', 'lmdb', 'classic-level', 'hypercore', 'plainjob', 'liteque'],
-  ...['better-queue', 'better-queue-sqlite', 'sqlite3', 'bullmq', 'ioredis', 'nats', 'redexlog'],
-];
+const PACKAGES = (
+  'better-sqlite3 lmdb classic-level hypercore plainjob liteque better-queue ' +
+  'better-queue-sqlite sqlite3 bullmq ioredis nats redexlog'
+).split(' ');
 
 /** The mount that holds `path`: its type, device and options. */
 export function fileSystemOf(path) {

@@ -26,11 +26,10 @@ async function freePort() {
 /** What each command is told. */
 const ARGUMENTS = {
   'redis-server': (port, data, { appendfsync }) =>
-    ['--port', port, '--bind', '127.0.0.1', '--dir', data, '--save', ''].concat([
-      ...['--appendonly', 'yes', '--appendfsync', appendfsync],
-      ...['--daemonize', 'no', '--maxmemory-policy', 'noeviction'],
-    ]),
-  'nats-server': (port, data) => ['-a', '127.0.0.1', '-p', port, '-js', '-sd', data],
+    `--port ${port} --bind 127.0.0.1 --dir ${data} --daemonize no --save`
+      .split(' ')
+      .concat('', '--appendonly', 'yes', '--appendfsync', appendfsync),
+  'nats-server': (port, data) => ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', data],
 };
 const READY = /Ready to accept connections|Server is ready/;
 
@@ -41,7 +40,7 @@ const READY = /Ready to accept connections|Server is ready/;
 export async function startServer(command, directory, options = {}) {
   const port = await freePort();
   mkdirSync(directory, { recursive: true });
-  const args = ARGUMENTS[command](port, directory, options).map(String);
+  const args = ARGUMENTS[command](port, directory, options);
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'close');
   let log = '';

@@ -17,10 +17,10 @@ export async function open(directory, { synchronous }) {
   database.pragma(`synchronous = ${synchronous}`);
   const options = { defaultJobArgs: { numRetries: 2 }, keepFailedJobs: false };
   const queue = new SqliteQueue('work', db, options);
-  let isOver = false;
+  const state = { isOver: false };
 
   const work = async (handle, settled) => {
-    while (!isOver) {
+    while (!state.isOver) {
       let done = 0;
       for (; done < STRIDE; done += 1) {
         const job = await queue.attemptDequeue({ timeoutSecs: 60 });
@@ -42,7 +42,7 @@ export async function open(directory, { synchronous }) {
       synchronous: database.pragma('synchronous', { simple: true }),
     }),
     async close() {
-      isOver = true;
+      state.isOver = true;
       await nextTurn();
       database.close();
     },

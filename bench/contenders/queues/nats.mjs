@@ -25,7 +25,7 @@ export async function open(_directory, { port }) {
     for await (const message of messages) {
       handle(codec.decode(message.data));
       // Unlike ack, this one waits until the server has taken it.
-      message.ackAck().then(() => settled(1), failed);
+      void message.ackAck().then(() => settled(1), failed);
     }
   };
 

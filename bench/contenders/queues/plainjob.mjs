@@ -18,10 +18,10 @@ export async function open(directory, { synchronous }) {
   const queue = defineQueue({ connection, logger: quiet, serializer: (text) => text });
   // It sets NORMAL, which is neither of the classes.
   database.pragma(`synchronous = ${synchronous}`);
-  let isOver = false;
+  const state = { isOver: false };
 
   const work = async (handle, settled) => {
-    while (!isOver) {
+    while (!state.isOver) {
       let done = 0;
       for (; done < STRIDE; done += 1) {
         const job = queue.getAndMarkJobAsProcessing(TYPE);
@@ -43,7 +43,7 @@ export async function open(directory, { synchronous }) {
       synchronous: database.pragma('synchronous', { simple: true }),
     }),
     async close() {
-      isOver = true;
+      state.isOver = true;
       await nextTurn();
       queue.close();
     },

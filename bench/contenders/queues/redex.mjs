@@ -8,11 +8,11 @@ const MAX = 250;
 export async function open(directory, { enqueue, ack }) {
   const queues = await QueueStore.open(`${directory}/data`);
   const queue = await queues.queue('work');
-  let isOver = false;
+  const state = { isOver: false };
 
   /** Each message is acknowledged by itself; the next are received when all of these are. */
   const receiver = async (handle, settled) => {
-    while (!isOver) {
+    while (!state.isOver) {
       const deliveries = await queue.receive({ max: MAX, waitMs: 1000 });
       const acks = deliveries.map((delivery) => {
         const { buffer, byteOffset, length } = delivery.payload;
@@ -33,13 +33,13 @@ export async function open(directory, { enqueue, ack }) {
     start(handle, settled, failed) {
       for (let count = RECEIVERS; count > 0; count -= 1) {
         receiver(handle, settled).catch((error) => {
-          if (!isOver) failed(error);
+          if (!state.isOver) failed(error);
         });
       }
     },
     settings: () => ({ enqueue, ack, receivers: RECEIVERS, max: MAX }),
     async close() {
-      isOver = true;
+      state.isOver = true;
       await queues.close();
     },
   };
