@@ -96,11 +96,12 @@ async function addSyncs(context, part, results) {
 function detailsOf(row) {
   if (median(row) === undefined) return [];
   const late = middle(row, ({ loop }) => loop.maxMs ?? Number.NaN);
+  const lateText = Number.isNaN(late) ? 'loop blocked' : `loop late at most ${late.toFixed(1)} ms`;
   const server = middle(row, ({ serverCpu }) => Math.round(serverCpu * 100));
   const itsServer = row.server === undefined ? '' : `; CPU of ${row.server} ${server} %`;
   const perCpu = Math.round(middle(row, ({ value, cpu }) => value / cpu) / 1000);
   const each = `${perCpu} k messages for each second of CPU`;
-  return [`loop late at most ${late.toFixed(1)} ms; ${each}${itsServer}`];
+  return [`${lateText}; ${each}${itsServer}`];
 }
 
 async function run(context, part) {
