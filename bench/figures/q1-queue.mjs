@@ -18,8 +18,8 @@ const BOTH_SYNCED = 'redexlog, enqueue and ack synced';
 const ACK_WRITTEN = 'redexlog, enqueue synced, ack written';
 const BOTH_WRITTEN = 'redexlog, enqueue and ack written';
 
-function ours(label, enqueue, ack) {
-  return { label, role: 'ours', contender: 'redex', job: { enqueue, ack } };
+function ours(label, enqueue, ack, many = false) {
+  return { label, role: 'ours', contender: 'redex', job: { enqueue, ack, many } };
 }
 
 /** `packages`: without them, or without its server, a row is skipped. */
@@ -135,7 +135,12 @@ const synced = figure({
   durability: 'synced: what was enqueued survives a power cut, what was acknowledged stays away',
   synced: true,
   syncedStep: 'syncs/1,000',
-  rows: [ours(BOTH_SYNCED, 'synced', 'synced'), ...sqliteRows('FULL'), bullmq('always')],
+  rows: [
+    ours(BOTH_SYNCED, 'synced', 'synced'),
+    ours(`${BOTH_SYNCED}, enqueueMany`, 'synced', 'synced', true),
+    ...sqliteRows('FULL'),
+    bullmq('always'),
+  ],
   checks: (results) => [rateCheck(results, BOTH_SYNCED), ...peerChecks(results, BOTH_SYNCED)],
 });
 
@@ -144,6 +149,7 @@ const written = figure({
   durability: 'OS buffer: survives the process, not a power cut; labels say what is more or less',
   rows: [
     ours(ACK_WRITTEN, 'synced', 'written'),
+    ours(`${ACK_WRITTEN}, enqueueMany`, 'synced', 'written', true),
     ours(BOTH_WRITTEN, 'written', 'written'),
     ...sqliteRows('OFF'),
     embedded('better-queue, acknowledges before it writes', 'better-queue', [

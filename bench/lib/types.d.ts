@@ -82,6 +82,8 @@ export interface OpenQueueOptions {
   /** Of redexlog. */
   readonly enqueue?: 'synced' | 'written';
   readonly ack?: 'synced' | 'written';
+  /** All that is given at a time is enqueued in one step, and not each message by itself. */
+  readonly many?: boolean;
   /** Of SQLite. */
   readonly synchronous?: 'FULL' | 'OFF';
   /** Of a server, on the loopback. */

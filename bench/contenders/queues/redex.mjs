@@ -5,7 +5,7 @@ const RECEIVERS = 4;
 const MAX = 250;
 
 /** @param {string} directory @param {import('../../lib/types.js').OpenQueueOptions} options */
-export async function open(directory, { enqueue, ack }) {
+export async function open(directory, { enqueue, ack, many }) {
   const queues = await QueueStore.open(`${directory}/data`);
   const queue = await queues.queue('work');
   const state = { isOver: false };
@@ -26,10 +26,14 @@ export async function open(directory, { enqueue, ack }) {
 
   /** @type {import('../../lib/types.js').MessageQueue} */
   const contender = {
-    enqueueAll: (texts) =>
-      Promise.all(
-        texts.map((text) => queue.enqueue(Buffer.from(text, 'latin1'), { durability: enqueue })),
-      ),
+    enqueueAll(texts) {
+      const payloads = texts.map((text) => Buffer.from(text, 'latin1'));
+      if (many)
+        return queue.enqueueMany(payloads.map((payload) => ({ payload, durability: enqueue })));
+      return Promise.all(
+        payloads.map((payload) => queue.enqueue(payload, { durability: enqueue })),
+      );
+    },
     start(handle, settled, failed) {
       for (let count = RECEIVERS; count > 0; count -= 1) {
         receiver(handle, settled).catch((error) => {
