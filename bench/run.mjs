@@ -1,4 +1,4 @@
-/** The bench: figures P1 to P11, S1, S2 and T1 beside their peers, from one run. See README.md. */
+/** The bench: figures P1 to P11, Q1 to T1 beside their peers, from one run. See README.md. */
 import { rmSync } from 'node:fs';
 import os from 'node:os';
 import { FIGURES } from './figures/all.mjs';

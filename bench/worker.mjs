@@ -10,12 +10,14 @@ import { get, scan } from './tasks/read.mjs';
 
 /** What is done with a contender's store. */
 const TASKS = { append, fill, scan, get };
-/** What is done with a store of ours that has no counterpart elsewhere. */
+/** What is done with a store of ours that has no counterpart elsewhere, and with queues. */
 const OWN = {
   steps: './tasks/life.mjs',
   reclaim: './tasks/reclaim.mjs',
   channels: './tasks/channels.mjs',
   streams: './tasks/streams.mjs',
+  messages: './tasks/messages.mjs',
+  backlog: './tasks/backlog.mjs',
 };
 
 const job = JSON.parse(readFileSync(process.argv[2], 'utf8'));

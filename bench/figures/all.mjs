@@ -10,7 +10,10 @@ import { p8 } from './p8-open.mjs';
 import { p9 } from './p9-memory.mjs';
 import { p10 } from './p10-reclaim.mjs';
 import { p11 } from './p11-many-channels.mjs';
+import { q1 } from './q1-queue.mjs';
+import { q2 } from './q2-backlog.mjs';
 import { s1s2 } from './s1-streams.mjs';
 import { t1 } from './t1-tail-follow.mjs';
 
-export const FIGURES = [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, s1s2, t1].flat();
+const P = [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11];
+export const FIGURES = [...P, q1, q2, s1s2, t1].flat();

@@ -21,9 +21,9 @@ export function selected(rows, context) {
 export const scaled = (records, scale) =>
   Math.max(1, Math.round((records * scale) / GROUP)) * GROUP;
 
-/** All rounds of all rows; a row that fails once is shown as failed and not run again. */
+/** All rounds of all rows. One that fails is not run again; one that lacks something, never. */
 export async function rounds(context, rows, runOnce) {
-  const results = rows.map((row) => ({ ...row, runs: [], error: undefined }));
+  const results = rows.map((row) => ({ ...row, runs: [], error: row.missing }));
   for (let round = 0; round < context.rounds; round += 1) {
     // Every round begins with another row, so that nobody always runs behind the same neighbour.
     const order = results.map((_, index) => results[(index + round) % results.length]);

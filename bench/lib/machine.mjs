@@ -2,7 +2,10 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 
-const PACKAGES = ['better-sqlite3', 'lmdb', 'classic-level', 'hypercore', 'redexlog'];
+const PACKAGES = (
+  'better-sqlite3 lmdb classic-level hypercore plainjob liteque better-queue ' +
+  'better-queue-sqlite sqlite3 bullmq ioredis nats redexlog'
+).split(' ');
 
 /** The mount that holds `path`: its type, device and options. */
 export function fileSystemOf(path) {
@@ -26,7 +29,8 @@ export function fileSystemOf(path) {
 
 export const isMemory = (type) => ['tmpfs', 'ramfs', 'devtmpfs'].includes(type);
 
-function versionOf(name) {
+/** @returns {string} Of a peer, or `not installed`. */
+export function versionOf(name) {
   try {
     const path = new URL(`../node_modules/${name}/package.json`, import.meta.url);
     return JSON.parse(readFileSync(path, 'utf8')).version;

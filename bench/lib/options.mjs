@@ -11,7 +11,7 @@ export const USAGE = `Usage: npm run bench -- [options]
   --scale F       records and seconds, times F (default 1; targets are meant for 1)
   --dir PATH      where the stores are put (default: a temporary directory on a disk)
   --contenders A  only rows of these contenders, e.g. redex,raw (targets may stay open)
-  --full          P8 with 100 M records, S1 with 10 M messages too
+  --full          P8 with 100 M records too, S1 and Q2 with 10 M messages
   --no-strace     do not count syncs
   --help          this text`;
 

@@ -4,6 +4,7 @@ import { verdict } from './checks.mjs';
 
 const UNITS = {
   'records/s': { name: 'k/s', text: (value) => grouped(value / 1e3) },
+  'messages/s': { name: 'k/s', text: (value) => grouped(value / 1e3) },
   'bytes/s': { name: 'GB/s', text: (value) => (value / 1e9).toFixed(2) },
   MiB: { name: 'MiB', text: (value) => value.toFixed(1) },
   ms: { name: 'ms', text: (value) => value.toFixed(value < 10 ? 2 : 1) },
@@ -43,7 +44,10 @@ function oursAgainst(part, row, results) {
 
 function rowCells(part, row, results) {
   const unit = UNITS[part.unit];
-  if (row.error !== undefined) return [`  ${row.label}`, 'failed', '', '', '', '', '', '', ''];
+  if (row.error !== undefined) {
+    const what = row.missing === undefined ? 'failed' : 'SKIPPED';
+    return [`  ${row.label}`, what, '', '', '', '', '', '', ''];
+  }
   const last = row.runs.at(-1);
   const { loop, cpu } = last;
   const syncs = row.syncs?.perStep;
@@ -79,7 +83,8 @@ export function printPart(part, results, checks, { trial }) {
 }
 
 function printRemarks(row) {
-  if (row.error !== undefined) console.log(`    ${row.label} failed: ${row.error}`);
+  if (row.missing !== undefined) console.log(`    SKIPPED: ${row.label}: ${row.error}`);
+  else if (row.error !== undefined) console.log(`    ${row.label} failed: ${row.error}`);
   for (const line of row.details ?? []) console.log(`    ${row.label}: ${line}`);
   if (row.settings !== undefined && row.role !== 'raw') {
     const settings = Object.entries(row.settings).map(([name, value]) => {

@@ -76,3 +76,31 @@ export interface Check {
   readonly unit: string;
   readonly note?: string | undefined;
 }
+
+/** How a contender's queue is opened; each takes what concerns it. */
+export interface OpenQueueOptions {
+  /** Of redexlog. */
+  readonly enqueue?: 'synced' | 'written';
+  readonly ack?: 'synced' | 'written';
+  /** All that is given at a time is enqueued in one step, and not each message by itself. */
+  readonly many?: boolean;
+  /** Of SQLite. */
+  readonly synchronous?: 'FULL' | 'OFF';
+  /** Of a server, on the loopback. */
+  readonly port?: number;
+}
+
+/** What every contender with a queue offers. */
+export interface MessageQueue {
+  /** Resolves when each has its acknowledgement; in the way that is fastest for the contender. */
+  enqueueAll(texts: readonly string[]): Pending;
+  /** From now on messages are received and handled, and `settled` when they are acknowledged. */
+  start(
+    handle: (text: string) => void,
+    settled: (count: number) => void,
+    failed: (error: Error) => void,
+  ): void;
+  /** Read back where it can be asked. */
+  settings(): Readonly<Record<string, unknown>>;
+  close(): Promise<unknown>;
+}
