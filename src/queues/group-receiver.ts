@@ -183,7 +183,7 @@ export class GroupReceiver {
       o: 'lease',
       g: groupField(this.#group.name),
       s: runsOf(picked.map(({ message }) => message.seq)),
-      z: picked.map(({ message }) => message.payload.length),
+      z: picked.map(({ message }) => message.countedBytes),
       k: keys.length > 0 ? keys : undefined,
       p: priorities.length > 0 ? priorities : undefined,
     });

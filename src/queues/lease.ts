@@ -14,6 +14,8 @@ export interface LeasedMessage {
   readonly header: MessageHeader;
   /** What was enqueued, or what has taken its place. */
   readonly payload: Uint8Array;
+  /** Bytes of the payload that it was enqueued with: these are counted. */
+  readonly countedBytes: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly priority: number;
   /** Unix milliseconds. */
@@ -81,6 +83,8 @@ export class Lease {
 
   #abortIfLost(): void {
     if (this.#loss === undefined || this.#loss === 'settled') return;
-    this.#abort?.abort(new Error(`the delivery of message ${this.message.id} ended: ${this.#loss}`));
+    this.#abort?.abort(
+      new Error(`the delivery of message ${this.message.id} ended: ${this.#loss}`),
+    );
   }
 }

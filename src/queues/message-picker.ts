@@ -78,10 +78,13 @@ export class MessagePicker {
     const picks: Picks = { picked: [], unfit: [] };
     let bytes = 0;
     let mayBeSuspect = allowsSuspect;
+    // A heap may hold a message twice, and nothing is leased before the end.
+    const taken = new Set<number>();
     try {
       while (picks.picked.length < max) {
         const candidate = await this.#next(mayBeSuspect);
         if (candidate === undefined) break;
+        if (candidate.record === undefined && taken.has(candidate.seq)) continue;
         const message = await this.#read(candidate);
         if (message === undefined) continue;
         const attempt = this.#group.attempts.get(message.seq);
@@ -89,6 +92,7 @@ export class MessagePicker {
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
         if (cause !== undefined) {
+          if (candidate.record === undefined) taken.add(seq);
           picks.unfit.push({ message, cause });
           continue;
         }
@@ -101,6 +105,7 @@ export class MessagePicker {
           break;
         }
         bytes += payload.length;
+        if (candidate.record === undefined) taken.add(seq);
         if (isSuspect) mayBeSuspect = false;
         picks.picked.push({ message, band: candidate.band, isSuspect });
       }
@@ -126,9 +131,10 @@ export class MessagePicker {
       if (seq !== undefined) return { seq, band: 0, record: undefined };
     }
     for (;;) {
+      // First the cursor, which places messages with priorities on its way.
+      const met = this.#cursor.peek();
       const ready = group.peekReady(nowMs);
       if (ready !== undefined && ready.priority > 0) return this.#takeReady(ready);
-      const met = this.#cursor.peek();
       if (met === undefined && this.#cursor.hasMore && group.cursor < (ready?.seq ?? Infinity)) {
         await this.#cursor.fetch();
         continue;
@@ -165,7 +171,8 @@ export class MessagePicker {
       }
       const isOpen = !group.settled.has(seq) && !this.#host.log.state.gone.has(seq);
       if (!isOpen) return undefined;
-      const priority = group.attempts.get(seq)?.priority ?? (band === FRONT ? FRONT : message.priority);
+      const priority =
+        group.attempts.get(seq)?.priority ?? (band === FRONT ? FRONT : message.priority);
       return { ...message, priority };
     } catch (error) {
       group.putBack(seq, band);
@@ -192,6 +199,7 @@ export async function readMessage(
     id: host.idOf(seq, header),
     header,
     payload: bodyOf(newest),
+    countedBytes: bodyOf(record).length,
     headers: headerOf(newest)?.headers ?? NO_HEADERS,
     priority: header.priority ?? 0,
     enqueuedAt: header.origin?.enqueuedAt ?? record.timestamp,

@@ -14,7 +14,12 @@ import { QueueCounters } from './queue-counters.js';
 import type { QueueLog } from './queue-log.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import { QueueReclaim } from './queue-reclaim.js';
-import { runsOf, type DeadCause, type MessageHeader, type OperationContent } from './queue-records.js';
+import {
+  runsOf,
+  type DeadCause,
+  type MessageHeader,
+  type OperationContent,
+} from './queue-records.js';
 import { groupField, WORK_GROUP, type QueueState } from './queue-state.js';
 import { Settlement } from './settlement.js';
 import type { QueueMoves } from './queue-moves.js';
@@ -165,8 +170,10 @@ export class QueueCore implements PickerHost {
   }
 
   /** The message is kept for what is done with it next: nobody else gets it. */
-  reserve(group: GroupState, { seq, payload, header, priority }: LeasedMessage): void {
-    group.lease(seq, payload.length, header.key, priority);
+  reserve(group: GroupState, { seq, countedBytes, header, priority }: LeasedMessage): void {
+    // Another one of its key may be in somebody's hands, and keeps the lane.
+    const ownsLane = header.key !== undefined && group.lanes.claim(header.key, seq);
+    group.lease(seq, countedBytes, ownsLane ? header.key : undefined, priority);
     const attempt = group.attempts.get(seq);
     if (attempt !== undefined) attempt.count--;
   }

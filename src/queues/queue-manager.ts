@@ -3,7 +3,7 @@ import type { Codec } from '../channel/codec.js';
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
 import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
-import { isPriority } from './group-state.js';
+import { FRONT, isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
@@ -89,7 +89,8 @@ export class QueueManager<T> {
     const { leases, requireOpen } = this.#core;
     requireOpen.call(this.#core);
     const nowMs = leases.clock.now();
-    const all = group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
+    const all =
+      group === undefined ? [...leases.all()] : [...leases.of(this.#core.group(group).name)];
     return all
       .map(({ message, group: of, consumer, deliveryCount, since, deadline }) => ({
         id: message.id,
@@ -114,8 +115,7 @@ export class QueueManager<T> {
     const group = this.#core.group(groupName);
     const before = leases.clock.now() - minIdleMs;
     const idle = [...leases.of(group.name)].filter(
-      (lease) =>
-        lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
+      (lease) => lease.since <= before && !lease.isSettling && lease.deliveryCount < maxDeliveries,
     );
     const taken = idle.slice(0, max);
     if (taken.length === 0) return [];
@@ -124,7 +124,7 @@ export class QueueManager<T> {
       o: 'lease',
       g: groupField(group.name),
       s: runsOf(taken.map(({ message }) => message.seq)),
-      z: taken.map(({ message }) => message.payload.length),
+      z: taken.map(({ message }) => message.countedBytes),
       k: taken.flatMap(({ message: { seq, header } }) =>
         header.key === undefined ? [] : [[seq, header.key] as const],
       ),
@@ -177,7 +177,7 @@ export class QueueManager<T> {
     if (messages.length === 0) return;
     const { log } = this.#core;
     const s = runsOf(messages.map(({ seq }) => seq));
-    const z = messages.map(({ payload }) => payload.length);
+    const z = messages.map(({ countedBytes }) => countedBytes);
     await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
     this.#core.wake();
   }
@@ -229,10 +229,10 @@ export class QueueManager<T> {
     const { log, state, leases } = this.#core;
     const message = await findMessage(this.#core, idOrSeq);
     if (message === undefined) return false;
-    const { seq, payload, header } = message;
+    const { seq, countedBytes, header } = message;
     const isCancelled = await log.run(async () => {
       if (state.isSettled(seq)) return false;
-      const operation = { s: [seq, 1], z: [payload.length], at: [header.at ?? 0] };
+      const operation = { s: [seq, 1], z: [countedBytes], at: [header.at ?? 0] };
       await log.operate({ o: 'cancel', ...operation }, 'synced');
       for (const { name } of state.groups.values()) {
         const lease = leases.get(name, seq);
@@ -261,14 +261,13 @@ export class QueueManager<T> {
       'payload' in change ? bytesOf(change.payload as T, this.#codec) : message.payload;
     await log.run(async () => {
       if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
-      const edit = { s: seq, z: message.payload.length, was: header.at ?? 0 };
-      const nowMs = log.clock.now();
-      const dueMs = (delayMs ?? 0) > 0 ? nowMs + (delayMs ?? 0) : 0;
-      const at = delayMs === undefined ? (header.at ?? 0) : dueMs;
-      const to = { at, priority: priority ?? message.priority };
+      const isFront = header.front === true;
+      const was = [header.at ?? 0, isFront ? FRONT : message.priority] as const;
+      const dueMs = (delayMs ?? 0) > 0 ? log.clock.now() + (delayMs ?? 0) : 0;
+      const at = delayMs === undefined ? undefined : dueMs;
       const headers = change.headers ?? message.headers;
       await log.write(
-        isMoved ? [{ o: 'edit', ...edit, ...to }] : [],
+        isMoved ? [{ o: 'edit', s: seq, z: message.countedBytes, at, priority, was }] : [],
         isChanged ? [{ header: { of: seq, headers }, payload }] : [],
         'synced',
       );

@@ -7,6 +7,7 @@ import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
+import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
 import type { QueueCore } from './queue-core.js';
@@ -69,8 +70,9 @@ export class QueueMoves {
     name: string,
   ): Promise<void> {
     const target = await this.#host.openForDeadLetters(name);
-    const moved = await commitParts(this.#host.redex, [core, target], () => {
-      const left = stillOpen(core, group, doomed);
+    const moved = await commitParts(this.#host.redex, [core, target], async () => {
+      const current = await Promise.all(doomed.map((each) => asUpdated(core, each)));
+      const left = stillOpen(core, group, current);
       const messages = left.map((each) => deadLetterOf(core, group, each));
       return [
         { core, operations: doneWith(group, left, 'dead'), messages: [] },
@@ -176,6 +178,13 @@ export class QueueMoves {
   }
 }
 
+/** A message may have been changed since it was handed out. */
+async function asUpdated(core: QueueCore, doomed: Doomed): Promise<Doomed> {
+  const { seq } = doomed.message;
+  const message = core.state.updated.has(seq) ? await readMessage(core, seq) : undefined;
+  return message === undefined ? doomed : { ...doomed, message };
+}
+
 function stillOpen(core: QueueCore, group: string, doomed: readonly Doomed[]): readonly Doomed[] {
   const settled = core.state.groups.get(group)?.settled;
   return doomed.filter(({ message }) => settled?.has(message.seq) === false);
@@ -188,7 +197,7 @@ function doneWith(
 ): { o: 'done'; g: string | undefined; s: number[]; why: typeof why; z: number[] }[] {
   if (messages.length === 0) return [];
   const s = runsOf(messages.map(({ message }) => message.seq));
-  const z = messages.map(({ message }) => message.payload.length);
+  const z = messages.map(({ message }) => message.countedBytes);
   return [{ o: 'done', g: groupField(group), s, why, z }];
 }
 

@@ -116,9 +116,11 @@ export type OperationContent =
       readonly o: 'edit';
       readonly s: number;
       readonly z: number;
-      readonly at: number;
-      readonly priority: number;
-      readonly was: number;
+      /** Absent: that stays. */
+      readonly at?: number | undefined;
+      readonly priority?: number | undefined;
+      /** As it was enqueued. */
+      readonly was: readonly [at: number, priority: number];
     }
   /** `open`: messages from `start` on that the group has before it. */
   | ({ readonly o: 'group'; readonly name: string; readonly start: number } & Recount)
