@@ -118,7 +118,7 @@ export class QueueReclaim {
     if (seq >= safe) return true;
     if (type === MESSAGE) return this.#keepsMessage(record, oldestKey);
     const operation = type === OPERATION ? decodeOperation(record) : undefined;
-    return operation === undefined || this.#keepsOperation(seq, operation);
+    return operation === undefined || this.#keepsOperation(seq, operation, oldestKey);
   }
 
   #keepsMessage(record: LogRecord, oldestKey: number): boolean {
@@ -131,14 +131,16 @@ export class QueueReclaim {
     return header.dedup !== undefined && seq >= oldestKey;
   }
 
-  #keepsOperation(seq: number, operation: Operation): boolean {
+  #keepsOperation(seq: number, operation: Operation, oldestKey: number): boolean {
     const { state } = this.#core;
     switch (operation.o) {
       case 'lease':
-      case 'done':
       case 'back':
-      case 'cancel':
         return this.#hasOpen(operation.s);
+      // A message that stays for its dedup key alone has to be known to be done with.
+      case 'done':
+      case 'cancel':
+        return endOf(operation.s) > oldestKey || this.#hasOpen(operation.s);
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
@@ -168,4 +170,9 @@ export class QueueReclaim {
     await this.#running;
     await this.#last;
   }
+}
+
+/** Every seq of the runs is below. */
+function endOf(runs: Runs): number {
+  return (runs.at(-2) ?? 0) + (runs.at(-1) ?? 0);
 }
