@@ -17,7 +17,7 @@ import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
 
 /** Resolves, when it is acknowledged, to what makes the model know it. */
-export type Action = () => Promise<() => void>;
+type Action = () => Promise<() => void>;
 
 /** Lower phases apply first: messages come, or come back, before they are delivered. */
 export interface PlannedAction {

@@ -22,7 +22,7 @@ export interface QueuesCrashOptions {
   /** Images that are judged, about. */
   readonly images: number;
   readonly seed: number;
-  /** Steps of each workload. Default: 60. */
+  /** Steps of each workload. Default: 80. */
   readonly steps?: number;
   /** One in so many operations is photographed. Default: 8. */
   readonly every?: number;
@@ -35,7 +35,9 @@ export interface QueuesCrashReport {
   readonly steps: Readonly<Record<string, number>>;
 }
 
-/** Resolves when all images were as they may be. Rejects with the first that is not, and its seed. */
+/**
+ * Resolves when all images were as they may be. Rejects with the first that is not, and its seed.
+ */
 export async function queuesCrashTest(options: QueuesCrashOptions): Promise<QueuesCrashReport> {
   const steps: Record<string, number> = {};
   let images = 0;
@@ -87,7 +89,7 @@ class QueuesRun {
   async run(): Promise<void> {
     this.#watch();
     let scene = await this.#begin();
-    const { steps = 60 } = this.#options;
+    const { steps = 80 } = this.#options;
     for (let step = 0; step < steps; step++) {
       if (this.#random.below(12) === 0) this.#untilCrash = this.#random.below(6);
       await this.#workload.step(scene);

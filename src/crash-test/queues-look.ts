@@ -9,7 +9,7 @@ import { Violation } from './violation.js';
 
 export const AUDIT = 'audit';
 export const MAX_DELIVERIES = 3;
-export const LEASE_MS = 4000;
+const LEASE_MS = 4000;
 export const DEDUP_MS = 6000;
 
 const COMMON = {

@@ -107,10 +107,10 @@ export class QueuesModel {
   readonly keys: Map<string, DedupNote[]> = new Map();
   /** Ids of messages that were acknowledged as synced. */
   readonly ids: Map<string, { readonly number: number; readonly deed: Deed }> = new Map();
-  /** Messages that were there before the last crash, and after it. */
   /** Queues in which a group began where messages were. */
   readonly sought: Set<string> = new Set();
-  readonly #sure = new Set<QueueEntry>();
+  /** Messages that were there, or may have been, after the last crash. */
+  readonly #kept = new Set<QueueEntry>();
   #time = 0;
 
   get time(): number {
@@ -184,7 +184,7 @@ export class QueuesModel {
     return open.toSorted((a, b) => a.entry.seq - b.entry.seq);
   }
 
-  /** Which states fit. Throws a Violation where none does, and for what hangs together and does not. */
+  /** Which states fit. Throws a Violation where none does, and where a deed is there in part. */
   match(found: FoundSights, moment: Moment): Fits {
     const fits = new Map<QueueLine, number[]>();
     for (const [key, line] of this.lines) {
@@ -202,9 +202,9 @@ export class QueuesModel {
 
   /** After a crash nothing is known but what was found. */
   collapse(fits: Fits, moment: Moment): void {
-    const sure = this.#sure;
+    const sure = new Set<QueueEntry>();
     const lost = new Set<QueueEntry>();
-    for (const entry of this.entries.values()) if (!sure.has(entry)) lost.add(entry);
+    for (const entry of this.entries.values()) if (!this.#kept.has(entry)) lost.add(entry);
     for (const [{ entry }, fitting] of fits) {
       if (entry === undefined) continue;
       if (fitting.some((index) => index > 0)) lost.delete(entry);
@@ -220,10 +220,12 @@ export class QueuesModel {
       if (entry.goneBy !== undefined && !isPromised(entry.goneBy, moment)) entry.goneBy = undefined;
     }
     for (const [place, entry] of this.entries) if (lost.has(entry)) this.entries.delete(place);
+    for (const entry of this.entries.values()) this.#kept.add(entry);
     for (const [key, notes] of this.keys) {
       const left = notes.filter(({ entry }) => !lost.has(entry));
       for (const note of left) {
-        if (note.deed !== BEFORE) note.deed = sure.has(note.entry) ? BEFORE : PERHAPS;
+        const isOld = note.deed === BEFORE || note.deed === PERHAPS;
+        if (!isOld) note.deed = sure.has(note.entry) ? BEFORE : PERHAPS;
       }
       this.keys.set(key, left);
     }

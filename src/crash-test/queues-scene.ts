@@ -38,7 +38,7 @@ export interface Held {
 }
 
 /** A message that comes back from the dead letters. */
-export interface Revived {
+interface Revived {
   readonly from: QueueEntry;
   readonly text: string;
   readonly target: string;
@@ -46,7 +46,7 @@ export interface Revived {
 }
 
 /** A group that has begun again. */
-export interface Adopted {
+interface Adopted {
   readonly queue: string;
   readonly group: string;
   readonly start: number;
@@ -138,11 +138,9 @@ export class QueuesScene {
     if (context.adopted !== undefined) this.#adopt(context.adopted, seen);
     const doomed = this.#vanished(context, seen);
     this.#appeared(context, doomed, seen);
-    for (const { entry, line, sight } of doomed) {
+    for (const { entry, line } of doomed) {
       if (QUEUES[line.queue]?.deadLetter === false) continue;
-      throw new Violation(
-        `message ${entry.number} of ${line.queue} is neither here nor dead, after ${doomed.size} went, ${textOf(sight)}`,
-      );
+      throw new Violation(`message ${entry.number} of ${line.queue} is neither here nor dead`);
     }
     this.#compare(seen);
   }

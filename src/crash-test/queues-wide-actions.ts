@@ -1,6 +1,6 @@
 /** What a process does with whole queues and groups, and the time that passes; each alone. */
 import { MAX_DELIVERIES } from './queues-look.js';
-import { plainSight, type QueueLine, type QueueSight } from './queues-model.js';
+import { plainSight, type QueueSight } from './queues-model.js';
 import type { QueueActions } from './queues-actions.js';
 import type { QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
@@ -194,6 +194,23 @@ export class WideActions {
     }
   }
 
+  /** What a group has before it is done with, so that there is space to give back. */
+  async consume(name: string, group: string): Promise<void> {
+    const scene = this.#scene;
+    const request = group === '' ? { max: 20 } : { max: 20, group };
+    const [deliveries, deed] = await this.#actions.done(`receive all of ${name}`, false, () =>
+      scene.queue(name).receive(request),
+    );
+    scene.onDelivered(name, deliveries, deed);
+    const [, acks] = await this.#actions.done(`ack all of ${name}`, true, () =>
+      scene.queue(name).ackMany(deliveries, { durability: 'synced' }),
+    );
+    for (const held of scene.held.filter(({ delivery }) => deliveries.includes(delivery))) {
+      held.line.push(undefined, acks);
+      scene.drop(held);
+    }
+  }
+
   async reclaim(name: string): Promise<void> {
     await this.#scene.queue(name).reclaim();
   }
@@ -215,12 +232,4 @@ export class WideActions {
 
 function delivered(sight: QueueSight): QueueSight {
   return { ...sight, count: sight.count + 1, dueMs: 0 };
-}
-
-/** A line that a consumer has not got, of those of which something is known. */
-export function freeLines(scene: QueuesScene, queue: string, group: string): QueueLine[] {
-  return scene.model
-    .openLines(queue, group)
-    .map(({ line }) => line)
-    .filter((line) => !scene.isHeld(line));
 }

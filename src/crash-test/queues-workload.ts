@@ -137,6 +137,7 @@ export class QueuesWorkload {
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
       ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
       ['reclaim', 6, () => wide.reclaim(name)],
+      ['consume', 8, () => wide.consume(name, group)],
       ['pop', 3, () => wide.pop(workName)],
       ['redrive', 4, () => wide.redrive(deadName, context)],
       [
