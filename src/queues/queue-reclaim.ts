@@ -174,5 +174,10 @@ export class QueueReclaim {
 
 /** Every seq of the runs is below. */
 function endOf(runs: Runs): number {
-  return (runs.at(-2) ?? 0) + (runs.at(-1) ?? 0);
+  let end = 0;
+  // Messages are settled in any order: the last run need not be the highest.
+  for (let at = 0; at + 1 < runs.length; at += 2) {
+    end = Math.max(end, (runs[at] ?? 0) + (runs[at + 1] ?? 0));
+  }
+  return end;
 }
