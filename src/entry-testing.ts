@@ -23,6 +23,8 @@ export { crashScene, crashTest, smallestFailure } from './crash-test/crash-test.
 export type { CrashFailure, CrashReport, CrashTestOptions } from './crash-test/crash-test.js';
 export { streamsCrashTest } from './crash-test/streams-crash-test.js';
 export type { StreamsCrashOptions, StreamsCrashReport } from './crash-test/streams-crash-test.js';
+export { queuesCrashTest } from './crash-test/queues-crash-test.js';
+export type { QueuesCrashOptions, QueuesCrashReport } from './crash-test/queues-crash-test.js';
 export { runWorkload } from './crash-test/crash-run.js';
 export type { RunOptions } from './crash-test/crash-run.js';
 export { writeScene } from './crash-test/scene.js';

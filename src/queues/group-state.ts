@@ -31,11 +31,12 @@ export interface Return {
 
 /** Another time, or another priority, of a message. */
 export interface GroupEdit {
-  /** Unix milliseconds; 0: now. */
-  readonly dueMs: number;
-  readonly priority: number;
+  /** Unix milliseconds; 0: now; undefined: that stays. */
+  readonly dueMs: number | undefined;
+  readonly priority: number | undefined;
   /** What its header says. */
   readonly wasDueMs: number;
+  readonly wasPriority: number;
   readonly nowMs: number;
 }
 
@@ -152,13 +153,14 @@ export class GroupState {
     const attempt = this.attempts.get(seq);
     if (attempt === undefined) {
       if (dueMs > nowMs && this.#isPlaced(seq)) this.putOff--;
-      this.#leaveLane(seq, key);
+      // Its turn may have come, and nobody had got it yet.
+      this.#leaveLane(seq, key ?? this.lanes.keyOf(seq));
       return size;
     }
     this.attempts.delete(seq);
     if (attempt.isLeased) this.inFlight--;
     else if (attempt.dueMs > nowMs) this.putOff--;
-    this.#leaveLane(seq, attempt.key);
+    this.#leaveLane(seq, attempt.key ?? this.lanes.keyOf(seq));
     return attempt.size;
   }
 
@@ -166,7 +168,7 @@ export class GroupState {
   #leaveLane(seq: number, key: string | undefined): void {
     if (key === undefined) return;
     const next = this.lanes.leave(key, seq, (other) => !this.settled.has(other));
-    if (next !== undefined) this.pushReady(next.seq, next.priority);
+    if (next !== undefined) this.putBack(next.seq, next.priority);
   }
 
   /** The message waits for a consumer. */
@@ -208,10 +210,11 @@ export class GroupState {
   edit(seq: number, size: number, edit: GroupEdit): void {
     if (this.settled.has(seq)) return;
     const known = this.attempts.get(seq);
-    const attempt = known ?? newAttempt(size, edit.priority, undefined);
-    attempt.priority = edit.priority;
+    const attempt = known ?? newAttempt(size, edit.wasPriority, undefined);
+    attempt.priority = edit.priority ?? attempt.priority;
     if (attempt.isLeased) return;
-    const { dueMs, wasDueMs, nowMs } = edit;
+    const { wasDueMs, nowMs } = edit;
+    const dueMs = edit.dueMs ?? (known === undefined ? wasDueMs : known.dueMs);
     const isOff = known === undefined ? wasDueMs > nowMs && this.#isPlaced(seq) : known.dueMs > 0;
     if (isOff) this.putOff--;
     this.attempts.set(seq, attempt);
@@ -260,7 +263,7 @@ export class GroupState {
       this.putOff--;
       if (attempt !== undefined) attempt.dueMs = 0;
       // What was never delivered says its priority in its header, which is read for it.
-      this.pushReady(seq, attempt?.priority ?? 0);
+      this.putBack(seq, attempt?.priority ?? 0);
     }
   }
 
@@ -300,8 +303,10 @@ export class GroupState {
       const band = this.#band(priority);
       for (let top = band.peek(); top !== undefined; top = band.peek()) {
         const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
-        const isSuspect = this.attempts.get(seq)?.isSuspect === true;
-        if (!isSuspect && this.mayBeDelivered(seq, nowMs)) return { seq, priority };
+        const attempt = this.attempts.get(seq);
+        // A suspect waits elsewhere, and one with another priority now in another heap.
+        const isHere = attempt?.isSuspect !== true && (attempt?.priority ?? priority) === priority;
+        if (isHere && this.mayBeDelivered(seq, nowMs)) return { seq, priority };
         band.pop();
       }
     }

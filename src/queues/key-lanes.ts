@@ -16,12 +16,26 @@ const PRIORITIES = 32;
 
 export class KeyLanes {
   readonly #lanes = new Map<string, Lane>();
+  /** The keys of lanes by their owners. */
+  readonly #keys = new Map<number, string>();
+
+  /** The key of the lane that the message owns. */
+  keyOf(seq: number): string | undefined {
+    return this.#keys.get(seq);
+  }
+
+  #give(key: string, lane: Lane, owner: number): void {
+    this.#keys.delete(lane.owner);
+    lane.owner = owner;
+    this.#keys.set(owner, key);
+  }
 
   /** Makes the message the owner of its lane if that is free; whether it owns it. */
   claim(key: string, seq: number): boolean {
     const lane = this.#lanes.get(key);
     if (lane !== undefined) return lane.owner === seq;
     this.#lanes.set(key, { owner: seq, waiting: new SeqHeap() });
+    this.#keys.set(seq, key);
     return true;
   }
 
@@ -47,15 +61,17 @@ export class KeyLanes {
       const priority = next % PRIORITIES;
       const nextSeq = (next - priority) / PRIORITIES;
       if (nextSeq === seq || !isOpen(nextSeq)) continue;
-      lane.owner = nextSeq;
+      this.#give(key, lane, nextSeq);
       return { seq: nextSeq, priority };
     }
     this.#lanes.delete(key);
+    this.#keys.delete(seq);
     return undefined;
   }
 
   clear(): void {
     this.#lanes.clear();
+    this.#keys.clear();
   }
 
   encodeTo(writer: StateWriter): void {
@@ -71,7 +87,9 @@ export class KeyLanes {
     const lanes = new KeyLanes();
     for (let left = reader.u32(); left > 0; left--) {
       const key = reader.string();
-      lanes.#lanes.set(key, { owner: reader.f64(), waiting: SeqHeap.decode(reader) });
+      const owner = reader.f64();
+      lanes.#lanes.set(key, { owner, waiting: SeqHeap.decode(reader) });
+      lanes.#keys.set(owner, key);
     }
     return lanes;
   }

@@ -76,10 +76,13 @@ export class MessagePicker {
     const picks: Picks = { picked: [], unfit: [] };
     let bytes = 0;
     let mayBeSuspect = allowsSuspect;
+    // A heap may hold a message twice, and nothing is leased before the end.
+    const taken = new Set<number>();
     try {
       while (picks.picked.length < max) {
         const candidate = await this.#next(mayBeSuspect);
         if (candidate === undefined) break;
+        if (candidate.record === undefined && taken.has(candidate.seq)) continue;
         const message = await this.#read(candidate);
         // It may have been popped, or moved, while it was read.
         if (message === undefined || !this.#group.isFree(message.seq)) continue;
@@ -89,6 +92,7 @@ export class MessagePicker {
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
         if (cause !== undefined) {
           this.#group.taken.add(seq);
+          if (candidate.record === undefined) taken.add(seq);
           picks.unfit.push({ message, cause });
           continue;
         }
@@ -101,6 +105,7 @@ export class MessagePicker {
           break;
         }
         bytes += payload.length;
+        if (candidate.record === undefined) taken.add(seq);
         if (isSuspect) mayBeSuspect = false;
         this.#group.taken.add(seq);
         picks.picked.push({ message, band: candidate.band, isSuspect });
@@ -127,9 +132,10 @@ export class MessagePicker {
       if (seq !== undefined) return { seq, band: 0, record: undefined };
     }
     for (;;) {
+      // First the cursor, which places messages with priorities on its way.
+      const met = this.#cursor.peek();
       const ready = group.peekReady(nowMs);
       if (ready !== undefined && ready.priority > 0) return this.#takeReady(ready);
-      const met = this.#cursor.peek();
       if (met === undefined && this.#cursor.hasMore && group.cursor < (ready?.seq ?? Infinity)) {
         await this.#cursor.fetch();
         continue;

@@ -4,7 +4,7 @@ import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js
 import type { Durability } from '../channel/record-input.js';
 import { tokenOf } from './delivery-token.js';
 import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
-import { isPriority } from './group-state.js';
+import { FRONT, isPriority } from './group-state.js';
 import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease, LeasedMessage } from './lease.js';
 import { leaseOperation } from './lease-operation.js';
@@ -238,14 +238,13 @@ export class QueueManager<T> {
     const payload = 'payload' in change ? bytesOf(change.payload, this.#codec) : message.payload;
     await log.run(async () => {
       if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
-      const edit = { s: seq, z: message.size, was: header.at ?? 0 };
-      const nowMs = log.clock.now();
-      const dueMs = (delayMs ?? 0) > 0 ? nowMs + (delayMs ?? 0) : 0;
-      const at = delayMs === undefined ? (header.at ?? 0) : dueMs;
-      const to = { at, priority: priority ?? message.priority };
+      const isFront = header.front === true;
+      const was = [header.at ?? 0, isFront ? FRONT : message.priority] as const;
+      const dueMs = (delayMs ?? 0) > 0 ? log.clock.now() + (delayMs ?? 0) : 0;
+      const at = delayMs === undefined ? undefined : dueMs;
       const headers = change.headers ?? message.headers;
       await log.write(
-        isMoved ? [{ o: 'edit', ...edit, ...to }] : [],
+        isMoved ? [{ o: 'edit', s: seq, z: message.size, at, priority, was }] : [],
         isChanged ? [{ header: { of: seq, headers }, payload }] : [],
         'synced',
       );

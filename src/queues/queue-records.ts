@@ -5,7 +5,7 @@
  *   message     u16 length of the header, the header as JSON (none: length 0), the payload
  *   operation   JSON with `o`, the name of the operation
  *
- * Seqs in operations are runs: [from, count, from, count, …], ascending.
+ * Seqs in operations are runs: [from, count, from, count, …], in any order.
  */
 import type { LogRecord } from '../core/record.js';
 import type { StoredQueueOptions } from './queue-options.js';
@@ -126,9 +126,11 @@ export type OperationContent =
       readonly o: 'edit';
       readonly s: number;
       readonly z: number;
-      readonly at: number;
-      readonly priority: number;
-      readonly was: number;
+      /** Absent: that stays. */
+      readonly at?: number | undefined;
+      readonly priority?: number | undefined;
+      /** As it was enqueued. */
+      readonly was: readonly [at: number, priority: number];
     }
   /** `open`: messages from `start` on that the group has before it. */
   | ({ readonly o: 'group'; readonly name: string; readonly start: number } & Recount)

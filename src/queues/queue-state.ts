@@ -180,8 +180,9 @@ export class QueueState {
         });
         return true;
       case 'edit': {
-        const { s, z, at: dueMs, priority, was: wasDueMs, t: nowMs } = operation;
-        const edit = { dueMs, priority, wasDueMs, nowMs };
+        const { s, z, at: dueMs, priority, was, t: nowMs } = operation;
+        const [wasDueMs, wasPriority] = was;
+        const edit = { dueMs, priority, wasDueMs, wasPriority, nowMs };
         for (const group of this.groups.values()) group.edit(s, z, edit);
         return true;
       }

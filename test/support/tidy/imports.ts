@@ -36,7 +36,7 @@ export const LAYERS: Readonly<Record<string, Allowed>> = {
   // Drives the public API alone: what it knows of the engine are types and option rules, and what
   // the journal of an image has to redo, which it counts.
   'crash-test': {
-    any: ['core', 'format', 'fs', 'store', 'channel', 'journal', 'streams', 'testing'],
+    any: ['core', 'format', 'fs', 'store', 'channel', 'journal', 'queues', 'streams', 'testing'],
   },
   root: {
     any: [

@@ -1,0 +1,330 @@
+/**
+ * What queues may hold after a crash. Each message has, for each group, a line of states, one for
+ * each deed that changed it; what a crash leaves is one of them, from the last that was promised
+ * on. A deed that changed several lines is there for all of them or for none; a deed that began
+ * when another one of the same queue was acknowledged is not there without that one.
+ */
+import { Violation } from './violation.js';
+
+/** A message as a group has it before it. */
+export interface QueueSight {
+  readonly text: string;
+  readonly count: number;
+  readonly priority: number;
+  /** Unix milliseconds before which it is not delivered; what is past is 0. */
+  readonly dueMs: number;
+}
+
+export interface Deed {
+  readonly what: string;
+  /** A power cut does not take it back once it is acknowledged. */
+  readonly isSynced: boolean;
+  /** On the clock of the model; `endedAt` is Infinity until it is acknowledged. */
+  readonly beganAt: number;
+  endedAt: number;
+}
+
+/** Of the time before, which nothing takes back. */
+const BEFORE: Deed = { what: 'before', isSynced: true, beganAt: 0, endedAt: 0 };
+/** Of the time before, and nobody knows whether it is there. */
+const PERHAPS: Deed = { what: 'perhaps', isSynced: true, beganAt: 0, endedAt: Infinity };
+
+interface LineState {
+  readonly sight: QueueSight | undefined;
+  readonly deed: Deed;
+}
+
+/** What is known of a message in a queue beside what its lines say. */
+export interface QueueEntry {
+  readonly queue: string;
+  readonly seq: number;
+  readonly id: string;
+  /** Begins its text, in whatever version, in whatever queue. */
+  readonly number: number;
+  readonly bytes: number;
+  readonly key: string | undefined;
+  readonly priority: number;
+  readonly dueMs: number;
+  readonly untilMs: number;
+  readonly isFront: boolean;
+  /** It was cancelled or purged by this: no group gets it again. */
+  goneBy: Deed | undefined;
+  /** Another time or priority was given to it. */
+  isEdited: boolean;
+}
+
+export class QueueLine {
+  readonly queue: string;
+  readonly group: string;
+  /** Undefined for what is no message. */
+  readonly entry: QueueEntry | undefined;
+  states: LineState[] = [{ sight: undefined, deed: BEFORE }];
+
+  constructor(queue: string, group: string, entry: QueueEntry | undefined) {
+    this.queue = queue;
+    this.group = group;
+    this.entry = entry;
+  }
+
+  get last(): QueueSight | undefined {
+    return this.states.at(-1)?.sight;
+  }
+
+  push(sight: QueueSight | undefined, deed: Deed): void {
+    this.states.push({ sight, deed });
+  }
+}
+
+/** When a crash was, and of what kind. */
+export interface Moment {
+  readonly at: number;
+  readonly kind: 'power' | 'kill';
+  readonly nowMs: number;
+}
+
+export interface DedupNote {
+  readonly entry: QueueEntry;
+  readonly atMs: number;
+  deed: Deed;
+}
+
+export type FoundSights = ReadonlyMap<string, QueueSight>;
+/** Which states of each line fit what was found. */
+export type Fits = ReadonlyMap<QueueLine, readonly number[]>;
+
+export const lineKey = (queue: string, place: number | string, group: string): string =>
+  `${queue}/${place}/${group}`;
+
+/** Of what is no message. */
+export function plainSight(text: string): QueueSight {
+  return { text, count: 0, priority: 0, dueMs: 0 };
+}
+
+export class QueuesModel {
+  readonly lines: Map<string, QueueLine> = new Map();
+  readonly entries: Map<string, QueueEntry> = new Map();
+  /** By queue and dedup key, oldest first. */
+  readonly keys: Map<string, DedupNote[]> = new Map();
+  /** Ids of messages that were acknowledged as synced. */
+  readonly ids: Map<string, { readonly number: number; readonly deed: Deed }> = new Map();
+  /** Queues in which a group began where messages were. */
+  readonly sought: Set<string> = new Set();
+  /** Messages that were there, or may have been, after the last crash. */
+  readonly #kept = new Set<QueueEntry>();
+  #time = 0;
+
+  get time(): number {
+    return this.#time;
+  }
+
+  begin(what: string, isSynced: boolean): Deed {
+    this.#time++;
+    return { what, isSynced, beganAt: this.#time, endedAt: Infinity };
+  }
+
+  acknowledge(deed: Deed): void {
+    this.#time++;
+    deed.endedAt = Math.min(deed.endedAt, this.#time);
+  }
+
+  /** A message is in a queue now, and waits for these groups. */
+  enter(entry: QueueEntry, groups: Iterable<readonly [string, QueueSight]>, deed: Deed): void {
+    const place = `${entry.queue}/${entry.seq}`;
+    const before = this.entries.get(place);
+    for (const [key, line] of this.lines) {
+      if (line.entry !== before || before === undefined) continue;
+      if (line.last !== undefined) {
+        throw new Violation(`${deed.what}: seq ${place} is that of message ${before.number}`);
+      }
+      this.lines.delete(key);
+    }
+    const known = this.ids.get(entry.id);
+    if (known !== undefined && known.number !== entry.number) {
+      throw new Violation(`id ${entry.id} of message ${entry.number} was that of ${known.number}`);
+    }
+    if (deed.isSynced && known === undefined)
+      this.ids.set(entry.id, { number: entry.number, deed });
+    this.entries.set(place, entry);
+    for (const [group, sight] of groups) this.line(entry, group).push(sight, deed);
+  }
+
+  /** The line of a message for a group, made if there is none yet. */
+  line(entry: QueueEntry, group: string): QueueLine {
+    return this.#lineAt(entry.queue, entry.seq, group, entry);
+  }
+
+  /** Of what is no message: an option, whether it is paused, a group. */
+  plainLine(queue: string, what: string): QueueLine {
+    return this.#lineAt(queue, what, '', undefined);
+  }
+
+  #lineAt(
+    queue: string,
+    place: number | string,
+    group: string,
+    entry: QueueEntry | undefined,
+  ): QueueLine {
+    const key = lineKey(queue, place, group);
+    let line = this.lines.get(key);
+    if (line === undefined) {
+      line = new QueueLine(queue, group, entry);
+      this.lines.set(key, line);
+    }
+    return line;
+  }
+
+  /** Messages that the group has before it, by seq. */
+  openLines(queue: string, group: string): { line: QueueLine; entry: QueueEntry }[] {
+    const open: { line: QueueLine; entry: QueueEntry }[] = [];
+    for (const line of this.lines.values()) {
+      const { entry } = line;
+      if (line.queue !== queue || line.group !== group || entry === undefined) continue;
+      if (line.last !== undefined) open.push({ line, entry });
+    }
+    return open.toSorted((a, b) => a.entry.seq - b.entry.seq);
+  }
+
+  /** Which states fit. Throws a Violation where none does, and where a deed is there in part. */
+  match(found: FoundSights, moment: Moment): Fits {
+    const fits = new Map<QueueLine, number[]>();
+    for (const [key, line] of this.lines) {
+      const fitting = indexesThatFit(line, found.get(key), moment);
+      if (fitting.length === 0) throw misfit(key, line, found.get(key), moment);
+      fits.set(line, fitting);
+    }
+    for (const [key, sight] of found) {
+      if (this.lines.has(key)) continue;
+      throw new Violation(`${key}: ${textOf(sight)}, which nobody has put there`);
+    }
+    judgeDeeds(fits);
+    return fits;
+  }
+
+  /** After a crash nothing is known but what was found. */
+  collapse(fits: Fits, moment: Moment): void {
+    const sure = new Set<QueueEntry>();
+    const lost = new Set<QueueEntry>();
+    for (const entry of this.entries.values()) if (!this.#kept.has(entry)) lost.add(entry);
+    for (const [{ entry }, fitting] of fits) {
+      if (entry === undefined) continue;
+      if (fitting.some((index) => index > 0)) lost.delete(entry);
+      if (!fitting.includes(0)) sure.add(entry);
+    }
+    for (const [key, line] of this.lines) {
+      const sight = line.states[fits.get(line)?.at(-1) ?? 0]?.sight;
+      if (line.entry !== undefined && lost.has(line.entry)) this.lines.delete(key);
+      else line.states = [{ sight, deed: BEFORE }];
+    }
+    for (const [id, { deed }] of this.ids) if (!isPromised(deed, moment)) this.ids.delete(id);
+    for (const entry of this.entries.values()) {
+      if (entry.goneBy !== undefined && !isPromised(entry.goneBy, moment)) entry.goneBy = undefined;
+    }
+    for (const [place, entry] of this.entries) if (lost.has(entry)) this.entries.delete(place);
+    for (const entry of this.entries.values()) this.#kept.add(entry);
+    for (const [key, notes] of this.keys) {
+      const left = notes.filter(({ entry }) => !lost.has(entry));
+      for (const note of left) {
+        const isOld = note.deed === BEFORE || note.deed === PERHAPS;
+        if (!isOld) note.deed = sure.has(note.entry) ? BEFORE : PERHAPS;
+      }
+      this.keys.set(key, left);
+    }
+  }
+}
+
+export function isPromised({ endedAt, isSynced }: Deed, { at, kind }: Moment): boolean {
+  return endedAt <= at && (kind === 'kill' || isSynced);
+}
+
+export function hasBegun({ beganAt }: Deed, { at }: Moment): boolean {
+  return beganAt <= at;
+}
+
+function indexesThatFit(line: QueueLine, found: QueueSight | undefined, moment: Moment): number[] {
+  const { states } = line;
+  const first = states.findLastIndex(({ deed }) => isPromised(deed, moment));
+  const last = states.findLastIndex(({ deed }) => hasBegun(deed, moment));
+  const isFront = line.entry?.isFront === true;
+  const fitting: number[] = [];
+  for (let index = Math.max(first, 0); index <= last; index++) {
+    if (isSame(states[index]?.sight, found, moment.nowMs, isFront)) fitting.push(index);
+  }
+  return fitting;
+}
+
+export function isSame(
+  a: QueueSight | undefined,
+  b: QueueSight | undefined,
+  nowMs: number,
+  isFront: boolean,
+): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  const due = ({ dueMs }: QueueSight): number => (dueMs > nowMs ? dueMs : 0);
+  const isPriority = isFront || a.priority === b.priority;
+  return a.text === b.text && a.count === b.count && isPriority && due(a) === due(b);
+}
+
+export function textOf(sight: QueueSight | undefined): string {
+  if (sight === undefined) return 'none';
+  const { text, count, priority, dueMs } = sight;
+  return `${text} count ${count} priority ${priority} due ${dueMs}`;
+}
+
+function misfit(
+  key: string,
+  { states }: QueueLine,
+  found: QueueSight | undefined,
+  moment: Moment,
+): Violation {
+  const line = states.map(({ sight, deed }) => {
+    const when = hasBegun(deed, moment) ? (isPromised(deed, moment) ? 'done' : 'begun') : 'later';
+    return `[${deed.what}, ${when}] ${textOf(sight)}`;
+  });
+  return new Violation(`${key} is ${textOf(found)}, of ${line.join('; ')}`);
+}
+
+interface Outcome {
+  isIn: QueueLine | undefined;
+  isOut: QueueLine | undefined;
+  readonly queues: Set<string>;
+}
+
+function judgeDeeds(fits: Fits): void {
+  const outcomes = new Map<Deed, Outcome>();
+  for (const [line, fitting] of fits) {
+    const lowest = fitting[0] ?? 0;
+    const highest = fitting.at(-1) ?? 0;
+    for (const [index, { deed }] of line.states.entries()) {
+      if (index === 0) continue;
+      let outcome = outcomes.get(deed);
+      if (outcome === undefined) {
+        outcome = { isIn: undefined, isOut: undefined, queues: new Set() };
+        outcomes.set(deed, outcome);
+      }
+      outcome.queues.add(line.queue);
+      if (lowest >= index) outcome.isIn = line;
+      if (highest < index) outcome.isOut = line;
+    }
+  }
+  const lastIn = new Map<string, Deed>();
+  for (const [deed, { isIn, isOut, queues }] of outcomes) {
+    if (isIn !== undefined && isOut !== undefined) {
+      const [a, b] = [isIn, isOut].map(({ queue, entry, group }) => {
+        return `${queue}/${entry?.seq ?? ''}/${group}`;
+      });
+      throw new Violation(`${deed.what} is there for ${a}, and not for ${b}`);
+    }
+    if (isIn === undefined) continue;
+    for (const queue of queues) {
+      if (deed.beganAt > (lastIn.get(queue)?.beganAt ?? 0)) lastIn.set(queue, deed);
+    }
+  }
+  for (const [deed, { isOut, queues }] of outcomes) {
+    if (isOut === undefined) continue;
+    for (const queue of queues) {
+      const later = lastIn.get(queue);
+      if (later === undefined || deed.endedAt > later.beganAt) continue;
+      throw new Violation(`${later.what} is there, and ${deed.what} before it is not (${queue})`);
+    }
+  }
+}

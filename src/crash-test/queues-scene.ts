@@ -1,0 +1,335 @@
+/**
+ * One process that uses queues: what it has open and in hand, and the model that follows it. After
+ * each step the queues are as the model says, or a Violation is thrown: nothing is taken over from
+ * them but what the model cannot know, and that is checked.
+ */
+import type { Delivery } from '../queues/delivery.js';
+import type { QueueStore } from '../queues/queue-store.js';
+import type { Queue } from '../queues/queue.js';
+import type { Redex } from '../store/redex.js';
+import type { Random } from '../testing/choices.js';
+import type { ManualRuntime } from '../testing/manual-runtime.js';
+import {
+  look,
+  MAX_DELIVERIES,
+  numberOf,
+  openQueues,
+  QUEUES,
+  shortText,
+  type FoundMessage,
+  type Look,
+} from './queues-look.js';
+import {
+  isSame,
+  lineKey,
+  textOf,
+  type Deed,
+  type QueueEntry,
+  type QueueLine,
+  type QueueSight,
+  type QueuesModel,
+} from './queues-model.js';
+import { Violation } from './violation.js';
+
+export interface Held {
+  readonly delivery: Delivery;
+  readonly line: QueueLine;
+  readonly entry: QueueEntry;
+}
+
+/** A message that comes back from the dead letters. */
+interface Revived {
+  readonly from: QueueEntry;
+  readonly text: string;
+  readonly target: string;
+  readonly deed: Deed;
+}
+
+/** A group that has begun again. */
+interface Adopted {
+  readonly queue: string;
+  readonly group: string;
+  readonly start: number;
+  readonly deed: Deed;
+}
+
+/** What one step leads to that is found only by looking. */
+export interface StepContext {
+  /** Of what becomes a dead letter in it. */
+  readonly deed: Deed;
+  readonly rejected: Set<QueueLine>;
+  readonly revived: Revived[];
+  adopted: Adopted | undefined;
+}
+
+interface OpenLine {
+  readonly line: QueueLine;
+  readonly entry: QueueEntry;
+  readonly sight: QueueSight;
+}
+
+interface Doomed extends OpenLine {
+  readonly deed: Deed;
+}
+
+export class QueuesScene {
+  readonly model: QueuesModel;
+  readonly random: Random;
+  readonly runtime: ManualRuntime;
+  readonly redex: Redex;
+  readonly store: QueueStore;
+  readonly #operations: () => number;
+  queues: ReadonlyMap<string, Queue> = new Map();
+  held: Held[] = [];
+
+  constructor(
+    model: QueuesModel,
+    random: Random,
+    parts: {
+      readonly runtime: ManualRuntime;
+      readonly redex: Redex;
+      readonly store: QueueStore;
+      /** Of the file system, so far. */
+      readonly operations: () => number;
+    },
+  ) {
+    this.model = model;
+    this.random = random;
+    this.runtime = parts.runtime;
+    this.redex = parts.redex;
+    this.store = parts.store;
+    this.#operations = parts.operations;
+  }
+
+  /** What goes on by itself has come to its end. */
+  async settle(): Promise<void> {
+    for (let before = -1; before !== this.#operations();) {
+      before = this.#operations();
+      await this.runtime.settle();
+    }
+  }
+
+  queue(name: string): Queue {
+    const queue = this.queues.get(name);
+    if (queue === undefined) throw new Error(`no queue ${name}`);
+    return queue;
+  }
+
+  groupsOf(name: string): string[] {
+    return this.queue(name)
+      .groups.list()
+      .map((group) => group.name);
+  }
+
+  isHeld(line: QueueLine): boolean {
+    return this.held.some((each) => each.line === line);
+  }
+
+  drop(held: Held): void {
+    this.held = this.held.filter((each) => each !== held);
+  }
+
+  /** Makes the model know what the step has led to, and compares all. */
+  async follow(context: StepContext): Promise<void> {
+    await this.settle();
+    this.queues = await openQueues(this.store);
+    const seen = await look(this.redex, this.queues, this.model);
+    this.model.acknowledge(context.deed);
+    if (context.adopted !== undefined) this.#adopt(context.adopted, seen);
+    const doomed = this.#vanished(context, seen);
+    this.#appeared(context, doomed, seen);
+    for (const { entry, line } of doomed) {
+      if (QUEUES[line.queue]?.deadLetter === false) continue;
+      throw new Violation(`message ${entry.number} of ${line.queue} is neither here nor dead`);
+    }
+    this.#compare(seen);
+  }
+
+  #adopt({ queue, group, start, deed }: Adopted, { messages }: Look): void {
+    const found = messages.filter((each) => each.queue === queue && each.group === group);
+    const bySeq = new Map(found.map((each) => [each.view.seq, each]));
+    const elsewhere = new Set(
+      this.groupsOf(queue)
+        .filter((name) => name !== group)
+        .flatMap((name) => this.model.openLines(queue, name).map(({ entry }) => entry.seq)),
+    );
+    for (const { entry } of this.model.openLines(queue, group)) elsewhere.add(entry.seq);
+    for (const entry of this.model.entries.values()) {
+      if (entry.queue !== queue) continue;
+      const sight = bySeq.get(entry.seq)?.sight;
+      bySeq.delete(entry.seq);
+      const isWrong =
+        sight === undefined
+          ? entry.seq >= start && elsewhere.has(entry.seq)
+          : entry.seq < start || entry.goneBy !== undefined || sight.count !== 0;
+      if (isWrong) {
+        throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is ${textOf(sight)}`);
+      }
+      if (sight !== undefined && Number.parseInt(sight.text, 10) !== entry.number) {
+        throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is another message`);
+      }
+      if (sight === undefined && !this.model.lines.has(lineKey(queue, entry.seq, group))) continue;
+      this.model.line(entry, group).push(sight, deed);
+    }
+    for (const seq of bySeq.keys()) throw new Violation(`${deed.what}: nobody put ${seq} there`);
+  }
+
+  /** Messages that are gone, and may be. */
+  #vanished({ deed, rejected }: StepContext, { sights }: Look): Set<Doomed> {
+    const doomed = new Set<Doomed>();
+    for (const [key, line] of this.model.lines) {
+      const { entry, last: sight } = line;
+      if (entry === undefined || sight === undefined || sights.has(key)) continue;
+      const isExpired = entry.untilMs <= this.runtime.now();
+      const isWorn = sight.count >= MAX_DELIVERIES && QUEUES[line.queue]?.deadLetter !== false;
+      if (this.isHeld(line) || !(isExpired || isWorn || rejected.has(line))) {
+        throw new Violation(`${key}, ${textOf(sight)}, is gone`);
+      }
+      // Each is moved as a whole, not all of a step.
+      const isSynced = QUEUES[line.queue]?.deadLetter !== false;
+      const own = { ...deed, isSynced, what: `the end of message ${entry.number}` };
+      line.push(undefined, own);
+      doomed.add({ line, entry, sight, deed: own });
+    }
+    return doomed;
+  }
+
+  /** Messages that have come, and may have. */
+  #appeared(context: StepContext, doomed: Set<Doomed>, { messages }: Look): void {
+    const found = new Map<string, FoundMessage[]>();
+    for (const each of messages) {
+      const { queue, group, view } = each;
+      if (this.model.lines.get(lineKey(queue, view.seq, group))?.last !== undefined) continue;
+      const place = `${queue}/${view.seq}`;
+      found.set(place, [...(found.get(place) ?? []), each]);
+    }
+    for (const of of found.values()) this.#appearedOne(context, doomed, of);
+  }
+
+  #appearedOne(context: StepContext, doomed: Set<Doomed>, found: readonly FoundMessage[]): void {
+    const [first] = found;
+    if (first === undefined) return;
+    const { queue, view, sight } = first;
+    const dead = [...doomed].find(({ line }) => isOriginOf(line, view.origin));
+    const index = context.revived.findIndex(
+      ({ from, target }) => target === queue && from.id === view.id,
+    );
+    const back = context.revived[index];
+    const source = dead?.entry ?? back?.from;
+    const text = dead?.sight.text ?? back?.text;
+    if (source === undefined || source.id !== view.id || sight.text !== text) {
+      throw new Violation(`${queue}/${view.seq}: ${textOf(sight)}, which nobody has put there`);
+    }
+    if (dead !== undefined) {
+      doomed.delete(dead);
+      if (view.origin?.deliveryCount !== dead.sight.count) {
+        const counts = `${view.origin?.deliveryCount ?? -1}, not ${dead.sight.count}`;
+        throw new Violation(`dead letter ${queue}/${view.seq} was delivered ${counts} times`);
+      }
+    } else context.revived.splice(index, 1);
+    const entry: QueueEntry = {
+      queue,
+      seq: view.seq,
+      id: source.id,
+      number: numberOf(view.bytes),
+      bytes: view.bytes.length,
+      key: source.key,
+      priority: sight.priority,
+      dueMs: 0,
+      untilMs: Infinity,
+      isFront: false,
+      goneBy: undefined,
+      isEdited: false,
+    };
+    if (sight.count !== 0 || view.key !== source.key) {
+      throw new Violation(`${queue}/${view.seq} was moved as ${textOf(sight)}`);
+    }
+    const groups = found.map((each) => [each.group, each.sight] as const);
+    this.model.enter(entry, groups, dead?.deed ?? back?.deed ?? context.deed);
+  }
+
+  #compare({ sights, messages }: Look): void {
+    const nowMs = this.runtime.now();
+    const states = new Map(
+      messages.map(({ queue, group, view }) => [lineKey(queue, view.seq, group), view.state]),
+    );
+    for (const [key, line] of this.model.lines) {
+      const { last, entry } = line;
+      if (!isSame(last, sights.get(key), nowMs, entry?.isFront === true)) {
+        const [is, was] = [textOf(sights.get(key)), textOf(last)];
+        throw new Violation(`${key} is ${is}, not ${was}, ${line.states.at(-1)?.deed.what ?? ''}`);
+      }
+      if ((states.get(key) === 'inFlight') !== this.isHeld(line)) {
+        throw new Violation(`${key} is ${states.get(key) ?? 'gone'}, held: ${this.isHeld(line)}`);
+      }
+    }
+    for (const key of sights.keys()) {
+      if (!this.model.lines.has(key)) throw new Violation(`${key} is not known`);
+    }
+  }
+
+  /** Deliveries are as the model says, and in the order that was promised. */
+  onDelivered(queue: string, deliveries: readonly Delivery[], deed: Deed): void {
+    for (const delivery of deliveries) {
+      const { seq, group, deliveryCount, payload, id } = delivery;
+      const line = this.model.lines.get(lineKey(queue, seq, group));
+      const before = line?.last;
+      const entry = line?.entry;
+      const what = `${queue}/${seq}/${group}, delivery ${deliveryCount}`;
+      if (line === undefined || before === undefined || entry === undefined) {
+        throw new Violation(`${what}: the message is done with`);
+      }
+      if (this.isHeld(line)) throw new Violation(`${what}: somebody has it`);
+      if (shortText(payload) !== before.text || id !== entry.id) {
+        throw new Violation(`${what}: ${shortText(payload)}, not ${before.text}`);
+      }
+      const isLimited = QUEUES[queue]?.deadLetter !== false;
+      if (deliveryCount !== before.count + 1 || (isLimited && deliveryCount > MAX_DELIVERIES)) {
+        throw new Violation(`${what}: it had ${before.count} before`);
+      }
+      if (before.dueMs > this.runtime.now() || entry.untilMs <= this.runtime.now()) {
+        throw new Violation(`${what}: too early or too late`);
+      }
+      this.#judgeOrder({ line, entry, sight: before }, deed, what);
+      line.push({ ...before, count: deliveryCount, dueMs: 0 }, deed);
+      this.held.push({ delivery, line, entry });
+    }
+  }
+
+  #judgeOrder({ line, entry, sight }: OpenLine, deed: Deed, what: string): void {
+    const isStrict = QUEUES[line.queue]?.ordering !== 'relaxed';
+    const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
+    for (const other of open) {
+      // It is a dead letter before it is delivered.
+      if (other.entry.untilMs <= this.runtime.now()) continue;
+      const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
+      if (isSameKey && (this.isHeld(other.line) || (isStrict && other.entry.seq < entry.seq))) {
+        throw new Violation(`${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before`);
+      }
+      if (!this.#isPlain(line, entry) || !this.#isPlain(other.line, other.entry)) continue;
+      // What came meanwhile came too late.
+      if ((other.line.states.at(-1)?.deed.endedAt ?? 0) > deed.beganAt) continue;
+      const priority = other.line.last?.priority ?? 0;
+      // A group that has begun again meets a message with a priority when it comes to it.
+      const isMet = !this.model.sought.has(line.queue);
+      const isFirst = other.entry.seq < entry.seq && (isMet || priority === 0);
+      const isEarlier = priority === sight.priority && isFirst;
+      if ((priority > sight.priority && isMet) || isEarlier) {
+        throw new Violation(`${what}: ${other.entry.seq} of priority ${priority} is before`);
+      }
+    }
+  }
+
+  /** It comes in its order, and nothing has happened to it. */
+  #isPlain(line: QueueLine, entry: QueueEntry): boolean {
+    const { key, dueMs, untilMs, isFront, isEdited } = entry;
+    const hasWish = key !== undefined || dueMs > 0 || untilMs < Infinity || isFront || isEdited;
+    return !hasWish && line.last?.count === 0 && !this.isHeld(line);
+  }
+}
+
+function isOriginOf(line: QueueLine, origin: FoundMessage['view']['origin']): boolean {
+  if (origin === undefined) return false;
+  const { queue, seq, group = '' } = origin;
+  return line.queue === queue && line.entry?.seq === seq && line.group === group;
+}

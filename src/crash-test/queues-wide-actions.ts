@@ -1,0 +1,235 @@
+/** What a process does with whole queues and groups, and the time that passes; each alone. */
+import { MAX_DELIVERIES } from './queues-look.js';
+import { plainSight, type QueueSight } from './queues-model.js';
+import type { QueueActions } from './queues-actions.js';
+import type { QueuesScene, StepContext } from './queues-scene.js';
+import { Violation } from './violation.js';
+
+/** Looks at leases after which one that is over must have ended. */
+const MOST_TURNS = 50;
+
+export class WideActions {
+  readonly #actions: QueueActions;
+  readonly #scene: QueuesScene;
+
+  constructor(actions: QueueActions) {
+    this.#actions = actions;
+    this.#scene = actions.scene;
+  }
+
+  /** Time passes; deliveries that were not settled in time have failed. */
+  async elapse(ms: number): Promise<void> {
+    const scene = this.#scene;
+    await scene.runtime.elapse(ms);
+    for (let turn = 0; this.#isOver(); turn++) {
+      if (turn === MOST_TURNS) throw new Violation('a delivery does not end when its time is over');
+      await scene.runtime.elapse(20);
+    }
+    const pending = new Set<string>();
+    for (const [name, queue] of scene.queues) {
+      for (const { seq, group } of queue.pending()) pending.add(`${name}/${seq}/${group}`);
+    }
+    scene.held = scene.held.filter(({ line, entry }) =>
+      pending.has(`${line.queue}/${entry.seq}/${line.group}`),
+    );
+  }
+
+  #isOver(): boolean {
+    for (const queue of this.#scene.queues.values()) {
+      if (queue.pending().some(({ leftMs }) => leftMs <= 0)) return true;
+    }
+    return false;
+  }
+
+  async purge(name: string): Promise<void> {
+    const { model, runtime } = this.#scene;
+    const [count, deed] = await this.#actions.done(`purge ${name}`, true, () =>
+      this.#scene.queue(name).purge(),
+    );
+    const there = new Set<number>();
+    for (const line of model.lines.values()) {
+      const { entry } = line;
+      if (line.queue !== name || entry === undefined) continue;
+      entry.goneBy = deed;
+      if (line.last === undefined) continue;
+      there.add(entry.seq);
+      line.push(undefined, deed);
+    }
+    if (count !== there.size) {
+      throw new Violation(`${deed.what} says ${count}, not ${there.size}, at ${runtime.now()}`);
+    }
+    this.#scene.held = this.#scene.held.filter(({ line }) => line.queue !== name);
+  }
+
+  async createGroup(name: string, group: string, context: StepContext): Promise<void> {
+    const { model } = this.#scene;
+    const start = this.#start(name);
+    const what = `group ${group} of ${name} from ${start}`;
+    const [{ created }, deed] = await this.#actions.done(what, true, () =>
+      this.#scene.queue(name).groups.create(group, { start }),
+    );
+    if (!created) throw new Violation(`${what} was there`);
+    model.plainLine(name, `group ${group}`).push(plainSight('yes'), deed);
+    model.sought.add(name);
+    context.adopted = { queue: name, group, start: start === 'earliest' ? 0 : start, deed };
+  }
+
+  async deleteGroup(name: string, group: string): Promise<void> {
+    const { model } = this.#scene;
+    const [, deed] = await this.#actions.done(`delete ${group} of ${name}`, true, () =>
+      this.#scene.queue(name).groups.delete(group),
+    );
+    for (const { line } of model.openLines(name, group)) line.push(undefined, deed);
+    model.plainLine(name, `group ${group}`).push(undefined, deed);
+    this.#letGo(name, group);
+  }
+
+  async seek(name: string, group: string, context: StepContext): Promise<void> {
+    const { model } = this.#scene;
+    const start = this.#start(name);
+    const [, deed] = await this.#actions.done(`seek ${name}/${group} to ${start}`, true, () =>
+      this.#scene.queue(name).groups.seek(group === '' ? undefined : group, start),
+    );
+    this.#letGo(name, group);
+    model.sought.add(name);
+    context.adopted = { queue: name, group, start: start === 'earliest' ? 0 : start, deed };
+  }
+
+  #letGo(name: string, group: string): void {
+    this.#scene.held = this.#scene.held.filter(
+      ({ line }) => line.queue !== name || line.group !== group,
+    );
+  }
+
+  #start(name: string): number | 'earliest' {
+    const seqs = [...this.#scene.model.entries.values()]
+      .filter(({ queue }) => queue === name)
+      .map(({ seq }) => seq);
+    const seq = seqs[this.#actions.below(seqs.length + 1)];
+    return seq ?? 'earliest';
+  }
+
+  async redrive(name: string, context: StepContext): Promise<void> {
+    const { model } = this.#scene;
+    const limit = 1 + this.#actions.below(4);
+    const moved = model.openLines(`${name}.dead`, '').slice(0, limit);
+    const [count, deed] = await this.#actions.done(`redrive ${limit} to ${name}`, true, () =>
+      this.#scene.queue(name).redrive({ limit }),
+    );
+    if (count !== moved.length) throw new Violation(`${deed.what}: ${count}, not ${moved.length}`);
+    for (const { line, entry } of moved) {
+      const text = line.last?.text ?? '';
+      context.revived.push({ from: entry, text, target: name, deed });
+      line.push(undefined, deed);
+    }
+  }
+
+  async pauseOrResume(name: string): Promise<void> {
+    const queue = this.#scene.queue(name);
+    const { isPaused } = queue;
+    const what = `${isPaused ? 'resume' : 'pause'} ${name}`;
+    const [, deed] = await this.#actions.done(what, true, () =>
+      isPaused ? queue.resume() : queue.pause(),
+    );
+    const sight = isPaused ? undefined : plainSight('yes');
+    this.#scene.model.plainLine(name, 'paused').push(sight, deed);
+  }
+
+  async configure(name: string): Promise<void> {
+    const backoffMs = 1000 + this.#actions.below(3);
+    const [, deed] = await this.#actions.done(`configure ${name}`, true, () =>
+      this.#scene.queue(name).configure({ backoffMs }),
+    );
+    const sight = backoffMs === 1000 ? undefined : plainSight(String(backoffMs));
+    this.#scene.model.plainLine(name, 'backoff').push(sight, deed);
+  }
+
+  async pop(name: string): Promise<void> {
+    const end = this.#actions.once(2) ? 'pop' : 'popRight';
+    const durability = this.#actions.once(3) ? 'written' : 'synced';
+    const { model } = this.#scene;
+    const leased = model.begin(`${end} from ${name}, leased`, false);
+    const [views, deed] = await this.#actions.done(
+      `${end} from ${name} ${durability}`,
+      durability === 'synced',
+      () => this.#scene.queue(name)[end]({ max: 1 + this.#actions.below(3), durability }),
+    );
+    model.acknowledge(leased);
+    for (const { seq } of views) {
+      const line = model.lines.get(`${name}/${seq}/`);
+      const sight = line?.last;
+      if (line === undefined || sight === undefined || this.#scene.isHeld(line)) {
+        throw new Violation(`${deed.what}: ${seq} was not there`);
+      }
+      if (end === 'pop') line.push(delivered(sight), leased);
+      line.push(undefined, deed);
+    }
+  }
+
+  /** Takes over deliveries, which counts as others do. */
+  async claim(name: string, group: string): Promise<void> {
+    const scene = this.#scene;
+    const max = 1 + this.#actions.below(3);
+    const [claimed, deed] = await this.#actions.done(`claim from ${name}/${group}`, false, () =>
+      scene.queue(name).claim(group === '' ? { max } : { max, group }),
+    );
+    for (const delivery of claimed) {
+      const held = scene.held.find(
+        ({ line, entry }) =>
+          line.queue === name && line.group === group && entry.seq === delivery.seq,
+      );
+      const sight = held?.line.last;
+      if (held === undefined || sight === undefined) {
+        throw new Violation(`${deed.what}: nobody had ${delivery.seq}`);
+      }
+      if (delivery.deliveryCount !== sight.count + 1) {
+        throw new Violation(`${deed.what}: ${delivery.seq} had ${sight.count} deliveries`);
+      }
+      if (delivery.deliveryCount > MAX_DELIVERIES && name !== 'loose') {
+        throw new Violation(`${deed.what}: ${delivery.seq} is delivered too often`);
+      }
+      held.line.push(delivered(sight), deed);
+      scene.drop(held);
+      scene.held.push({ ...held, delivery });
+    }
+  }
+
+  /** What a group has before it is done with, so that there is space to give back. */
+  async consume(name: string, group: string): Promise<void> {
+    const scene = this.#scene;
+    const request = group === '' ? { max: 20 } : { max: 20, group };
+    const [deliveries, deed] = await this.#actions.done(`receive all of ${name}`, false, () =>
+      scene.queue(name).receive(request),
+    );
+    scene.onDelivered(name, deliveries, deed);
+    const [, acks] = await this.#actions.done(`ack all of ${name}`, true, () =>
+      scene.queue(name).ackMany(deliveries, { durability: 'synced' }),
+    );
+    for (const held of scene.held.filter(({ delivery }) => deliveries.includes(delivery))) {
+      held.line.push(undefined, acks);
+      scene.drop(held);
+    }
+  }
+
+  async reclaim(name: string): Promise<void> {
+    await this.#scene.queue(name).reclaim();
+  }
+
+  /** Everything is released, as if it had not been delivered. */
+  async close(work: () => Promise<void>): Promise<void> {
+    const { held, model } = this.#scene;
+    const deeds: (() => void)[] = held.map(({ line }) => {
+      const deed = model.begin(`close with ${line.queue}/${line.entry?.seq ?? ''}`, false);
+      const sight = line.last;
+      if (sight !== undefined) line.push({ ...sight, count: sight.count - 1 }, deed);
+      return () => model.acknowledge(deed);
+    });
+    await work();
+    for (const acknowledge of deeds) acknowledge();
+    this.#scene.held = [];
+  }
+}
+
+function delivered(sight: QueueSight): QueueSight {
+  return { ...sight, count: sight.count + 1, dueMs: 0 };
+}

@@ -1,0 +1,162 @@
+/** Steps with queues, drawn from a seed: several actions at once, or one that is about all. */
+import type { Random } from '../testing/choices.js';
+import { QueueActions, type PlannedAction } from './queues-actions.js';
+import type { QueuesModel } from './queues-model.js';
+import type { Held, QueuesScene, StepContext } from './queues-scene.js';
+import { WideActions } from './queues-wide-actions.js';
+
+const NAMES = ['work', 'fan', 'loose'] as const;
+const WORK_NAMES = ['work', 'loose'] as const;
+/** Messages that a queue may hold before fewer are enqueued. */
+const MANY = 30;
+
+export class QueuesWorkload {
+  readonly #random: Random;
+  readonly #model: QueuesModel;
+  readonly #counts: Record<string, number>;
+  #number = 0;
+  /** What is under way, for messages. */
+  where = 'open';
+
+  constructor(random: Random, model: QueuesModel, counts: Record<string, number>) {
+    this.#random = random;
+    this.#model = model;
+    this.#counts = counts;
+  }
+
+  /** Does one step; resolves when the model and the queues agree about it. */
+  async step(scene: QueuesScene): Promise<void> {
+    const context: StepContext = {
+      deed: this.#model.begin('dead letters of a step', true),
+      rejected: new Set(),
+      revived: [],
+      adopted: undefined,
+    };
+    const actions = new QueueActions(scene, () => this.#number++);
+    if (this.#random.below(4) === 0) await this.#wide(scene, new WideActions(actions), context);
+    else await this.#together(scene, actions, context);
+    await scene.follow(context);
+  }
+
+  #count(kind: string): void {
+    this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
+  }
+
+  #pick<T>(from: readonly T[]): T | undefined {
+    return from[this.#random.below(from.length)];
+  }
+
+  #queueName(): (typeof NAMES)[number] {
+    return this.#pick(NAMES) ?? 'work';
+  }
+
+  async #together(scene: QueuesScene, actions: QueueActions, context: StepContext): Promise<void> {
+    const planned: PlannedAction[] = [];
+    const free = [...scene.held];
+    const received = new Set<string>();
+    const touched = new Set<unknown>();
+    for (let left = 1 + this.#random.below(4); left > 0; left--) {
+      const name = this.#queueName();
+      const isFull = this.#model.openLines(name, name === 'fan' ? 'g1' : '').length >= MANY;
+      const action = this.#draw(scene, actions, { name, isFull, free, received, touched, context });
+      if (action !== undefined) planned.push(action);
+    }
+    if (this.#random.below(8) === 0) planned.push(this.#reclaim(scene));
+    for (const { kind } of planned) this.#count(kind);
+    this.where = planned.map(({ kind }) => kind).join(' + ');
+    const applied = await Promise.all(
+      planned.map(async ({ phase, run }) => ({ phase, apply: await run() })),
+    );
+    for (const { apply } of applied.toSorted((a, b) => a.phase - b.phase)) apply();
+  }
+
+  #reclaim(scene: QueuesScene): PlannedAction {
+    const name = this.#queueName();
+    const run = async (): Promise<() => void> => {
+      await scene.queue(name).reclaim();
+      return () => {};
+    };
+    return { kind: 'reclaim', phase: 0, run };
+  }
+
+  #draw(
+    scene: QueuesScene,
+    actions: QueueActions,
+    step: {
+      readonly name: (typeof NAMES)[number];
+      readonly isFull: boolean;
+      readonly free: Held[];
+      readonly received: Set<string>;
+      readonly touched: Set<unknown>;
+      readonly context: StepContext;
+    },
+  ): PlannedAction | undefined {
+    const { name, isFull, free, received, touched, context } = step;
+    const take = (): Held[] => free.splice(this.#random.below(free.length), 1);
+    const chance = this.#random.below(20);
+    if (chance < 6) return isFull ? undefined : actions.enqueue(name);
+    if (chance < 11) {
+      const group = this.#pick(scene.groupsOf(name));
+      const place = `${name}/${group ?? ''}`;
+      if (group === undefined || received.has(place)) return undefined;
+      received.add(place);
+      return actions.receive(name, group);
+    }
+    if (chance < 16) {
+      const [held] = take();
+      if (held === undefined || touched.has(held.entry)) return undefined;
+      touched.add(held.entry);
+      return actions.settle(held, context);
+    }
+    if (chance < 17) {
+      const held = [...take(), ...(this.#random.below(2) === 0 ? take() : [])];
+      const isFree = held.every(({ entry }) => !touched.has(entry));
+      for (const { entry } of held) touched.add(entry);
+      const hasCommit = touched.has('commit');
+      touched.add('commit');
+      return isFree && !hasCommit && !isFull ? actions.commit(held, name) : undefined;
+    }
+    if (chance < 18) return isFull || name === 'fan' ? undefined : actions.pushFront(name);
+    // Of one that is delivered meanwhile it cannot be said which came first.
+    if ([...received].some((place) => place.startsWith(`${name}/`))) return undefined;
+    const found = this.#pick(this.#model.openLines(name, name === 'fan' ? 'g1' : ''));
+    if (found === undefined || touched.has(found.entry)) return undefined;
+    touched.add(found.entry);
+    for (const group of scene.groupsOf(name)) received.add(`${name}/${group}`);
+    const { line, entry } = found;
+    return chance < 19 ? actions.cancel(line, entry) : actions.update(line, entry);
+  }
+
+  async #wide(scene: QueuesScene, wide: WideActions, context: StepContext): Promise<void> {
+    const name = this.#queueName();
+    const workName = this.#pick(WORK_NAMES) ?? 'work';
+    const isThere = scene.groupsOf('fan').includes('g2');
+    const group = this.#pick(scene.groupsOf(name)) ?? '';
+    const deadName = this.#random.below(2) === 0 ? 'work' : 'fan';
+    const { isPaused } = scene.queue(name);
+    const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
+      ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
+      ['reclaim', 6, () => wide.reclaim(name)],
+      ['consume', 8, () => wide.consume(name, group)],
+      ['pop', 3, () => wide.pop(workName)],
+      ['redrive', 4, () => wide.redrive(deadName, context)],
+      [
+        'group',
+        3,
+        () => (isThere ? wide.deleteGroup('fan', 'g2') : wide.createGroup('fan', 'g2', context)),
+      ],
+      ['seek', 1, () => wide.seek(name, group, context)],
+      ['purge', 1, () => wide.purge(name)],
+      ['pause', isPaused ? 9 : 1, () => wide.pauseOrResume(name)],
+      ['configure', 1, () => wide.configure(name)],
+      ['claim', 2, () => wide.claim(name, group)],
+    ];
+    let left = this.#random.below(steps.reduce((sum, [, weight]) => sum + weight, 0));
+    const chosen = steps.find(([, weight]) => (left -= weight) < 0);
+    if (chosen === undefined) return;
+    const [kind, , run] = chosen;
+    this.#count(kind);
+    this.where = kind;
+    await run();
+  }
+}
