@@ -2,7 +2,8 @@
  * What tells the contents of two file systems apart: a checksum of all names, sizes and bytes. What
  * an open finds is decided by them alone, so one that was looked at need not be looked at again.
  * Images of one run share most of their chunks, whose checksums are kept with them. A directory is
- * the sum of its entries, so that their order does not count.
+ * the sum of its entries, so that their order does not count. Whether two names are of one file or
+ * of two with the same bytes is not told apart.
  */
 import { checksumOf, type Checksum } from '../format/checksum.js';
 import type { ChunkedBytes } from '../fs/chunked-bytes.js';
@@ -15,7 +16,7 @@ const MAX_NAMES = 4096;
 const NONE: Checksum = { hi: 0x9e37_79b9, lo: 0x7f4a_7c15 };
 const DIRECTORY: Checksum = { hi: 0x2545_f491, lo: 0x4f6c_dd1d };
 
-/** Equal for two file systems with the same contents, and for no others. */
+/** Equal for two file systems with the same contents; for others with a chance of 1 in 2^64. */
 export function imageKey(fs: CrashFs): string {
   const { hi, lo } = ofDirectory(fs.contents);
   return `${hi}.${lo}`;

@@ -15,7 +15,7 @@ import { buildProcessPackage, type ProcessPackage } from '../support/process-pac
 import { runProgram } from '../support/process-run.js';
 import { commandExists, requires } from '../support/requirements.js';
 
-const PLACES = Number(process.env['REDEX_FAULT_PLACES'] ?? '2');
+const PLACES = Number(process.env['REDEX_FAULT_PLACES'] ?? '3');
 
 let built: ProcessPackage;
 let scratch: string;
