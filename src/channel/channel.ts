@@ -340,6 +340,12 @@ export class Channel {
     await this.#core.look();
   }
 
+  /** Bytes of the dat files that a trim to `beforeSeq` would give back: of whole segments. */
+  trimmableBytes(beforeSeq: number): number {
+    checkSeq('beforeSeq', beforeSeq);
+    return this.#core.chain.bytesBelow(beforeSeq);
+  }
+
   /**
    * Lets go of all records below `beforeSeq`. Durable when it resolves; the space comes back in the
    * background, segment by segment, once no read is left in it. Seqs are never given again.

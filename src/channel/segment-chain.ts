@@ -66,6 +66,16 @@ export class SegmentChain {
     return this.#segments.reduce((sum, segment) => sum + segment.datLength, 0);
   }
 
+  /** Bytes of those whose records all lie below `seq`, but the last one. */
+  bytesBelow(seq: number): number {
+    let bytes = 0;
+    for (const segment of this.#segments.slice(0, -1)) {
+      if (segment.nextSeq > seq) break;
+      bytes += segment.datLength;
+    }
+    return bytes;
+  }
+
   /** The active segment, when it has to be opened before it can be written to. */
   get parked(): Segment | undefined {
     return this.#parked?.segment;

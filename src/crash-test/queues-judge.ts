@@ -109,7 +109,7 @@ async function use(
 
 async function judgeVerify({ redex, queues }: Opened): Promise<void> {
   for (const name of queues.keys()) {
-    const channel = await redex.channel(`queues/${name}`, { createIfMissing: false });
+    const channel = await redex.channel(`$queues/${name}`, { createIfMissing: false });
     const { ok, problems } = await channel.verify();
     // Derived files are not synced: reads check what they say.
     const bad = problems.filter(({ severity }) => severity === 'damage');

@@ -23,6 +23,8 @@ import type { QueueSettings } from './queue-settings.js';
 /** Before the name of a queue in that of its channel. */
 export const CHANNEL_PREFIX = '$queues/';
 const MAX_CHECKPOINT_BYTES = 1024 ** 3;
+/** More than are given before a sync has covered the first of them. */
+const UNSURE_SEQS = 2 ** 22;
 
 interface Opened {
   readonly core: Promise<QueueCore>;
@@ -156,6 +158,7 @@ export class OpenQueues implements QueueHost {
       t,
       o: 'base',
       tag: drawnTag(runtime.random(new Uint8Array(6))),
+      epoch: 0,
       options: stored,
       paused: false,
       groups: stored.mode === 'work' ? [{ name: '', start: 0 }] : [],
@@ -212,12 +215,21 @@ export class OpenQueues implements QueueHost {
   }
 }
 
-/** Nobody has any message now. Where that cannot be written, the next process will find it so. */
+/**
+ * Nobody has any message now. Synced before anything else is written, as only a queue that ends
+ * with its own close gives the next seq again: those of messages that a power cut took are passed
+ * over, because somebody may hold their ids. Where it cannot be written, the next process will
+ * find it so.
+ */
 async function begin(log: QueueLog, logger: Logger): Promise<void> {
   const { state, clock, channel } = log;
+  const { nextSeq } = channel;
   const jumped = clock.jumpedMs > 0 ? true : undefined;
+  const isSure = state.epoch === 0 || state.closedSeq === nextSeq - 1;
+  const seq = isSure ? nextSeq : nextSeq + UNSURE_SEQS;
   try {
-    await log.operate({ o: 'open', epoch: state.epoch + 1, jumped });
+    await log.operate({ o: 'open', epoch: state.epoch + 1, jumped }, 'synced', seq);
+    state.skipRange(nextSeq, seq);
   } catch (error) {
     if (!RedexError.is(error, 'IO')) throw error;
     logger.warn('a queue was opened, which could not be written', { channel: channel.name, error });

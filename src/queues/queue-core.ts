@@ -90,11 +90,11 @@ export class QueueCore implements QueueContext {
     options: StoredQueueOptions = this.options,
     paused: boolean = this.state.isPaused,
   ): OperationContent {
-    const { tag, groups } = this.state;
+    const { tag, epoch, groups } = this.state;
     const places = [...groups.values()].map(({ name, settled }) => {
       return { name, start: settled.floor };
     });
-    return { o: 'base', tag, options, paused, groups: places };
+    return { o: 'base', tag, epoch, options, paused, groups: places };
   }
 
   /** Runs work that may not meet a compaction. */

@@ -162,13 +162,18 @@ export class QueueLog {
     return this.write([], messages, durability);
   }
 
-  /** Writes an operation and applies it. */
-  async operate(operation: OperationContent, durability: Durability = 'written'): Promise<void> {
+  /** Writes an operation, at `seq` or behind what there is, and applies it. */
+  async operate(
+    operation: OperationContent,
+    durability: Durability = 'written',
+    seq?: number,
+  ): Promise<void> {
+    const plan = this.plan([operation], [], seq);
     try {
-      await this.write([operation], [], durability);
+      plan.apply(await this.#append(plan.records, durability));
     } catch (error) {
       if (!(await this.reserve.release(error))) throw error;
-      await this.write([operation], [], durability);
+      plan.apply(await this.#append(plan.records, durability));
     }
   }
 
@@ -188,12 +193,17 @@ export class QueueLog {
   }
 
   /** Records that are to be written together, and what applies them when they are. */
-  plan(contents: readonly OperationContent[], messages: readonly NewMessage[]): PlannedRecords {
+  plan(
+    contents: readonly OperationContent[],
+    messages: readonly NewMessage[],
+    seq?: number,
+  ): PlannedRecords {
     const nowMs = this.clock.now();
     const operations = contents.map((content): Operation => ({ t: nowMs, ...content }));
     const records: RecordInput[] = [];
     for (const operation of operations) {
-      records.push({ payload: encodeOperation(operation), type: OPERATION, timestamp: nowMs });
+      const payload = encodeOperation(operation);
+      records.push({ payload, type: OPERATION, timestamp: nowMs, seq });
     }
     for (const { header, payload } of messages) {
       records.push({ payload: encodeMessage(header, payload), type: MESSAGE, timestamp: nowMs });
@@ -220,8 +230,8 @@ export class QueueLog {
     if (only === undefined) {
       return (await this.channel.appendBatch(records, { durability })).firstSeq;
     }
-    const { payload, type, timestamp } = only;
-    return this.channel.append(payload, { type, timestamp, durability });
+    const { payload, type, timestamp, seq } = only;
+    return this.channel.append(payload, { type, timestamp, seq, durability });
   }
 
   /** Messages are on their way from now on, until the function is called that is returned. */

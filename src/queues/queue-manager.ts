@@ -348,9 +348,12 @@ async function close(core: QueueCore, host: QueueHost): Promise<void> {
       }
     });
     leases.close();
-    await log.checkpoint().catch((error: unknown) => {
+    try {
+      await log.checkpoint();
+      await log.alone(() => log.operate({ o: 'close' }));
+    } catch (error) {
       core.logger.warn('a queue is closed without a checkpoint', { queue: core.name, error });
-    });
+    }
   } finally {
     leases.close();
     // Who opens the queue meanwhile waits for it.

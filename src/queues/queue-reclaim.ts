@@ -72,8 +72,7 @@ export class QueueReclaim {
     const { log, state } = this.#core;
     const { channel } = log;
     const floor = this.#goneBelow();
-    const isWorthIt = floor > channel.firstSeq && this.#bytesBelow(floor) >= this.#segmentBytes;
-    if (!isWorthIt && !this.#isSparse()) return;
+    if (channel.trimmableBytes(floor) === 0 && !this.#isSparse()) return;
     // Two of them, or what went between would be missed by the older one.
     for (let turn = 0; turn < 2 && !this.#isStopped; turn++) {
       await log.run(() => log.operate(this.#core.base()));
@@ -92,12 +91,6 @@ export class QueueReclaim {
   #goneBelow(): number {
     const { state } = this.#core;
     return Math.min(state.floor, state.dedup.oldestSeq ?? Infinity);
-  }
-
-  #bytesBelow(seq: number): number {
-    const { firstSeq, nextSeq, sizeBytes } = this.#core.log.channel;
-    // About: by the share of the seqs.
-    return ((seq - firstSeq) / Math.max(1, nextSeq - firstSeq)) * sizeBytes;
   }
 
   /** Less than half of what is kept is messages that stay. */
@@ -149,6 +142,8 @@ export class QueueReclaim {
         return !state.isSettled(operation.s);
       case 'open':
         return seq >= state.floor || operation.jumped === true;
+      case 'close':
+        return false;
       case 'base':
         return seq >= state.baseSeq;
       case 'purge':

@@ -75,11 +75,15 @@ export type OperationContent =
       /** The clock was more than a year ahead of what the queue had seen, and is followed. */
       readonly jumped?: true | undefined;
     }
+  /** Everything before it is durable, and nothing was given a seq behind it. */
+  | { readonly o: 'close' }
   /** All that is not said of single messages; a log that begins with a later record needs it. */
   | {
       readonly o: 'base';
       /** Begins the ids of messages that are enqueued here. */
       readonly tag: string;
+      /** How often it was opened. */
+      readonly epoch: number;
       readonly options: StoredQueueOptions;
       readonly paused: boolean;
       readonly groups: readonly GroupPlace[];

@@ -39,6 +39,8 @@ export class QueueState {
   isPaused = false;
   /** How often the queue was opened. */
   epoch = 0;
+  /** Seq of the last record that says that the queue was closed; not part of a checkpoint. */
+  closedSeq = -1;
   /** Unix milliseconds: the latest time that a record speaks of. */
   seenMs = 0;
   /** Messages below do not expire: the clock has jumped since they came. */
@@ -160,6 +162,9 @@ export class QueueState {
         if (operation.jumped === true) this.onJump(seq, operation.t);
         for (const group of this.groups.values()) group.abandon(operation.t);
         return true;
+      case 'close':
+        this.closedSeq = seq;
+        return true;
       case 'base':
         this.#onBase(seq, operation);
         return true;
@@ -239,8 +244,11 @@ export class QueueState {
 
   /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
   #settleGone({ settled }: GroupState, from: number, to: number): void {
-    for (let seq = Math.max(from, settled.floor); seq < to; seq++) {
-      if (this.gone.has(seq)) settled.add(seq);
+    for (let seq = Math.max(from, settled.floor); seq < to;) {
+      const end = Math.min(this.gone.nextMissing(seq), to);
+      if (end > seq) settled.addRange(seq, end);
+      // This one is not gone.
+      seq = end + 1;
     }
   }
 
@@ -249,8 +257,10 @@ export class QueueState {
     this.bytes = bytes;
   }
 
-  #onBase(seq: number, { options, paused, groups }: Operation & { readonly o: 'base' }): void {
+  #onBase(seq: number, operation: Operation & { readonly o: 'base' }): void {
+    const { options, paused, groups, epoch } = operation;
     this.baseSeq = seq;
+    this.epoch = epoch;
     this.options = options;
     this.isPaused = paused;
     this.dedup.windowMs = options.dedupWindowMs;

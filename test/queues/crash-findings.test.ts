@@ -188,7 +188,7 @@ test('a message that is kept for its key is done with, also without checkpoints'
   for (const delivery of deliveries.slice(1)) await delivery.ack();
   await first.reclaim();
   await process.close();
-  const directory = '/data/channels/queues%2fq/checkpoints';
+  const directory = '/data/channels/%24queues%2fq/checkpoints';
   for (const { name } of disk.readDirectorySync(directory)) disk.unlinkSync(`${directory}/${name}`);
   process = await Process.start(disk);
   const queue = await process.queue('q');

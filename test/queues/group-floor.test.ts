@@ -41,7 +41,7 @@ test('a fan-out queue whose groups are done with all is let go of from its begin
 });
 
 test('a group that began again is done with again', async () => {
-  const lab = await openQueueLab(undefined, undefined, SMALL);
+  const lab = await openQueueLab();
   const queue = await lab.queues.queue('q');
   await fill(queue);
   expect(await handleAll(queue, undefined)).toBe(200);

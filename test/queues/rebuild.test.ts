@@ -56,7 +56,7 @@ function removeCheckpoints(lab: QueueLab, path = '/data/channels'): void {
   }
 }
 
-test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12])(
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])(
   'the same from everywhere, seed %i',
   async (seed) => {
     const random = new Random(seed);
@@ -82,6 +82,7 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12])(
           reserveBytes: 0,
           disk,
           startMs: runtime.now(),
+          seed: runtime.seed + 1,
         });
       }
       queue = await textQueue(lab.queues);

@@ -267,7 +267,7 @@ test('push at the last id that there is rejects, and nothing is written', async 
     maxInFlight: 1_000_000,
   };
   const groups = [{ name: '', start: 0 }];
-  const base = { t: 0, o: 'base', tag: 'tag', options, paused: false, groups } as const;
+  const base = { t: 0, o: 'base', tag: 'tag', epoch: 0, options, paused: false, groups } as const;
   await channel.append(encodeOperation(base), { type: OPERATION });
   await channel.close();
   const queue = await DurableEventQueue.open(lab.queues, { codec: utf8Codec });

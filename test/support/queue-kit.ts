@@ -14,6 +14,8 @@ import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 export interface QueueLabOptions {
   readonly disk?: CrashFs;
   readonly startMs?: number;
+  /** Of the randomness: two processes draw the same ids only by the same seed. */
+  readonly seed?: number;
   readonly redex?: RedexOptions;
   readonly segmentBytes?: number;
   readonly reserveBytes?: number;
@@ -48,7 +50,8 @@ export class QueueLab {
     const { startMs, segmentBytes, reserveBytes, wrap = (runtime) => runtime } = options;
     const disk = options.disk ?? new CrashFs();
     const faults = new FaultFs(disk);
-    const runtime = new ManualRuntime(startMs === undefined ? {} : { startMs });
+    const { seed = 1 } = options;
+    const runtime = new ManualRuntime(startMs === undefined ? { seed } : { seed, startMs });
     const logged: string[] = [];
     const note = (message: string): void => {
       logged.push(message);
@@ -68,16 +71,21 @@ export class QueueLab {
   /** The next process after a close, at a time. */
   async reopened(startMs: number = this.runtime.now()): Promise<QueueLab> {
     await this.close();
-    return QueueLab.open({ ...this.#options, disk: this.disk, startMs });
+    return this.#next(this.disk, startMs);
   }
 
   /** The next process after a kill, at a time. */
   killed(startMs: number = this.runtime.now()): Promise<QueueLab> {
-    return QueueLab.open({ ...this.#options, disk: this.disk.kill(benign), startMs });
+    return this.#next(this.disk.kill(benign), startMs);
   }
 
   /** The next process after a power cut. */
   cut(choose: Choose, startMs: number = this.runtime.now()): Promise<QueueLab> {
-    return QueueLab.open({ ...this.#options, disk: this.disk.crash(choose), startMs });
+    return this.#next(this.disk.crash(choose), startMs);
+  }
+
+  #next(disk: CrashFs, startMs: number): Promise<QueueLab> {
+    const seed = this.runtime.seed + 1;
+    return QueueLab.open({ ...this.#options, disk, startMs, seed });
   }
 }
