@@ -16,7 +16,8 @@ export type { EnqueueResult } from './queues/enqueuing.js';
 export { EventQueue } from './queues/event-queue.js';
 export type { EventQueueOptions } from './queues/event-queue.js';
 export { Queue } from './queues/queue.js';
-export type { ReceiveOptions, SettleResult } from './queues/queue.js';
+export type { ReceiveOptions } from './queues/receive-options.js';
+export type { SettleResult } from './queues/queue.js';
 export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';
 export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
 export type {

@@ -107,6 +107,32 @@ export function checkMessage<T>(
   };
 }
 
+/** Messages that are written together, which makes them as durable as the most durable of them. */
+export interface CheckedMessages {
+  readonly checked: CheckedMessage[];
+  readonly durability: Durability;
+}
+
+/** The same for many. */
+export function checkMessages<T>(
+  messages: readonly EnqueueInput<T>[],
+  queue: StoredQueueOptions,
+  codec: Codec<T> | undefined,
+): CheckedMessages {
+  if (!Array.isArray(messages)) throw new TypeError('messages must be an array');
+  let durability: Durability | undefined;
+  const checked = messages.map((message: EnqueueInput<T>) => {
+    if (typeof message !== 'object' || message === null || !('payload' in message)) {
+      throw new TypeError('a message must be an object with a payload');
+    }
+    const { payload, ...options } = message;
+    checkDurability(options.durability);
+    if (durability !== 'synced') durability = options.durability ?? 'synced';
+    return checkMessage(payload, options, queue, codec);
+  });
+  return { checked, durability: durability ?? 'synced' };
+}
+
 /** A copy: who gave it may change it before it is written. */
 export function bytesOf<T>(payload: T, codec: Codec<T> | undefined): Uint8Array {
   if (codec !== undefined) return Buffer.from(encodedBytes(codec, payload));

@@ -196,14 +196,14 @@ export class QueueLog {
   plan(
     contents: readonly OperationContent[],
     messages: readonly NewMessage[],
-    seq?: number,
+    atSeq?: number,
   ): PlannedRecords {
     const nowMs = this.clock.now();
     const operations = contents.map((content): Operation => ({ t: nowMs, ...content }));
     const records: RecordInput[] = [];
     for (const operation of operations) {
       const payload = encodeOperation(operation);
-      records.push({ payload, type: OPERATION, timestamp: nowMs, seq });
+      records.push({ payload, type: OPERATION, timestamp: nowMs, seq: atSeq });
     }
     for (const { header, payload } of messages) {
       records.push({ payload: encodeMessage(header, payload), type: MESSAGE, timestamp: nowMs });

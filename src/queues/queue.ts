@@ -5,7 +5,7 @@
  */
 import type { Codec } from '../channel/codec.js';
 import { decodedValue } from '../channel/codec.js';
-import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
+import { checkKnown } from '../channel/option-checks.js';
 import { millisecondsOf } from '../channel/record-input.js';
 import { cancelMessages } from './cancelling.js';
 import { takeMessage, type TakeOptions } from './certain-message.js';
@@ -16,16 +16,18 @@ import type { EnqueueResult } from './enqueuing.js';
 import {
   checkDurability,
   checkMessage,
+  checkMessages,
   type CheckedMessage,
+  type CheckedMessages,
   type EnqueueInput,
   type EnqueueOptions,
 } from './enqueue-input.js';
-import type { ReceiveRequest } from './group-receiver.js';
 import type { Lease } from './lease.js';
 import type { QueueCore } from './queue-core.js';
 import { leaseLost } from './queue-errors.js';
 import { QueueGroups } from './queue-groups.js';
-import { MAX_DELAY_MS, type QueueOptions, type StoredQueueOptions } from './queue-options.js';
+import type { QueueOptions, StoredQueueOptions } from './queue-options.js';
+import { receiveRequest, type ReceiveOptions } from './receive-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
 import {
   QueueManager,
@@ -37,21 +39,6 @@ import type { QueueStats } from './queue-stats.js';
 import { queueStats } from './queue-stats.js';
 import type { PendingDelivery, PendingOptions } from './queue-manager.js';
 
-export interface ReceiveOptions {
-  /** Messages at most. Default: 1. */
-  readonly max?: number | undefined;
-  /** Bytes of payloads after which no more is taken; at least one message is. Default: 4 MiB. */
-  readonly maxBytes?: number | undefined;
-  /** Milliseconds to wait when there is nothing. Default: 0. */
-  readonly waitMs?: number | undefined;
-  /** Ends the wait: it rejects with the signal's reason, and nothing was delivered. */
-  readonly signal?: AbortSignal | undefined;
-  /** In a queue with groups, which. */
-  readonly group?: string | undefined;
-  /** Who it is, for `pending`. */
-  readonly consumer?: string | undefined;
-}
-
 /** What became of one delivery of many. */
 export interface SettleResult {
   readonly id: string;
@@ -60,16 +47,7 @@ export interface SettleResult {
   readonly code?: string | undefined;
 }
 
-const RECEIVE: ReadonlySet<string> = new Set([
-  'max',
-  'maxBytes',
-  'waitMs',
-  'signal',
-  'group',
-  'consumer',
-]);
 const TAKE: ReadonlySet<string> = new Set(['group', 'consumer']);
-const RECEIVE_BYTES = 4 * 1024 * 1024;
 const LONG_POLL_MS = 60_000;
 
 export class Queue<T = Uint8Array> {
@@ -122,32 +100,17 @@ export class Queue<T = Uint8Array> {
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<EnqueueResult[]> {
     this.#core.requireOpen();
-    const { checked, durability } = this.#check(messages);
+    const { checked, durability } = this.#checked(messages);
     return this.#core.enqueuing.enqueue(checked, durability, signal);
   }
 
-  #check(messages: readonly EnqueueInput<T>[]): {
-    readonly checked: CheckedMessage[];
-    readonly durability: 'synced' | 'written';
-  } {
-    if (!Array.isArray(messages)) throw new TypeError('messages must be an array');
-    let durability: 'synced' | 'written' | undefined;
-    const checked = messages.map((message: EnqueueInput<T>) => {
-      if (typeof message !== 'object' || message === null || !('payload' in message)) {
-        throw new TypeError('a message must be an object with a payload');
-      }
-      const { payload, ...options } = message;
-      checkDurability(options.durability);
-      // All are written together: as durable as the most durable of them.
-      if (durability !== 'synced') durability = options.durability ?? 'synced';
-      return checkMessage(payload, options, this.#core.options, this.#codec);
-    });
-    return { checked, durability: durability ?? 'synced' };
+  #checked(messages: readonly EnqueueInput<T>[]): CheckedMessages {
+    return checkMessages(messages, this.#core.options, this.#codec);
   }
 
   /** For `QueueStore.commit`: enqueued together with what else is in it. */
   enqueuing(payload: T, options: EnqueueOptions = {}): Enqueued {
-    const { checked } = this.#check([{ ...options, payload }]);
+    const { checked } = this.#checked([{ ...options, payload }]);
     return new Enqueued(this.#core, checked);
   }
 
@@ -312,7 +275,7 @@ export class Queue<T = Uint8Array> {
     options: Omit<EnqueueOptions, 'delayMs' | 'runAt' | 'priority' | 'key'> = {},
   ): Promise<EnqueueResult> {
     this.#core.requireOpen();
-    const { checked, durability } = this.#check([{ ...options, payload }]);
+    const { checked, durability } = this.#checked([{ ...options, payload }]);
     const front = checked.map((message): CheckedMessage => {
       const { priority, key } = message.header;
       if (priority !== undefined || key !== undefined || message.delayMs !== undefined) {
@@ -400,26 +363,4 @@ export class Queue<T = Uint8Array> {
 
 function atFront(message: CheckedMessage): CheckedMessage {
   return { ...message, header: { ...message.header, front: true } };
-}
-
-function receiveRequest(options: ReceiveOptions): ReceiveRequest {
-  checkKnown(options, RECEIVE);
-  const { max = 1, maxBytes = RECEIVE_BYTES, waitMs = 0, signal, group, consumer } = options;
-  for (const [name, value, least] of [
-    ['max', max, 1],
-    ['maxBytes', maxBytes, 1],
-    ['waitMs', waitMs, 0],
-  ] as const) {
-    checkType(name, value, 'number');
-    checkInteger(name, value, least, name === 'waitMs' ? MAX_DELAY_MS : Number.MAX_SAFE_INTEGER);
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError('signal must be an AbortSignal');
-  }
-  for (const text of [group, consumer]) {
-    if (text !== undefined && typeof text !== 'string') {
-      throw new TypeError('group and consumer must be strings');
-    }
-  }
-  return { max, maxBytes, waitMs, signal, consumer };
 }
