@@ -23,6 +23,7 @@ import {
 import type { KnownFold } from './checkpoint-holds.js';
 import type { FoldHost } from './fold-host.js';
 import { ioError } from './io-error.js';
+import { settleJournal } from './settle-journal.js';
 
 /** Written at once by another thread; less is written by this one. */
 const PIECE_BYTES = 4 * 1024 * 1024;
@@ -218,11 +219,13 @@ export class CheckpointStore {
 
   /** Syncs what the checkpoint states, and the name of the directory that it goes to. */
   async #makeTrue(seq: number): Promise<void> {
-    const { context, sync } = this.#host;
+    const { context, health, sync } = this.#host;
     if (sync === undefined) return;
     const { directory } = context;
     const isNamed = this.#isNamed;
     if (!isNamed) {
+      // The journal makes the channel again that a power cut takes the name of, without this.
+      if (context.journal?.isFresh === true) await settleJournal(context, health);
       if (this.#fs.statSync(this.#directory) === undefined) this.#fs.mkdirSync(this.#directory);
       // The channel's own sync covers it: a failed one must not be hidden from the channel.
       sync.addName(directory);
