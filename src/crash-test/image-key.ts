@@ -2,12 +2,12 @@
  * What tells the contents of two file systems apart: a checksum of all names, sizes and bytes. What
  * an open finds is decided by them alone, so one that was looked at need not be looked at again.
  * Images of one run share most of their chunks, whose checksums are kept with them. A directory is
- * the sum of its entries, so that their order does not count. Whether two names are of one file or
- * of two with the same bytes is not told apart.
+ * the sum of its entries, so that their order does not count; and so are the names of one file, which
+ * are not those of two files with the same bytes.
  */
 import { checksumOf, type Checksum } from '../format/checksum.js';
 import type { ChunkedBytes } from '../fs/chunked-bytes.js';
-import type { MemoryDirectory } from '../fs/memory-nodes.js';
+import type { MemoryDirectory, MemoryFile } from '../fs/memory-nodes.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 
 const CHUNKS = new WeakMap<Uint8Array, Checksum>();
@@ -18,20 +18,39 @@ const DIRECTORY: Checksum = { hi: 0x2545_f491, lo: 0x4f6c_dd1d };
 
 /** Equal for two file systems with the same contents; for others with a chance of 1 in 2^64. */
 export function imageKey(fs: CrashFs): string {
-  const { hi, lo } = ofDirectory(fs.contents);
-  return `${hi}.${lo}`;
+  const places: Places = new Map();
+  let key = ofDirectory(fs.contents, NONE, places);
+  let links = NONE;
+  for (const { count, sum } of places.values())
+    if (count > 1) links = added(links, mixed(NONE, sum));
+  if (links !== NONE) key = mixed(key, links);
+  return `${key.hi}.${key.lo}`;
 }
 
-function ofDirectory({ entries }: MemoryDirectory): Checksum {
-  let { hi, lo } = DIRECTORY;
+/** Where each file is: at how many places, and what they come to. */
+type Places = Map<MemoryFile, { readonly count: number; readonly sum: Checksum }>;
+
+function ofDirectory({ entries }: MemoryDirectory, path: Checksum, places: Places): Checksum {
+  let sum = DIRECTORY;
   for (const [name, node] of entries) {
-    const inside = node.kind === 'file' ? ofFile(node.bytes) : ofDirectory(node);
-    const entry = mixed(ofName(name), inside);
-    const sum = lo + entry.lo;
-    lo = sum >>> 0;
-    hi = (hi + entry.hi + (sum > lo ? 1 : 0)) >>> 0;
+    const nameSum = ofName(name);
+    const place = mixed(path, nameSum);
+    if (node.kind === 'file') notePlace(places, node, place);
+    const inside = node.kind === 'file' ? ofFile(node.bytes) : ofDirectory(node, place, places);
+    sum = added(sum, mixed(nameSum, inside));
   }
-  return mixed(DIRECTORY, { hi, lo });
+  return mixed(DIRECTORY, sum);
+}
+
+function notePlace(places: Places, file: MemoryFile, place: Checksum): void {
+  const { count, sum } = places.get(file) ?? { count: 0, sum: NONE };
+  places.set(file, { count: count + 1, sum: added(sum, place) });
+}
+
+function added(a: Checksum, b: Checksum): Checksum {
+  const sum = a.lo + b.lo;
+  const lo = sum >>> 0;
+  return { lo, hi: (a.hi + b.hi + (sum > lo ? 1 : 0)) >>> 0 };
 }
 
 function ofFile(bytes: ChunkedBytes): Checksum {

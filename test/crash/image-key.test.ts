@@ -74,3 +74,29 @@ test('where bytes are in a file counts', () => {
   const all = [made(9000, 0), made(9000, 4096), made(9000, 8192), made(9001, 0), made(9000)];
   expect(new Set(all).size).toBe(all.length);
 });
+
+test('names of one file are not those of two with the same bytes', () => {
+  const made = (...links: readonly (readonly [from: string, to: string])[]): string => {
+    const fs = new CrashFs();
+    const linked = new Set(links.map(([, to]) => to));
+    for (const path of ['/a', '/b', '/c', '/d']) {
+      if (!linked.has(path)) fs.openSync(path, 'create').closeSync();
+    }
+    for (const [from, to] of links) fs.linkSync(from, to);
+    return imageKey(fs);
+  };
+  const [ab, cd] = [
+    ['/a', '/b'],
+    ['/c', '/d'],
+  ] as const;
+  const all = [
+    made(),
+    made(ab),
+    made(cd),
+    made(ab, cd),
+    made(['/a', '/c'], ['/b', '/d']),
+    made(ab, ['/a', '/c']),
+  ];
+  expect(new Set(all).size).toBe(all.length);
+  expect(made(['/b', '/a'])).toBe(made(ab));
+});
