@@ -26,7 +26,8 @@ export class SharedResources {
   readonly journal: StoreJournal | undefined;
   /** What the journal of a store has that is only read. */
   readonly view: JournalView | undefined;
-
+  /** Told when a channel could not sync the directory of all channels. */
+  onNamesLost: (path: string, cause: unknown) => void = () => undefined;
   readonly clock: RetentionClock;
 
   constructor(

@@ -5,6 +5,7 @@
 import { redexError, type RedexError } from '../core/errors.js';
 import { clearList } from '../core/lists.js';
 import { diagnostics } from '../core/runtime.js';
+import { parentOf } from '../fs/whole-file.js';
 import type { Journal } from '../journal/journal.js';
 import { isJournaled, type ChannelContext } from './channel-context.js';
 import type { Health, PoisonReason } from './health.js';
@@ -259,8 +260,12 @@ export class SyncWorker {
 
   #fail(error: unknown): void {
     const failure = error instanceof SyncFailure ? error : undefined;
-    const path = failure?.path ?? this.#context.directory;
-    this.poison(path, failure?.cause ?? error);
+    const { directory, shared } = this.#context;
+    const path = failure?.path ?? directory;
+    const cause = failure?.cause ?? error;
+    this.poison(path, cause);
+    // A second sync of it would say that all is well, to the store or to another channel.
+    if (path === parentOf(directory)) shared.onNamesLost(path, cause);
   }
 
   /** The first failed sync, or a write that could not be taken back, ends all promises. */

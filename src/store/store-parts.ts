@@ -67,6 +67,9 @@ async function assemble(
     health,
     readOnly: lock === undefined,
   });
+  shared.onNamesLost = (at, cause) => {
+    health.poison(at, cause);
+  };
   health.onPoisoned = (at, cause) => {
     // What it says of names that may be lost, or that could not be removed, is needed again.
     journal?.journal.fail(at, cause);

@@ -42,6 +42,15 @@ const CASES: readonly [
     /\.trash$/,
     (redex, store) => redex.deleteChannel('b').then(() => checkpointed(redex, store)),
   ],
+  [
+    'created, by a sync of the channel itself: channels',
+    /channels$/,
+    (redex) =>
+      redex.channel('new', { sync: 'never' }).then(async (channel) => {
+        await channel.append(payload(5));
+        await channel.sync();
+      }),
+  ],
   ['renaming: channels', /channels$/, (redex) => redex.renameChannel('b', 'new')],
   ['renaming: .rename', /\.rename$/, (redex) => redex.renameChannel('b', 'new')],
 ];
