@@ -12,7 +12,7 @@ import { readConfig, readManifest } from './channel-files.js';
 import { ChannelParts } from './channel-parts.js';
 import { damagedFile } from './damaged-file.js';
 import { FollowedChannel } from './followed-channel.js';
-import { openingError } from './io-error.js';
+import { ioError, openingError } from './io-error.js';
 import {
   conflictingOption,
   storedOptionsFrom,
@@ -48,12 +48,24 @@ export async function openChannel(
   try {
     const { context, manifest } = readChannel(place, settings, shared, false);
     refuseConflict(context.name, context.stored, options);
+    await settleBehind(context);
     const recovered = await recoverChannel(context, manifest, place.isFresh === true);
     const parts = ChannelParts.open(context, recovered, onClosed);
     await parts.chain.learnHidden(parts.manifest.firstSeq);
     return parts;
   } catch (error) {
     throw openingError(place.directory, error);
+  }
+}
+
+/** It may have failed to write what a commit gave it, when it was open before in this process. */
+async function settleBehind({ journal, directory }: ChannelContext): Promise<void> {
+  if (journal === undefined || !journal.isWaiting || journal.isUsed) return;
+  if (journal.refusal !== undefined) return;
+  try {
+    await journal.settle();
+  } catch (error) {
+    throw ioError('write what the journal has', directory, error, 'absent');
   }
 }
 

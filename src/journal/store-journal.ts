@@ -56,7 +56,8 @@ export class StoreJournal {
   channel(channelId: Uint8Array, name: string, isUsed: boolean): ChannelJournal {
     const waiting = this.find(channelId);
     if (waiting !== undefined) {
-      waiting.isUsed = isUsed && waiting.refusal === undefined;
+      // What is pinned stays there, and what comes behind it, too.
+      waiting.isUsed = (isUsed || waiting.isPinned) && waiting.refusal === undefined;
       return waiting;
     }
     const channel = this.#make(channelId, name);
