@@ -152,7 +152,8 @@ export class Commands {
     if (RedexError.is(error, 'OPTIONS_CONFLICT')) return { kind: 'refused' };
     const isUnclear = this.#refused(error);
     if (RedexError.is(error, 'POISONED')) {
-      this.#isPoisoned = true;
+      // Or only the channel, which was to be opened or deleted.
+      if (!CHANNEL_PATH.test(error.path)) this.#isPoisoned = true;
       return { kind: wasPoisoned ? 'refused' : 'unclear' };
     }
     // A channel may have been created before it could not be opened.
@@ -186,6 +187,9 @@ export class Commands {
     await use(channel, this.#ledger.channelAt(channel.nextSeq));
   }
 }
+
+/** Below the directory of one channel. */
+const CHANNEL_PATH = /\/channels\/[^.]/;
 
 function nameAt(place: number): string {
   return NAMES[place] ?? 'a';

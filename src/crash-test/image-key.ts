@@ -2,8 +2,8 @@
  * What tells the contents of two file systems apart: a checksum of all names, sizes and bytes. What
  * an open finds is decided by them alone, so one that was looked at need not be looked at again.
  * Images of one run share most of their chunks, whose checksums are kept with them. A directory is
- * the sum of its entries, so that their order does not count; and so are the names of one file, which
- * are not those of two files with the same bytes.
+ * the sum of its entries, so that their order does not count; and so are the names of one file,
+ * which are not those of two files with the same bytes.
  */
 import { checksumOf, type Checksum } from '../format/checksum.js';
 import type { ChunkedBytes } from '../fs/chunked-bytes.js';

@@ -71,7 +71,7 @@ export function judgeRecord(record: Found, attempts: readonly Attempt[], facts: 
   }
 }
 
-/** The time that was given, or that of a record which came before it after all: times never go back. */
+/** The time that was given, or, as times never go back, that of one which overtook it. */
 function canHaveTime(
   { isTimed, timeMs }: Attempt,
   foundMs: number,

@@ -9,7 +9,7 @@ import { payload } from '../support/channel-kit.js';
 import { SEEN } from '../support/fold-kit.js';
 import { StoreLab } from '../support/store-kit.js';
 
-test('N5: the first checkpoint of a new channel makes the name of the channel durable', async () => {
+test('N5: the first checkpoint of a new channel makes its name durable', async () => {
   const store = new StoreLab();
   const redex = await store.open({ sync: 'always' });
   const channel = await redex.channel('a');
