@@ -1,13 +1,14 @@
 /**
  * Goal: whoever finds a damaged store on a bad day is told all of it, sees what a repair would do,
  * has it done, and reads every record outside the damage; at each step the exit code says it too.
- * Method: the program as it is built, on copies of a store that it has written itself and of golden
- * ones, damaged in one way or in all of them at once.
+ * Method: copies of a store that the program as it is built has written, and of golden ones, damaged
+ * in one way or in all of them at once: the last, and a newer version, by the program again, the
+ * others by the same commands in this process.
  */
 import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CliPlace, CliProgram, type ProcessResult } from '../support/cli-kit.js';
+import { CliPlace, CliProgram, runHere, type HereResult } from '../support/cli-kit.js';
 
 const COUNT = 3000;
 /** Lines that are appended at a time, which become a frame, and a segment. */
@@ -40,7 +41,10 @@ beforeEach(() => {
 });
 afterEach(() => place.remove());
 
-const run = (...args: readonly string[]): Promise<ProcessResult> => program.run(place.path, args);
+type Run = (...args: readonly string[]) => Promise<HereResult>;
+
+const here: Run = (...args) => runHere(args);
+const asProgram: Run = (...args) => program.run(place.path, args);
 
 /** Every file with its bytes. */
 function treeIn(directory: string): Record<string, string> {
@@ -102,8 +106,8 @@ function expectedLines(losses: readonly Loss[]): string[] {
   return LINES.filter((_, seq) => !isLost(seq));
 }
 
-async function repairedByHand(data: string, isDamage: boolean): Promise<readonly Loss[]> {
-  expect((await run('inspect', data)).signal).toBeNull();
+async function repairedByHand(run: Run, data: string, isDamage: boolean): Promise<readonly Loss[]> {
+  expect([0, 1]).toContain((await run('inspect', data)).code);
   const verdict = await run('verify', data);
   expect(verdict.code, verdict.stdout + verdict.stderr).toBe(isDamage ? 1 : 0);
   const before = treeIn(data);
@@ -130,16 +134,16 @@ describe('a store that redex append has written', () => {
     const data = place.at('copy');
     cpSync(origin.at('data'), data, { recursive: true });
     DAMAGE[what]?.(data);
-    const losses = await repairedByHand(data, what !== 'no index');
-    const { stdout } = await run('cat', data, 'numbers');
+    const losses = await repairedByHand(here, data, what !== 'no index');
+    const { stdout } = await here('cat', data, 'numbers');
     const lines = stdout.trimEnd().split('\n');
     expect(lines).toEqual(expectedLines(losses));
     const mostLost = what === 'a segment without its end' ? PER_FRAME : 2 * PER_BLOCK;
     expect(lines.length).toBeGreaterThanOrEqual(COUNT - mostLost);
-    expect((await run('cat', data, 'orders')).stdout).toBe('a\nb\nc\n');
-    const more = await program.shell(place.path, 'echo more | redex append copy numbers');
+    expect((await here('cat', data, 'orders')).stdout).toBe('a\nb\nc\n');
+    const more = await runHere(['append', data, 'numbers'], { input: 'more\n' });
     expect(more).toMatchObject({ code: 0 });
-    const last = await run('cat', data, 'numbers', '--reverse', '--limit', '1', '--json');
+    const last = await here('cat', data, 'numbers', '--reverse', '--limit', '1', '--json');
     expect(JSON.parse(last.stdout)).toMatchObject({ seq: COUNT });
   });
 
@@ -147,9 +151,9 @@ describe('a store that redex append has written', () => {
     const data = place.at('data');
     cpSync(origin.at('data'), data, { recursive: true });
     for (const damage of Object.values(DAMAGE)) damage(data);
-    expect((await run('verify', data)).code).toBe(1);
-    const losses = await repairedByHand(data, true);
-    const { stdout } = await run('cat', data, 'numbers');
+    expect((await asProgram('verify', data)).code).toBe(1);
+    const losses = await repairedByHand(asProgram, data, true);
+    const { stdout } = await asProgram('cat', data, 'numbers');
     expect(stdout.trimEnd().split('\n')).toEqual(expectedLines(losses));
   });
 });
@@ -164,7 +168,7 @@ describe('golden stores', () => {
     'segments-swapped',
     'suffix-damaged',
   ])('%s', async (name) => {
-    await repairedByHand(place.fixture(`v1/${name}`), true);
+    await repairedByHand(here, place.fixture(`v1/${name}`), true);
   });
 
   test('one of a newer version is refused, and left as it is', async () => {
@@ -172,7 +176,7 @@ describe('golden stores', () => {
     const before = treeIn(data);
     for (const command of ['verify', 'repair', 'cat']) {
       const args = command === 'cat' ? [data, 'orders'] : [data];
-      const { code, stderr } = await run(command, ...args);
+      const { code, stderr } = await asProgram(command, ...args);
       expect([command, code]).toEqual([command, 1]);
       expect(stderr).toContain('has format version 2');
     }
