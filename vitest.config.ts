@@ -37,6 +37,7 @@ class LongestFirst extends BaseSequencer {
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: './test/support/global-setup.ts',
     pool: 'forks',
     maxWorkers: availableParallelism(),
     // Images of disks come and go: less of them outlives a collection.

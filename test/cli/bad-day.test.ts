@@ -28,7 +28,7 @@ let origin: CliPlace;
 let place: CliPlace;
 
 beforeAll(async () => {
-  program = new CliProgram();
+  program = await CliProgram.build();
   origin = new CliPlace();
   await write();
 });

@@ -17,8 +17,8 @@ const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups'];
 let program: CliProgram;
 let place: CliPlace;
 
-beforeAll(() => {
-  program = new CliProgram();
+beforeAll(async () => {
+  program = await CliProgram.build();
   for (let path = program.path; path.includes('redex'); path = dirname(path))
     chmodSync(path, 0o755);
 });

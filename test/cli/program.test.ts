@@ -12,8 +12,8 @@ let program: CliProgram;
 let place: CliPlace;
 let started: CliProcess[];
 
-beforeAll(() => {
-  program = new CliProgram();
+beforeAll(async () => {
+  program = await CliProgram.build();
 });
 
 afterAll(() => program.remove());

@@ -42,8 +42,8 @@ const textOf = (name: string): string => readFileSync(join(repository, 'examples
 let built: ProcessPackage;
 let scratch: string;
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
   scratch = mkdtempSync(join(tmpdir(), 'redex-examples-'));
 });
 

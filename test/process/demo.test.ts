@@ -24,8 +24,8 @@ let built: ProcessPackage;
 let scratch: string;
 let input: string;
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
   scratch = mkdtempSync(join(tmpdir(), 'redex-demo-test-'));
   input = join(scratch, 'input.txt');
   const lines = Array.from({ length: LINES - 1 }, (_, i) => `line ${i} ${'é'.repeat(i % 50)}`);

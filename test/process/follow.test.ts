@@ -34,8 +34,8 @@ const PATIENCE_MS = 30_000;
 let built: ProcessPackage;
 let scratch: string;
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
   scratch = mkdtempSync(join(tmpdir(), 'redex-follow-'));
 });
 

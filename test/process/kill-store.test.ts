@@ -34,7 +34,7 @@ let program: string;
 let traced: TracedKills | undefined;
 
 beforeAll(async () => {
-  built = buildProcessPackage();
+  built = await buildProcessPackage();
   scratch = mkdtempSync(join(tmpdir(), 'redex-kill-store-'));
   program = built.path('test/support/process-kill-load.ts');
   if (commandExists('strace')) traced = await TracedKills.probe(program, scratch);

@@ -23,8 +23,8 @@ import { buildProcessPackage, type ProcessPackage } from '../support/process-pac
 let built: ProcessPackage;
 let scratch: string;
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
   scratch = mkdtempSync(join(tmpdir(), 'redex-kill-'));
 });
 

@@ -30,8 +30,8 @@ let children: ChildProcess[];
 let workers: Worker[];
 let handles: FileHandle[];
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
 });
 
 afterAll(() => built.remove());

@@ -32,7 +32,7 @@ let scratch: string;
 const obstacles = new Map<DiskKind, string | undefined>();
 
 beforeAll(async () => {
-  built = buildProcessPackage();
+  built = await buildProcessPackage();
   scratch = process.env['REDEX_POWER_SCRATCH'] ?? mkdtempSync(join(tmpdir(), 'redex-power-'));
   for (const kind of DISKS) obstacles.set(kind, await PowerDisk.obstacle(scratch, kind));
 });

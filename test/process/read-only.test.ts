@@ -51,7 +51,7 @@ let live: Redex;
 const stores = new Map<string, string>();
 
 beforeAll(async () => {
-  built = buildProcessPackage();
+  built = await buildProcessPackage();
   scratch = realpathSync(mkdtempSync(join(tmpdir(), 'redex-read-only-')));
   await makeStores();
 });

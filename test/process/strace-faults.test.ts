@@ -22,7 +22,7 @@ let scratch: string;
 let canTrace = false;
 
 beforeAll(async () => {
-  built = buildProcessPackage();
+  built = await buildProcessPackage();
   scratch = realpathSync(mkdtempSync(join(tmpdir(), 'redex-faults-')));
   if (!commandExists('strace')) return;
   const probe = await runProgram('strace', ['-f', '-o', join(scratch, 'probe'), 'true']);

@@ -37,7 +37,7 @@ let scratch: string;
 let canTrace = false;
 
 beforeAll(async () => {
-  built = buildProcessPackage();
+  built = await buildProcessPackage();
   scratch = realpathSync(mkdtempSync(join(tmpdir(), 'redex-strace-')));
   if (!commandExists('strace')) return;
   // Where tracing is forbidden, strace is there and fails.

@@ -39,8 +39,8 @@ let opened: Redex[];
 let children: ChildProcess[];
 let workers: Worker[];
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
 });
 
 afterAll(() => built.remove());

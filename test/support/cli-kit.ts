@@ -183,7 +183,15 @@ export class CliProcess {
 
 /** The program as it is built from the sources. */
 export class CliProgram {
-  readonly #built: ProcessPackage = buildProcessPackage();
+  readonly #built: ProcessPackage;
+
+  private constructor(built: ProcessPackage) {
+    this.#built = built;
+  }
+
+  static async build(): Promise<CliProgram> {
+    return new CliProgram(await buildProcessPackage());
+  }
 
   start(cwd: string, args: readonly string[]): CliProcess {
     return new CliProcess(process.execPath, [this.path, ...args], cwd);
