@@ -3,13 +3,13 @@
  * are written. Room that was taken is given back when it is not used.
  */
 import type { Durability } from '../channel/record-input.js';
-import { messageAt, type CheckedMessage } from './enqueue-input.js';
+import { messageAt, withOwnPayload, type CheckedMessage } from './enqueue-input.js';
 import type { LeasedMessage } from './lease.js';
 import { openMessages } from './open-messages.js';
 import { queueFull } from './queue-errors.js';
 import type { QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
-import { headerOf } from './queue-records.js';
+import { encodeMessage, headerOf, MESSAGE } from './queue-records.js';
 
 export interface EnqueueResult {
   readonly id: string;
@@ -54,22 +54,34 @@ export class Enqueuing {
     this.#core = core;
   }
 
-  /** One message: mostly it has no key to look for, and the queue no limits. */
+  /**
+   * One message, whose payload may still be its caller's: mostly it has no key to look for, the
+   * queue no limits, and nothing holds the log. Then it is encoded within the call.
+   */
   enqueueOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
-    if (checked.dedup === undefined && !this.#hasLimits) {
-      return this.#core.log.run(() => this.#writeOne(checked, durability));
+    if (checked.dedup === undefined && !this.#hasLimits && !this.#core.log.isHeld) {
+      return this.#writeNow(checked, durability);
     }
-    return this.#enqueueOnly(checked, durability);
+    return this.#enqueueOnly(withOwnPayload(checked), durability);
   }
 
-  async #writeOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
-    this.#core.requireOpen();
-    const { log, counters } = this.#core;
-    log.reserve.requireRoom(this.#core.name);
-    const seq = await log.appendOne(messageAt(checked, log.clock.now()), durability);
-    counters.enqueued++;
-    this.#core.wake();
-    return this.#resultAt(seq);
+  async #writeNow(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
+    const { log, counters, name } = this.#core;
+    log.reserve.requireRoom(name);
+    const timestamp = log.clock.now();
+    const { header, payload } = messageAt(checked, timestamp);
+    const { length } = payload;
+    const bytes = encodeMessage(header, payload);
+    const underway = log.enter();
+    try {
+      const seq = await log.channel.append(bytes, { type: MESSAGE, timestamp, durability });
+      log.appended(seq, header, length, timestamp);
+      counters.enqueued++;
+      this.#core.wake();
+      return this.#resultAt(seq);
+    } finally {
+      log.leave(underway);
+    }
   }
 
   async #enqueueOnly(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
@@ -291,6 +303,7 @@ export class Enqueuing {
 
   /** Room may have come. All look again, in the order in which they came. */
   onRoom(): void {
+    if (this.#waiting.size === 0) return;
     for (const wake of Array.from(this.#waiting)) wake();
   }
 

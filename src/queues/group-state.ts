@@ -70,6 +70,8 @@ export class GroupState {
   putOff = 0;
   /** By priority; those of 0 beside what the cursor meets. */
   readonly #bands: SeqHeap[] = Array.from({ length: FRONT + 1 }, () => new SeqHeap());
+  /** No band above holds anything. */
+  #highest = -1;
   #delayed = new DueHeap();
   /** By deliveries: those that were delivered least are suspected least. */
   #suspects = new DueHeap();
@@ -174,6 +176,7 @@ export class GroupState {
   /** The message waits for a consumer. */
   pushReady(seq: number, priority: number): void {
     this.#band(priority).push(priority === FRONT ? Number.MAX_SAFE_INTEGER - seq : seq);
+    if (priority > this.#highest) this.#highest = priority;
   }
 
   /** A message that is leased waits again, in its place. */
@@ -299,7 +302,8 @@ export class GroupState {
 
   /** The first message of the highest priority that waits in a heap; not taken out. */
   peekReady(nowMs: number): { readonly seq: number; readonly priority: number } | undefined {
-    for (let priority = FRONT; priority >= 0; priority--) {
+    for (; this.#highest >= 0; this.#highest--) {
+      const priority = this.#highest;
       const band = this.#band(priority);
       for (let top = band.peek(); top !== undefined; top = band.peek()) {
         const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
@@ -361,6 +365,7 @@ export class GroupState {
     group.attempts = AttemptTable.decode(reader);
     group.lanes = KeyLanes.decode(reader);
     for (let band = 0; band <= FRONT; band++) group.#bands[band] = SeqHeap.decode(reader);
+    group.#highest = FRONT;
     group.#delayed = DueHeap.decode(reader);
     group.#suspects = DueHeap.decode(reader);
     return group;
