@@ -7,7 +7,7 @@
  * way round: whoever takes one out asks whether it `mayBeDelivered`.
  */
 import { AttemptTable } from './attempt-table.js';
-import { noteError, type Attempt } from './attempt.js';
+import { newAttempt, noteError, type Attempt } from './attempt.js';
 import { DueHeap } from './due-heap.js';
 import { KeyLanes } from './key-lanes.js';
 import type { MessageHeader } from './queue-records.js';
@@ -170,7 +170,7 @@ export class GroupState {
   #leaveLane(seq: number, key: string | undefined): void {
     if (key === undefined) return;
     const next = this.lanes.leave(key, seq, (other) => !this.settled.has(other));
-    if (next !== undefined) this.putBack(next.seq, next.priority);
+    if (next !== undefined) this.#comesNow(next.seq, next.priority);
   }
 
   /** The message waits for a consumer. */
@@ -266,7 +266,7 @@ export class GroupState {
       this.putOff--;
       if (attempt !== undefined) attempt.dueMs = 0;
       // What was never delivered says its priority in its header, which is read for it.
-      this.putBack(seq, attempt?.priority ?? 0);
+      this.#comesNow(seq, 0);
     }
   }
 
@@ -336,9 +336,14 @@ export class GroupState {
   /** A message that was taken out is not handed out after all. */
   putBack(seq: number, priority: number): void {
     this.taken.delete(seq);
+    this.#comesNow(seq, priority);
+  }
+
+  /** The message waits for a consumer. `priority`: if nothing else is known of it. */
+  #comesNow(seq: number, priority: number): void {
     const attempt = this.attempts.get(seq);
     if (attempt?.isSuspect === true) this.#suspects.push(attempt.count, seq);
-    else this.pushReady(seq, priority);
+    else this.pushReady(seq, attempt?.priority ?? priority);
   }
 
   encodeTo(writer: StateWriter): void {
@@ -370,19 +375,6 @@ export class GroupState {
     group.#suspects = DueHeap.decode(reader);
     return group;
   }
-}
-
-function newAttempt(size: number, priority: number, key: string | undefined): Attempt {
-  return {
-    count: 0,
-    size,
-    dueMs: 0,
-    priority,
-    isLeased: false,
-    isSuspect: false,
-    key,
-    errors: [],
-  };
 }
 
 /** The cursor delivers it when it meets it. */
