@@ -9,7 +9,7 @@ import { openMessages } from './open-messages.js';
 import { queueFull } from './queue-errors.js';
 import type { QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
-import { encodeMessage, headerOf, MESSAGE } from './queue-records.js';
+import { encodeMessage, headerOf, MESSAGE, type MessageHeader } from './queue-records.js';
 
 export interface EnqueueResult {
   readonly id: string;
@@ -38,6 +38,7 @@ interface Found {
   readonly lookedTo: number;
 }
 
+const NO_HEADER: MessageHeader = {};
 const NOTHING_FOUND: Found = { known: new Map(), lookedTo: Infinity };
 
 type Place = { readonly index: number } | { readonly of: Promise<EnqueueResult> };
@@ -56,7 +57,8 @@ export class Enqueuing {
 
   /**
    * One message, whose payload may still be its caller's: mostly it has no key to look for, the
-   * queue no limits, and nothing holds the log. Then it is encoded within the call.
+   * queue no limits, and nothing holds the log. Then it is encoded within the call, which throws for
+   * what cannot be.
    */
   enqueueOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
     if (checked.dedup === undefined && !this.#hasLimits && !this.#core.log.isHeld) {
@@ -65,23 +67,29 @@ export class Enqueuing {
     return this.#enqueueOnly(withOwnPayload(checked), durability);
   }
 
-  async #writeNow(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
-    const { log, counters, name } = this.#core;
+  /** By callbacks: an async function takes twice the memory for each message on its way. */
+  #writeNow(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
+    const { log, name } = this.#core;
     log.reserve.requireRoom(name);
     const timestamp = log.clock.now();
     const { header, payload } = messageAt(checked, timestamp);
     const { length } = payload;
     const bytes = encodeMessage(header, payload);
     const underway = log.enter();
-    try {
-      const seq = await log.channel.append(bytes, { type: MESSAGE, timestamp, durability });
-      log.appended(seq, header, length, timestamp);
-      counters.enqueued++;
-      this.#core.wake();
-      return this.#resultAt(seq);
-    } finally {
-      log.leave(underway);
-    }
+    return log.channel.append(bytes, { type: MESSAGE, timestamp, durability }).then(
+      (seq) => {
+        // Who waits for it goes on in a later turn.
+        log.leave(underway);
+        log.appended(seq, header, length, timestamp);
+        this.#core.counters.enqueued++;
+        this.#core.wake();
+        return this.#resultAt(seq);
+      },
+      (error: unknown) => {
+        log.leave(underway);
+        throw error;
+      },
+    );
   }
 
   async #enqueueOnly(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
@@ -213,7 +221,7 @@ export class Enqueuing {
   }
 
   #resultAt(seq: number): EnqueueResult {
-    return { id: this.#core.idOf(seq, {}), seq, duplicate: false };
+    return { id: this.#core.idOf(seq, NO_HEADER), seq, duplicate: false };
   }
 
   #earlier(dedup: string, { known, lookedTo }: Found): Promise<EnqueueResult> | undefined {

@@ -165,7 +165,7 @@ export class QueueLog {
     }
   }
 
-  /** Applies a message whose record was appended, before `leave`. `size`: of its payload. */
+  /** Applies a message whose record was appended, in the turn of `leave`. `size`: its payload's. */
   appended(seq: number, header: MessageHeader | undefined, size: number, nowMs: number): void {
     this.state.applyMessage(seq, header ?? NO_HEADER, size, nowMs);
     this.#noteRecords(1, size);

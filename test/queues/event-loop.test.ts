@@ -26,9 +26,9 @@ test('a consumer that asks again at once lets timers run every ten milliseconds'
   const lab = await QueueLab.open({ wrap: busy });
   const queue = await lab.queues.queue('q');
   let handled = 0;
-  let isOver = false;
+  const end = { hasCome: false };
   const consume = async (): Promise<void> => {
-    while (!isOver) {
+    while (!end.hasCome) {
       await queue.enqueue(Buffer.from('a'), { durability: 'written' });
       const [delivery] = await queue.receive();
       await delivery?.ack();
@@ -49,12 +49,12 @@ test('a consumer that asks again at once lets timers run every ten milliseconds'
   try {
     for (let turn = 0; turn < 3; turn++) {
       expect(await handledInTurn(), `turn ${turn}`).toBeGreaterThan(1);
-      let isMyTurn = false;
-      lab.runtime.schedule(() => (isMyTurn = true), 0);
-      while (!isMyTurn) expect(lab.runtime.runNext()).toBe(true);
+      const mine = { hasCome: false };
+      lab.runtime.schedule(() => (mine.hasCome = true), 0);
+      while (!mine.hasCome) expect(lab.runtime.runNext()).toBe(true);
     }
   } finally {
-    isOver = true;
+    end.hasCome = true;
   }
   await handledInTurn();
   await consuming;
