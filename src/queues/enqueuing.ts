@@ -57,8 +57,8 @@ export class Enqueuing {
 
   /**
    * One message, whose payload may still be its caller's: mostly it has no key to look for, the
-   * queue no limits, and nothing holds the log. Then it is encoded within the call, which throws for
-   * what cannot be.
+   * queue no limits, and nothing holds the log. Then it is encoded within the call. Throws for what
+   * cannot be.
    */
   enqueueOne(checked: CheckedMessage, durability: Durability): Promise<EnqueueResult> {
     if (checked.dedup === undefined && !this.#hasLimits && !this.#core.log.isHeld) {
