@@ -153,7 +153,7 @@ export class MessagePicker {
     return { seq, band: priority, met: undefined };
   }
 
-  /** What the cursor has met in this turn is open, in its place, and read, unless it was changed. */
+  /** What the cursor has met in this turn is open, in its place, and read, unless changed since. */
   #known({ seq, met }: Candidate): LeasedMessage | undefined {
     if (met === undefined || this.#host.log.state.updated.has(seq)) return undefined;
     return messageOf(this.#host, met);
