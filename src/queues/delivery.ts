@@ -1,4 +1,5 @@
 /** A message in the hands of a consumer, who settles it. */
+import { rejected } from '../channel/append-side.js';
 import { checkInteger, checkType } from '../channel/option-checks.js';
 import type { Durability } from '../channel/record-input.js';
 import { checkDurability } from './enqueue-input.js';
@@ -39,6 +40,7 @@ export class Acking {
 export interface SettlementHost {
   readonly name: string;
   readonly epoch: number;
+  /** Throws LEASE_LOST, CLOSED; rejects with LEASE_LOST, IO, POISONED. */
   ack(lease: Lease, durability: Durability): Promise<void>;
   nack(lease: Lease, options: NackOptions): Promise<void>;
   reject(lease: Lease, reason: string | undefined): Promise<void>;
@@ -118,9 +120,14 @@ export class Delivery<T = Uint8Array> {
   }
 
   /** It is done with. The same again resolves, too. Rejects with LEASE_LOST, CLOSED, IO. */
-  async ack({ durability = 'written' }: AckOptions = {}): Promise<void> {
-    checkDurability(durability);
-    return this.#host.ack(this.#lease, durability);
+  ack(options: AckOptions = {}): Promise<void> {
+    try {
+      const { durability = 'written' } = options;
+      checkDurability(durability);
+      return this.#host.ack(this.#lease, durability);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   /** It failed: the message is delivered again later, or is a dead letter after the last time. */

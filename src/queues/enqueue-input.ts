@@ -60,7 +60,7 @@ export function checkDurability(durability: unknown): void {
   throw new TypeError("durability must be 'synced' or 'written'");
 }
 
-/** The payload's bytes belong to the message: they are copied. Throws as its codec does. */
+/** The payload may still be its caller's, see `withOwnPayload`. Throws as its codec does. */
 export function checkMessage<T>(
   payload: T,
   options: EnqueueOptions,
@@ -93,7 +93,7 @@ export function checkMessage<T>(
   }
   const hasHeaders = headers !== undefined && Object.keys(headers).length > 0;
   return {
-    payload: bytesOf(payload, codec),
+    payload: viewOf(payload, codec),
     delayMs: (delayMs ?? 0) > 0 ? delayMs : undefined,
     runAtMs: runAt === undefined ? undefined : timeOf(runAt),
     ttlMs: ttlMs ?? defaultTtlMs ?? undefined,
@@ -128,16 +128,25 @@ export function checkMessages<T>(
     const { payload, ...options } = message;
     checkDurability(options.durability);
     if (durability !== 'synced') durability = options.durability ?? 'synced';
-    return checkMessage(payload, options, queue, codec);
+    return withOwnPayload(checkMessage(payload, options, queue, codec));
   });
   return { checked, durability: durability ?? 'synced' };
 }
 
-/** A copy: who gave it may change it before it is written. */
+/** The same with a copy of the bytes: who gave them may change them before they are written. */
+export function withOwnPayload(message: CheckedMessage): CheckedMessage {
+  return { ...message, payload: Buffer.from(message.payload) };
+}
+
+/** A copy of the bytes of a payload. */
 export function bytesOf<T>(payload: T, codec: Codec<T> | undefined): Uint8Array {
-  if (codec !== undefined) return Buffer.from(encodedBytes(codec, payload));
+  return Buffer.from(viewOf(payload, codec));
+}
+
+function viewOf<T>(payload: T, codec: Codec<T> | undefined): Uint8Array {
+  if (codec !== undefined) return encodedBytes(codec, payload);
   try {
-    return Buffer.from(payloadOf(payload));
+    return payloadOf(payload);
   } catch {
     throw new TypeError('a payload must be a Uint8Array or a string; for others give a codec');
   }

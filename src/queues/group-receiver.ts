@@ -1,12 +1,14 @@
 /**
  * Hands messages of a group to those who ask for them, first come, first served. Nobody who asks is
  * woken for nothing: messages are chosen for as many as there are, written down as delivered in one
- * operation, and handed over in one turn. Who has given up by then gets none.
+ * operation, and handed over in one turn. Who has given up by then gets none. A consumer that asks
+ * again as soon as it was served does not keep the event loop from its turns.
  */
 import type { Cancel } from '../core/runtime.js';
 import type { GroupState } from './group-state.js';
 import type { Lease } from './lease.js';
 import { leaseOperation } from './lease-operation.js';
+import { LoopTurn } from './loop-turn.js';
 import { MessagePicker, type Picked, type Unfit } from './message-picker.js';
 import type { QueueContext } from './queue-context.js';
 import { reportQueue } from './queue-report.js';
@@ -59,6 +61,7 @@ export class GroupReceiver {
   readonly #core: QueueContext;
   readonly #group: GroupState;
   readonly #picker: MessagePicker;
+  readonly #turn: LoopTurn;
   #waiting: Receiver[] = [];
   #isServing = false;
   #isAsked = false;
@@ -68,6 +71,7 @@ export class GroupReceiver {
     this.#core = core;
     this.#group = group;
     this.#picker = new MessagePicker(core, group);
+    this.#turn = new LoopTurn(core.runtime);
   }
 
   /** Resolves to none when there is nothing in time. Rejects with the signal's reason, CLOSED. */
@@ -118,6 +122,10 @@ export class GroupReceiver {
   async #serve(): Promise<void> {
     try {
       while (this.#isAsked && this.#waiting.length > 0) {
+        if (this.#turn.isLong) {
+          await this.#turn.next();
+          continue;
+        }
         this.#isAsked = false;
         await this.#serveOnce();
       }

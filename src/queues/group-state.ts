@@ -7,7 +7,7 @@
  * way round: whoever takes one out asks whether it `mayBeDelivered`.
  */
 import { AttemptTable } from './attempt-table.js';
-import { noteError, type Attempt } from './attempt.js';
+import { newAttempt, noteError, type Attempt } from './attempt.js';
 import { DueHeap } from './due-heap.js';
 import { KeyLanes } from './key-lanes.js';
 import type { MessageHeader } from './queue-records.js';
@@ -70,6 +70,8 @@ export class GroupState {
   putOff = 0;
   /** By priority; those of 0 beside what the cursor meets. */
   readonly #bands: SeqHeap[] = Array.from({ length: FRONT + 1 }, () => new SeqHeap());
+  /** No band above holds anything. */
+  #highest = -1;
   #delayed = new DueHeap();
   /** By deliveries: those that were delivered least are suspected least. */
   #suspects = new DueHeap();
@@ -168,12 +170,13 @@ export class GroupState {
   #leaveLane(seq: number, key: string | undefined): void {
     if (key === undefined) return;
     const next = this.lanes.leave(key, seq, (other) => !this.settled.has(other));
-    if (next !== undefined) this.putBack(next.seq, next.priority);
+    if (next !== undefined) this.#comesNow(next.seq, next.priority);
   }
 
   /** The message waits for a consumer. */
   pushReady(seq: number, priority: number): void {
     this.#band(priority).push(priority === FRONT ? Number.MAX_SAFE_INTEGER - seq : seq);
+    if (priority > this.#highest) this.#highest = priority;
   }
 
   /** A message that is leased waits again, in its place. */
@@ -263,7 +266,7 @@ export class GroupState {
       this.putOff--;
       if (attempt !== undefined) attempt.dueMs = 0;
       // What was never delivered says its priority in its header, which is read for it.
-      this.putBack(seq, attempt?.priority ?? 0);
+      this.#comesNow(seq, 0);
     }
   }
 
@@ -299,7 +302,8 @@ export class GroupState {
 
   /** The first message of the highest priority that waits in a heap; not taken out. */
   peekReady(nowMs: number): { readonly seq: number; readonly priority: number } | undefined {
-    for (let priority = FRONT; priority >= 0; priority--) {
+    for (; this.#highest >= 0; this.#highest--) {
+      const priority = this.#highest;
       const band = this.#band(priority);
       for (let top = band.peek(); top !== undefined; top = band.peek()) {
         const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
@@ -332,9 +336,14 @@ export class GroupState {
   /** A message that was taken out is not handed out after all. */
   putBack(seq: number, priority: number): void {
     this.taken.delete(seq);
+    this.#comesNow(seq, priority);
+  }
+
+  /** The message waits for a consumer. `priority`: if nothing else is known of it. */
+  #comesNow(seq: number, priority: number): void {
     const attempt = this.attempts.get(seq);
     if (attempt?.isSuspect === true) this.#suspects.push(attempt.count, seq);
-    else this.pushReady(seq, priority);
+    else this.pushReady(seq, attempt?.priority ?? priority);
   }
 
   encodeTo(writer: StateWriter): void {
@@ -361,23 +370,11 @@ export class GroupState {
     group.attempts = AttemptTable.decode(reader);
     group.lanes = KeyLanes.decode(reader);
     for (let band = 0; band <= FRONT; band++) group.#bands[band] = SeqHeap.decode(reader);
+    group.#highest = FRONT;
     group.#delayed = DueHeap.decode(reader);
     group.#suspects = DueHeap.decode(reader);
     return group;
   }
-}
-
-function newAttempt(size: number, priority: number, key: string | undefined): Attempt {
-  return {
-    count: 0,
-    size,
-    dueMs: 0,
-    priority,
-    isLeased: false,
-    isSuspect: false,
-    key,
-    errors: [],
-  };
 }
 
 /** The cursor delivers it when it meets it. */

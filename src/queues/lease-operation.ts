@@ -9,15 +9,19 @@ export function leaseOperation(
 ): OperationContent {
   const keys: (readonly [number, string])[] = [];
   const priorities: (readonly [number, number])[] = [];
-  for (const { seq, priority, header } of messages) {
+  const seqs: number[] = [];
+  const sizes: number[] = [];
+  for (const { seq, size, priority, header } of messages) {
+    seqs.push(seq);
+    sizes.push(size);
     if (header.key !== undefined) keys.push([seq, header.key]);
     if (priority > 0) priorities.push([seq, priority]);
   }
   return {
     o: 'lease',
     g: groupField(group),
-    s: runsOf(messages.map(({ seq }) => seq)),
-    z: messages.map(({ size }) => size),
+    s: runsOf(seqs),
+    z: sizes,
     k: keys.length > 0 ? keys : undefined,
     p: priorities.length > 0 ? priorities : undefined,
   };

@@ -6,15 +6,19 @@
 import type { LogRecord } from '../core/record.js';
 import { comesInOrder, type GroupState } from './group-state.js';
 import type { QueueLog } from './queue-log.js';
-import { headerOf, MESSAGE, type MessageHeader } from './queue-records.js';
+import { headerIn, MESSAGE, type MessageHeader } from './queue-records.js';
 import { strangeQueueRecord } from './queue-errors.js';
 
 const FETCH_RECORDS = 2048;
 const FETCH_BYTES = 1024 * 1024;
 
+/** A message as it was enqueued, that nobody was given. */
 export interface MetMessage {
-  readonly record: LogRecord;
+  readonly seq: number;
   readonly header: MessageHeader;
+  readonly payload: Uint8Array;
+  /** Unix milliseconds. */
+  readonly timestamp: number;
 }
 
 export class MessageCursor {
@@ -41,8 +45,9 @@ export class MessageCursor {
       group.cursor = seq;
       const isOpen = !group.settled.has(seq) && !gone.has(seq);
       if (record.type === MESSAGE && isOpen && group.attempts.get(seq) === undefined) {
-        const header = this.#headerOf(record);
-        if (comesInOrder(header)) return { record, header };
+        const { payload } = record;
+        const header = this.#headerIn(payload, seq);
+        if (comesInOrder(header)) return { seq, header, payload, timestamp: record.timestamp };
         if (seq < group.placedFrom) group.place(seq, header);
       }
       group.cursor = seq + 1;
@@ -51,10 +56,10 @@ export class MessageCursor {
     return undefined;
   }
 
-  #headerOf(record: LogRecord): MessageHeader {
-    const header = headerOf(record);
+  #headerIn(payload: Uint8Array, seq: number): MessageHeader {
+    const header = headerIn(payload);
     if (header !== undefined) return header;
-    throw strangeQueueRecord(this.#log.channel.name, record.seq, 'a message without header');
+    throw strangeQueueRecord(this.#log.channel.name, seq, 'a message without header');
   }
 
   /** Goes on behind the message that `peek` has returned. */

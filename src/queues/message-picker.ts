@@ -8,9 +8,9 @@ import type { LogRecord } from '../core/record.js';
 import type { GroupState } from './group-state.js';
 import { comesInOrder, FRONT } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
-import { MessageCursor } from './message-cursor.js';
+import { MessageCursor, type MetMessage } from './message-cursor.js';
 import type { QueueLog } from './queue-log.js';
-import { bodyOf, headerOf, type DeadCause, type MessageHeader } from './queue-records.js';
+import { bodyIn, headerIn, type DeadCause, type MessageHeader } from './queue-records.js';
 
 /** A message that is to be handed out. */
 export interface Picked {
@@ -48,7 +48,8 @@ export interface PickerHost {
 interface Candidate {
   readonly seq: number;
   readonly band: number;
-  readonly record: LogRecord | undefined;
+  /** What the cursor has met; undefined for what waited in a heap. */
+  readonly met: MetMessage | undefined;
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = {};
@@ -74,40 +75,43 @@ export class MessagePicker {
    */
   async pick({ max, maxBytes, allowsSuspect }: PickLimits): Promise<Picks> {
     const picks: Picks = { picked: [], unfit: [] };
+    const group = this.#group;
+    const { clock } = this.#host.log;
+    let nowMs = clock.now();
     let bytes = 0;
     let mayBeSuspect = allowsSuspect;
-    // A heap may hold a message twice, and nothing is leased before the end.
-    const taken = new Set<number>();
     try {
       while (picks.picked.length < max) {
-        const candidate = await this.#next(mayBeSuspect);
+        const candidate = this.#next(mayBeSuspect, nowMs);
         if (candidate === undefined) break;
-        if (candidate.record === undefined && taken.has(candidate.seq)) continue;
-        const message = await this.#read(candidate);
+        if (candidate === 'fetch') {
+          await this.#cursor.fetch();
+          nowMs = clock.now();
+          continue;
+        }
+        const message = this.#known(candidate) ?? (await this.#read(candidate));
         // It may have been popped, or moved, while it was read.
-        if (message === undefined || !this.#group.isFree(message.seq)) continue;
-        const attempt = this.#group.attempts.get(message.seq);
+        if (message === undefined || !group.isFree(message.seq)) continue;
+        const attempt = group.attempts.get(message.seq);
         const isSuspect = attempt?.isSuspect === true;
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
         if (cause !== undefined) {
-          this.#group.taken.add(seq);
-          if (candidate.record === undefined) taken.add(seq);
+          group.taken.add(seq);
           picks.unfit.push({ message, cause });
           continue;
         }
-        if (header.key !== undefined && !this.#group.lanes.claim(header.key, seq)) {
-          this.#group.lanes.wait(header.key, seq, message.priority);
+        if (header.key !== undefined && !group.lanes.claim(header.key, seq)) {
+          group.lanes.wait(header.key, seq, message.priority);
           continue;
         }
         if (picks.picked.length > 0 && bytes + payload.length > maxBytes) {
-          this.#group.putBack(seq, candidate.band);
+          group.putBack(seq, candidate.band);
           break;
         }
         bytes += payload.length;
-        if (candidate.record === undefined) taken.add(seq);
         if (isSuspect) mayBeSuspect = false;
-        this.#group.taken.add(seq);
+        group.taken.add(seq);
         picks.picked.push({ message, band: candidate.band, isSuspect });
       }
     } catch (error) {
@@ -122,43 +126,44 @@ export class MessagePicker {
     for (const { message, band } of picked) this.#group.putBack(message.seq, band);
   }
 
-  /** The next message, taken out of where it waits. */
-  async #next(mayBeSuspect: boolean): Promise<Candidate | undefined> {
+  /** The next message, taken out of where it waits; `fetch`: it may be further on in the log. */
+  #next(mayBeSuspect: boolean, nowMs: number): Candidate | 'fetch' | undefined {
     const group = this.#group;
-    const nowMs = this.#host.log.clock.now();
     group.takeDue(nowMs);
     if (mayBeSuspect && group.hasSuspects) {
       const seq = group.popSuspect(nowMs);
-      if (seq !== undefined) return { seq, band: 0, record: undefined };
+      if (seq !== undefined) return { seq, band: 0, met: undefined };
     }
-    for (;;) {
-      // First the cursor, which places messages with priorities on its way.
-      const met = this.#cursor.peek();
-      const ready = group.peekReady(nowMs);
-      if (ready !== undefined && ready.priority > 0) return this.#takeReady(ready);
-      if (met === undefined && this.#cursor.hasMore && group.cursor < (ready?.seq ?? Infinity)) {
-        await this.#cursor.fetch();
-        continue;
-      }
-      if (ready !== undefined && ready.seq < (met?.record.seq ?? Infinity)) {
-        return this.#takeReady(ready);
-      }
-      if (met === undefined) return undefined;
-      this.#cursor.take();
-      return { seq: met.record.seq, band: 0, record: met.record };
+    // First the cursor, which places messages with priorities on its way, or which are due now.
+    const met = this.#cursor.peek();
+    group.takeDue(nowMs);
+    const ready = group.peekReady(nowMs);
+    if (ready !== undefined && ready.priority > 0) return this.#takeReady(ready);
+    if (met === undefined && this.#cursor.hasMore && group.cursor < (ready?.seq ?? Infinity)) {
+      return 'fetch';
     }
+    if (ready !== undefined && ready.seq < (met?.seq ?? Infinity)) return this.#takeReady(ready);
+    if (met === undefined) return undefined;
+    this.#cursor.take();
+    return { seq: met.seq, band: 0, met };
   }
 
   #takeReady({ seq, priority }: { seq: number; priority: number }): Candidate {
     this.#group.popReady(priority);
-    return { seq, band: priority, record: undefined };
+    return { seq, band: priority, met: undefined };
+  }
+
+  /** What the cursor has met in this turn is open, in its place, and read, unless changed since. */
+  #known({ seq, met }: Candidate): LeasedMessage | undefined {
+    if (met === undefined || this.#host.log.state.updated.has(seq)) return undefined;
+    return messageOf(this.#host, met);
   }
 
   /** Undefined for a message that has to wait somewhere else, or is not in the log any more. */
-  async #read({ seq, band, record }: Candidate): Promise<LeasedMessage | undefined> {
+  async #read({ seq, band }: Candidate): Promise<LeasedMessage | undefined> {
     const group = this.#group;
     try {
-      const message = await readMessage(this.#host, seq, record);
+      const message = await readMessage(this.#host, seq);
       if (message === undefined) {
         this.#host.log.state.skip(seq);
         return undefined;
@@ -189,21 +194,39 @@ export async function readMessage(
   known?: LogRecord,
 ): Promise<LeasedMessage | undefined> {
   const { channel, state } = host.log;
-  const record = known ?? (await recordAt(channel, seq));
-  const header = record === undefined ? undefined : headerOf(record);
-  if (record === undefined || header === undefined) return undefined;
+  const enqueued = metIn(known ?? (await recordAt(channel, seq)));
+  if (enqueued === undefined) return undefined;
+  const message = messageOf(host, enqueued);
   const updatedBy = state.updated.get(seq);
-  const update = updatedBy === undefined ? undefined : await recordAt(channel, updatedBy);
-  const newest = update ?? record;
+  const update = updatedBy === undefined ? undefined : metIn(await recordAt(channel, updatedBy));
+  if (update === undefined) return message;
+  const { header, payload } = update;
+  return { ...message, payload: bodyIn(payload), headers: header.headers ?? NO_HEADERS };
+}
+
+function metIn(record: LogRecord | undefined): MetMessage | undefined {
+  if (record === undefined) return undefined;
+  const { seq, payload, timestamp } = record;
+  const header = headerIn(payload);
+  return header === undefined ? undefined : { seq, header, payload, timestamp };
+}
+
+/** A message as it was enqueued. */
+function messageOf(
+  host: Pick<PickerHost, 'idOf'>,
+  { seq, header, payload, timestamp }: MetMessage,
+): LeasedMessage {
+  const body = bodyIn(payload);
   return {
     seq,
     id: host.idOf(seq, header),
     header,
-    payload: bodyOf(newest),
-    size: bodyOf(record).length,
-    headers: headerOf(newest)?.headers ?? NO_HEADERS,
+    payload: body,
+    size: body.length,
+    headers: header.headers ?? NO_HEADERS,
     priority: header.priority ?? 0,
-    enqueuedAt: header.origin?.enqueuedAt ?? record.timestamp,
+    enqueuedAt: header.origin?.enqueuedAt ?? timestamp,
+    decoded: undefined,
   };
 }
 

@@ -48,6 +48,8 @@ export class QueueCore implements QueueContext {
   readonly #decode: QueueCoreParts['decode'];
   readonly #receivers = new Map<string, GroupReceiver>();
   isClosed = false;
+  #isWoken = false;
+  readonly #onTurn = (): void => this.#wakeNow();
   /** Settles when it is closed, once it is being closed. */
   closing: Promise<void> | undefined;
   readonly enqueuing: Enqueuing;
@@ -128,7 +130,15 @@ export class QueueCore implements QueueContext {
     return receiver;
   }
 
+  /** Once for all that happens in a turn. */
   wake(): void {
+    if (this.#isWoken) return;
+    this.#isWoken = true;
+    this.runtime.defer(this.#onTurn);
+  }
+
+  #wakeNow(): void {
+    this.#isWoken = false;
     for (const receiver of this.#receivers.values()) receiver.wake();
     this.enqueuing.onRoom();
     this.reclaim.onProgress();
@@ -155,7 +165,8 @@ export class QueueCore implements QueueContext {
     }
     if (deliveries >= this.maxDeliveriesOf(header)) return isSuspect ? 'crash' : 'attempts';
     try {
-      message.decoded = this.#decode(payload);
+      const decoded = this.#decode(payload);
+      if (decoded !== undefined) message.decoded = decoded;
       return undefined;
     } catch {
       return 'decode';

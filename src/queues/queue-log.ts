@@ -46,7 +46,7 @@ export interface PlannedRecords {
 const NO_HEADER: MessageHeader = {};
 
 /** Messages on their way to the log: none of them has a lower seq. */
-interface Underway {
+export interface Underway {
   readonly fromSeq: number;
   isDone: boolean;
 }
@@ -116,9 +116,32 @@ export class QueueLog {
     try {
       return await work();
     } finally {
-      this.#running--;
-      if (this.#running === 0) this.#idle?.();
+      this.#ran();
     }
+  }
+
+  #ran(): void {
+    this.#running--;
+    if (this.#running === 0) this.#idle?.();
+  }
+
+  /** Something runs alone, or waits to. */
+  get isHeld(): boolean {
+    return this.#holder !== undefined;
+  }
+
+  /**
+   * The same as `run` and `noteUnderway` for the work of one message, without their closures and
+   * promises: it has to be ended by `leave`. Only while nothing holds the log.
+   */
+  enter(): Underway {
+    this.#running++;
+    return this.#begin();
+  }
+
+  leave(underway: Underway): void {
+    this.#end(underway);
+    this.#ran();
   }
 
   /** Runs work while nothing else is under way. Not to be called from work that runs here. */
@@ -142,19 +165,10 @@ export class QueueLog {
     }
   }
 
-  /** Writes a message and applies it; resolves to its seq. */
-  async appendOne({ header, payload }: NewMessage, durability: Durability): Promise<number> {
-    const timestamp = this.clock.now();
-    const bytes = encodeMessage(header, payload);
-    const end = this.noteUnderway();
-    try {
-      const seq = await this.channel.append(bytes, { type: MESSAGE, timestamp, durability });
-      this.state.applyMessage(seq, header ?? NO_HEADER, payload.length, timestamp);
-      this.#noteRecords(1, bytes.length);
-      return seq;
-    } finally {
-      end();
-    }
+  /** Applies a message whose record was appended, in the turn of `leave`. `size`: its payload's. */
+  appended(seq: number, header: MessageHeader | undefined, size: number, nowMs: number): void {
+    this.state.applyMessage(seq, header ?? NO_HEADER, size, nowMs);
+    this.#noteRecords(1, size);
   }
 
   /** Writes messages, all or none of them, and applies them; resolves to the first seq. */
@@ -236,12 +250,19 @@ export class QueueLog {
 
   /** Messages are on their way from now on, until the function is called that is returned. */
   noteUnderway(): () => void {
+    const underway = this.#begin();
+    return () => this.#end(underway);
+  }
+
+  #begin(): Underway {
     const underway: Underway = { fromSeq: this.channel.nextSeq, isDone: false };
     this.#underway.push(underway);
-    return () => {
-      underway.isDone = true;
-      while (this.#underway[0]?.isDone === true) this.#underway.shift();
-    };
+    return underway;
+  }
+
+  #end(underway: Underway): void {
+    underway.isDone = true;
+    while (this.#underway[0]?.isDone === true) this.#underway.shift();
   }
 
   #note(records: readonly RecordInput[]): void {

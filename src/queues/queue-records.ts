@@ -180,7 +180,11 @@ export function encodeMessage(header: MessageHeader | undefined, payload: Uint8A
 
 /** Undefined for bytes that are no message. */
 export function headerOf(record: LogRecord): MessageHeader | undefined {
-  const { payload } = record;
+  return headerIn(record.payload);
+}
+
+/** The same of the payload of a record, each look at which makes a view. */
+export function headerIn(payload: Uint8Array): MessageHeader | undefined {
   if (payload.length < HEADER_LENGTH_BYTES) return undefined;
   const length = lengthIn(payload);
   if (length === 0) return NO_HEADER;
@@ -190,8 +194,13 @@ export function headerOf(record: LogRecord): MessageHeader | undefined {
 
 /** A view of the bytes that were enqueued. Only for what `headerOf` has read. */
 export function bodyOf(record: LogRecord): Uint8Array {
-  const { payload } = record;
-  return payload.subarray(HEADER_LENGTH_BYTES + lengthIn(payload));
+  return bodyIn(record.payload);
+}
+
+export function bodyIn(payload: Uint8Array): Uint8Array {
+  const { buffer, byteOffset, length } = payload;
+  const start = HEADER_LENGTH_BYTES + lengthIn(payload);
+  return new Uint8Array(buffer, byteOffset + start, length - start);
 }
 
 function lengthIn(payload: Uint8Array): number {

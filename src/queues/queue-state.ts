@@ -280,20 +280,21 @@ export class QueueState {
     return group;
   }
 
-  #onLease({ g, s, z, k = [], p = [] }: Operation & { readonly o: 'lease' }): void {
+  #onLease({ g, s, z, k, p }: Operation & { readonly o: 'lease' }): void {
     const group = this.#group(g);
-    const keys = new Map(k);
-    const priorities = new Map(p);
+    const keys = k === undefined ? undefined : new Map(k);
+    const priorities = p === undefined ? undefined : new Map(p);
     eachSeq(s, (seq, index) => {
-      group.lease(seq, z[index] ?? 0, keys.get(seq), priorities.get(seq) ?? 0);
+      group.lease(seq, z[index] ?? 0, keys?.get(seq), priorities?.get(seq) ?? 0);
     });
   }
 
-  #onDone({ g, s, z = [], at = [], t }: Operation & { readonly o: 'done' }): void {
+  #onDone({ g, s, z, at, t }: Operation & { readonly o: 'done' }): void {
     const group = this.#group(g);
+    const atOnce = { nowMs: t, dueMs: 0, key: undefined };
     eachSeq(s, (seq, index) => {
-      const how = { nowMs: t, dueMs: at[index] ?? 0, key: undefined };
-      this.#onSettled(seq, group.settle(seq, z[index] ?? 0, how));
+      const how = at === undefined ? atOnce : { ...atOnce, dueMs: at[index] ?? 0 };
+      this.#onSettled(seq, group.settle(seq, z?.[index] ?? 0, how));
     });
   }
 

@@ -3,6 +3,7 @@
  * is acknowledged or a dead letter. This class is what users hold: it checks what it is given and
  * leaves the work to its parts.
  */
+import { rejected } from '../channel/append-side.js';
 import type { Codec } from '../channel/codec.js';
 import { decodedValue } from '../channel/codec.js';
 import { checkKnown } from '../channel/option-checks.js';
@@ -87,11 +88,15 @@ export class Queue<T = Uint8Array> {
    * anybody gets it. The payload is copied before this returns. Rejects with LIMIT, IO, POISONED,
    * CLOSED: it is not in the queue then, but where the error says that its outcome is unknown.
    */
-  async enqueue(payload: T, options: EnqueueOptions = {}): Promise<EnqueueResult> {
-    this.#core.requireOpen();
-    const { durability = 'synced' } = options;
-    const checked = checkMessage(payload, options, this.#core.options, this.#codec);
-    return this.#core.enqueuing.enqueueOne(checked, durability);
+  enqueue(payload: T, options: EnqueueOptions = {}): Promise<EnqueueResult> {
+    try {
+      this.#core.requireOpen();
+      const { durability = 'synced' } = options;
+      const checked = checkMessage(payload, options, this.#core.options, this.#codec);
+      return this.#core.enqueuing.enqueueOne(checked, durability);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   /** Puts messages into the queue, all of them or none, in this order. */
@@ -142,7 +147,7 @@ export class Queue<T = Uint8Array> {
   #delivery(lease: Lease): Delivery<T> {
     const { message } = lease;
     const { payload, decoded } = message;
-    message.decoded = undefined;
+    if (decoded !== undefined) message.decoded = undefined;
     let value: unknown = payload;
     if (this.#codec !== undefined) {
       const isMine = decoded?.codec === this.#codec;

@@ -7,7 +7,6 @@ import type { Durability } from '../channel/record-input.js';
 import type { RedexError } from '../core/errors.js';
 import { backoffMs } from './attempt.js';
 import type { NackOptions, SettlementHost } from './delivery.js';
-import { checkDurability } from './enqueue-input.js';
 import type { Lease } from './lease.js';
 import { leaseOperation } from './lease-operation.js';
 import type { Unfit } from './message-picker.js';
@@ -74,12 +73,7 @@ export class Settlement implements SettlementHost {
 
   ack(lease: Lease, durability: Durability): Promise<void> {
     if (lease.acknowledged !== undefined) return lease.acknowledged;
-    try {
-      checkDurability(durability);
-      this.requireHeld(lease);
-    } catch (error) {
-      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
-    }
+    this.requireHeld(lease);
     lease.isSettling = true;
     const batches = this.#batches[durability];
     let batch = batches.get(lease.group);

@@ -3,6 +3,7 @@
  * handed out is not popped, moved or handed out again, and of a key one message is under way.
  */
 import { expect, test, vi } from 'vitest';
+import { GroupState } from '../../src/queues/group-state.js';
 import { openQueueLab, textsOf } from '../support/queue-seed-kit.js';
 
 const text = (payload: Uint8Array | undefined): string => Buffer.from(payload ?? []).toString();
@@ -40,6 +41,19 @@ test('a dead letter that is being received is not moved', async () => {
     expect(received.length + moved, `${turns} turns`).toBe(1);
   }
   await lab.close();
+});
+
+test('a message that is about to be handed out is not when it becomes due meanwhile', () => {
+  const group = new GroupState('', 0);
+  group.onMessage(5, {});
+  group.taken.add(5);
+  const was = { wasDueMs: 0, wasPriority: 0, nowMs: 10 };
+  group.edit(5, 1, { ...was, dueMs: 20, priority: 3 });
+  group.takeDue(30);
+  expect(group.peekReady(30)).toBeUndefined();
+  expect(group.isFree(5)).toBe(false);
+  group.putBack(5, 0);
+  expect(group.peekReady(30)).toEqual({ seq: 5, priority: 3 });
 });
 
 test('a message that was changed twice is received once', async () => {
