@@ -1,9 +1,9 @@
 /**
  * Goal: whoever finds a damaged store on a bad day is told all of it, sees what a repair would do,
  * has it done, and reads every record outside the damage; at each step the exit code says it too.
- * Method: copies of a store that the program as it is built has written, and of golden ones, damaged
- * in one way or in all of them at once: the last, and a newer version, by the program again, the
- * others by the same commands in this process.
+ * Method: copies of a store that the program as it is built has written, and of golden ones,
+ * damaged in one way or in all of them at once: the last, and a newer version, by the program
+ * again, the others by the same commands in this process.
  */
 import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
