@@ -14,7 +14,7 @@ import type { QueueContext } from './queue-context.js';
 import { QueueCore } from './queue-core.js';
 import { CHECKPOINTS_NAME, loadQueue, STATE_VERSION } from './queue-loading.js';
 import { QueueLog } from './queue-log.js';
-import { closeQueue, type QueueHost } from './queue-manager.js';
+import { closeQueue, discardQueue, type QueueHost } from './queue-closing.js';
 import { QueueMoves } from './queue-moves.js';
 import { refuseQueueConflict, storedQueueOptions, type QueueOptions } from './queue-options.js';
 import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
@@ -184,13 +184,17 @@ export class OpenQueues implements QueueHost {
     this.#open.delete(name);
   }
 
+  /** False when there is no such queue. */
   async delete(name: string): Promise<boolean> {
-    const opened = this.#open.get(name);
-    if (opened !== undefined) {
-      const core = await opened.core.catch(() => undefined);
-      if (core !== undefined) await closeQueue(core, this);
-    }
-    return this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
+    let isDeleted: boolean | undefined;
+    const remove = async (): Promise<void> => {
+      isDeleted = await this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
+    };
+    const core = await this.#open.get(name)?.core.catch(() => undefined);
+    if (core !== undefined) await discardQueue(core, this, remove);
+    // It was not open, or was being closed already.
+    if (isDeleted === undefined) await remove();
+    return isDeleted === true;
   }
 
   async #reclaimAll(): Promise<void> {

@@ -11,6 +11,7 @@ import { leaseOperation } from './lease-operation.js';
 import { lastMessages } from './last-messages.js';
 import { readMessage } from './message-picker.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
+import { closeQueue, type QueueHost } from './queue-closing.js';
 import type { QueueCore } from './queue-core.js';
 import { noMessage, noQueue } from './queue-errors.js';
 import {
@@ -23,14 +24,6 @@ import {
 import { runsOf } from './queue-records.js';
 
 /** What a queue asks of its store. */
-export interface QueueHost {
-  openQueue(name: string): Promise<QueueCore>;
-  openForDeadLetters(name: string): Promise<QueueCore>;
-  /** Throws TypeError when dead letters would come back to the queue that they come from. */
-  refuseCycle(name: string, deadLetter: string | false): Promise<void>;
-  forget(core: QueueCore): void;
-}
-
 /** A delivery that is not settled. */
 export interface PendingDelivery {
   readonly id: string;
@@ -325,39 +318,6 @@ export class QueueManager<T> {
 
   close(): Promise<void> {
     return closeQueue(this.#core, this.#host);
-  }
-}
-
-/** Releases what is under way and closes the queue. */
-export function closeQueue(core: QueueCore, host: QueueHost): Promise<void> {
-  core.closing ??= close(core, host);
-  return core.closing;
-}
-
-async function close(core: QueueCore, host: QueueHost): Promise<void> {
-  core.close();
-  const { log, leases, state } = core;
-  try {
-    await core.reclaim.stop();
-    await log.run(async () => {
-      for (const { name } of state.groups.values()) {
-        const seqs = [...leases.of(name)]
-          .filter(({ isSettling }) => !isSettling)
-          .map(({ message }) => message.seq);
-        if (seqs.length > 0) await core.giveBack(name, seqs, { isUndone: true });
-      }
-    });
-    leases.close();
-    try {
-      await log.checkpoint();
-      await log.alone(() => log.operate({ o: 'close' }));
-    } catch (error) {
-      core.logger.warn('a queue is closed without a checkpoint', { queue: core.name, error });
-    }
-  } finally {
-    leases.close();
-    // Who opens the queue meanwhile waits for it.
-    await log.close().finally(() => host.forget(core));
   }
 }
 

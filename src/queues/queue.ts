@@ -24,18 +24,14 @@ import {
   type EnqueueOptions,
 } from './enqueue-input.js';
 import type { Lease } from './lease.js';
+import type { QueueHost } from './queue-closing.js';
 import type { QueueCore } from './queue-core.js';
 import { leaseLost } from './queue-errors.js';
 import { QueueGroups } from './queue-groups.js';
 import type { QueueOptions, StoredQueueOptions } from './queue-options.js';
 import { receiveRequest, type ReceiveOptions } from './receive-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
-import {
-  QueueManager,
-  type MessageChange,
-  type QueueHost,
-  type RedriveOptions,
-} from './queue-manager.js';
+import { QueueManager, type MessageChange, type RedriveOptions } from './queue-manager.js';
 import type { QueueStats } from './queue-stats.js';
 import { queueStats } from './queue-stats.js';
 import type { PendingDelivery, PendingOptions } from './queue-manager.js';

@@ -87,6 +87,24 @@ test('a close does not wait for space', async () => {
   await next.close();
 });
 
+test('a queue can be deleted, with what could not be written of it', async () => {
+  const lab = await QueueLab.open(SMALL);
+  const queue = await textQueue(lab.queues);
+  await queue.enqueue('a');
+  const waiting = queue
+    .receive({ waitMs: 60_000, max: 1 })
+    .then(() => queue.receive({ waitMs: 60_000 }));
+  await fill(lab);
+  const ended = rejectionCodeOf(waiting);
+  expect(await lab.queues.delete('q')).toBe(true);
+  expect(await ended).toBe('CLOSED');
+  expect(await lab.queues.delete('q')).toBe(false);
+  lab.faults.clearFaults();
+  const next = await lab.killed();
+  expect(await (await textQueue(next.queues)).stats()).toMatchObject({ messages: 0 });
+  await next.close();
+});
+
 function command(name: string, ...args: readonly string[]): void {
   execFileSync(name, args, { stdio: 'pipe' });
 }
@@ -172,7 +190,7 @@ async function fillAndDrain(directory: string): Promise<void> {
     expect(await drained(queue)).toContain('there is space');
     await queue.configure({ dedupWindowMs: 0 });
   }
-  // A close writes what the journal still has, for which there may be no room.
+  // A close would write what the journal still has, for which there may be no room.
   expect(await queues.delete('q')).toBe(true);
   await queues.close();
   await redex.close();
