@@ -23,9 +23,9 @@ export interface QueuesCrashOptions {
   /** Images that are judged, about. */
   readonly images: number;
   readonly seed: number;
-  /** Steps of each workload. Default: 80. */
+  /** Steps of each workload. Default: 40. */
   readonly steps?: number;
-  /** One in so many operations is photographed. Default: 8. */
+  /** One in so many operations is photographed. Default: 2. */
   readonly every?: number;
 }
 
@@ -77,6 +77,7 @@ const RECLAIM_TURNS: readonly Deep[] = [
 ];
 
 class QueuesRun {
+  readonly #seed: number;
   readonly #random: Random;
   readonly #choices: Random;
   readonly #options: QueuesCrashOptions;
@@ -101,6 +102,7 @@ class QueuesRun {
     steps: Record<string, number>,
     counts: Record<string, number>,
   ) {
+    this.#seed = seed;
     this.#number = seed;
     this.#judge = new QueuesJudge(this.#model, counts);
     this.#random = new Random(seed);
@@ -115,7 +117,7 @@ class QueuesRun {
   async run(): Promise<void> {
     this.#watch();
     let scene = await this.#begin();
-    const { steps = 80 } = this.#options;
+    const { steps = 40 } = this.#options;
     for (let step = 0; step < steps; step++) {
       if (this.#random.below(12) === 0) this.#untilCrash = this.#random.below(6);
       await this.#workload.step(scene);
@@ -134,9 +136,10 @@ class QueuesRun {
 
   async #begin(): Promise<QueuesScene> {
     const scene = await this.#open();
-    for (const [name, options] of Object.entries(QUEUES)) await scene.store.queue(name, options);
+    const { names } = this.#workload;
+    for (const name of names) await scene.store.queue(name, QUEUES[name]);
     scene.queues = await openQueues(scene.store);
-    if (scene.groupsOf('fan').length === 0) {
+    if (names.includes('fan') && scene.groupsOf('fan').length === 0) {
       const deed = this.#model.begin('group g1', true);
       await scene.queue('fan').groups.create('g1');
       this.#model.acknowledge(deed);
@@ -146,7 +149,7 @@ class QueuesRun {
   }
 
   async #open(): Promise<QueuesScene> {
-    const reserveBytes = this.#options.seed % 8 === 0 ? 1 : 0;
+    const reserveBytes = this.#seed % 8 === 0 ? 1 : 0;
     const { redex, store } = await openStore(this.#disk, this.#runtime, reserveBytes);
     this.#underWay.watch(redex);
     const { operations } = this.#disk;
@@ -205,7 +208,7 @@ class QueuesRun {
 
   #photograph(): void {
     if (this.#left !== undefined) return;
-    const { every = 8 } = this.#options;
+    const { every = 2 } = this.#options;
     const isCrash = this.#untilCrash >= 0 && this.#untilCrash-- === 0;
     if (this.#operation++ % every !== 0 && !isCrash) return;
     const profile = PROFILES[this.#choices.below(PROFILES.length)] ?? strict;

@@ -5,8 +5,8 @@ import type { QueuesModel } from './queues-model.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { WideActions } from './queues-wide-actions.js';
 
-const NAMES = ['work', 'fan', 'loose'] as const;
-const WORK_NAMES = ['work', 'loose'] as const;
+/** A workload has some of the queues: fewer are opened faster. */
+const NAMES = [['work'], ['fan'], ['work', 'loose'], ['work', 'fan'], ['fan', 'loose']] as const;
 /** Messages that a queue may hold before fewer are enqueued. */
 const MANY = 30;
 
@@ -14,6 +14,8 @@ export class QueuesWorkload {
   readonly #random: Random;
   readonly #model: QueuesModel;
   readonly #counts: Record<string, number>;
+  /** Of its queues. */
+  readonly names: readonly string[];
   #number = 0;
   /** What is under way, for messages. */
   where = 'open';
@@ -22,6 +24,7 @@ export class QueuesWorkload {
     this.#random = random;
     this.#model = model;
     this.#counts = counts;
+    this.names = NAMES[random.below(NAMES.length)] ?? NAMES[0];
   }
 
   /** Does one step; resolves when the model and the queues agree about it. */
@@ -46,8 +49,8 @@ export class QueuesWorkload {
     return from[this.#random.below(from.length)];
   }
 
-  #queueName(): (typeof NAMES)[number] {
-    return this.#pick(NAMES) ?? 'work';
+  #queueName(): string {
+    return this.#pick(this.names) ?? 'work';
   }
 
   async #together(scene: QueuesScene, actions: QueueActions, context: StepContext): Promise<void> {
@@ -64,8 +67,10 @@ export class QueuesWorkload {
     if (this.#random.below(8) === 0) planned.push(this.#reclaim(scene));
     for (const { kind } of planned) this.#count(kind);
     this.where = planned.map(({ kind }) => kind).join(' + ');
-    const applied = await Promise.all(
-      planned.map(async ({ phase, run }) => ({ phase, apply: await run() })),
+    // As they end: a duplicate is told of after what it is one of.
+    const applied: { readonly phase: number; readonly apply: () => void }[] = [];
+    await Promise.all(
+      planned.map(async ({ phase, run }) => applied.push({ phase, apply: await run() })),
     );
     for (const { apply } of applied.toSorted((a, b) => a.phase - b.phase)) apply();
   }
@@ -83,7 +88,7 @@ export class QueuesWorkload {
     scene: QueuesScene,
     actions: QueueActions,
     step: {
-      readonly name: (typeof NAMES)[number];
+      readonly name: string;
       readonly isFull: boolean;
       readonly free: Held[];
       readonly received: Set<string>;
@@ -129,20 +134,21 @@ export class QueuesWorkload {
 
   async #wide(scene: QueuesScene, wide: WideActions, context: StepContext): Promise<void> {
     const name = this.#queueName();
-    const workName = this.#pick(WORK_NAMES) ?? 'work';
-    const isThere = scene.groupsOf('fan').includes('g2');
+    const workName = this.#pick(this.names.filter((each) => each !== 'fan'));
+    const deadName = this.#pick(this.names.filter((each) => each !== 'loose')) ?? 'work';
+    const hasGroups = this.names.includes('fan');
+    const isThere = hasGroups && scene.groupsOf('fan').includes('g2');
     const group = this.#pick(scene.groupsOf(name)) ?? '';
-    const deadName = this.#random.below(2) === 0 ? 'work' : 'fan';
     const { isPaused } = scene.queue(name);
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
       ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
       ['reclaim', 6, () => wide.reclaim(name)],
       ['consume', 8, () => wide.consume(name, group)],
-      ['pop', 3, () => wide.pop(workName)],
+      ['pop', workName === undefined ? 0 : 3, () => wide.pop(workName ?? name)],
       ['redrive', 4, () => wide.redrive(deadName, context)],
       [
         'group',
-        3,
+        hasGroups ? 3 : 0,
         () => (isThere ? wide.deleteGroup('fan', 'g2') : wide.createGroup('fan', 'g2', context)),
       ],
       ['seek', 1, () => wide.seek(name, group, context)],

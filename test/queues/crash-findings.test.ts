@@ -194,3 +194,26 @@ test('a message that is kept for its key is done with, also without checkpoints'
   const queue = await process.queue('q');
   expect(texts(await queue.receive({ max: 5 }))).toEqual(['stays']);
 });
+
+test('what is acknowledged while space is reclaimed is not counted after a crash', async () => {
+  const disk = new CrashFs();
+  process = await Process.start(disk);
+  const first = await process.queue('q');
+  for (let number = 0; number < 60; number++) await first.enqueue(Buffer.alloc(1000));
+  await first.enqueue(Buffer.from('stays'));
+  const [one, ...others] = await first.receive({ max: 60 });
+  const acknowledging = async (): Promise<void> => {
+    for (const delivery of others) await delivery.ack();
+  };
+  for (const delivery of others.splice(0, 20)) await delivery.ack();
+  await one?.ack();
+  await Promise.all([first.reclaim(), acknowledging()]);
+  const directory = '/data/channels/%24queues%2fq/checkpoints';
+  const left = disk.crash(benign, { profile: processKill });
+  const names = left.readDirectorySync(directory).map(({ name }) => name);
+  for (const name of names.toSorted().slice(1)) left.unlinkSync(`${directory}/${name}`);
+  const older = await Process.start(left);
+  const { messages, inFlight } = await (await older.queue('q')).stats();
+  await older.close();
+  expect({ messages, inFlight }).toEqual({ messages: 1, inFlight: 0 });
+});
