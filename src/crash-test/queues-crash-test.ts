@@ -3,7 +3,7 @@
  * the file system, and a judgement of each. After some crashes the workload goes on with what was
  * left, and the model with what was found.
  */
-import { choicesFromSeed, Random, worst, type Choose } from '../testing/choices.js';
+import { benign, choicesFromSeed, Random, worst, type Choose } from '../testing/choices.js';
 import { CrashFs } from '../testing/crash-fs.js';
 import { ext4Ordered, xfs } from '../testing/crash-journal.js';
 import { processKill, strict, type Profile } from '../testing/crash-profiles.js';
@@ -76,6 +76,9 @@ const RECLAIM_TURNS: readonly Deep[] = [
   ...(['older', 'open', 'scratch', 'open', 'older', 'open', 'nested', 'open'] as const),
 ];
 
+/** Microtasks that an operation of the file system may take. */
+const MOST_TURNS = 12;
+
 class QueuesRun {
   readonly #seed: number;
   readonly #random: Random;
@@ -87,7 +90,7 @@ class QueuesRun {
   readonly #judge: QueuesJudge;
   readonly #model = new QueuesModel();
   readonly #workload: QueuesWorkload;
-  #disk = new CrashFs();
+  #disk: CrashFs;
   #runtime: ManualRuntime;
   #images: QueuesImage[] = [];
   #operation = 0;
@@ -111,6 +114,7 @@ class QueuesRun {
     this.#options = options;
     this.#steps = steps;
     this.#counts = counts;
+    this.#disk = new CrashFs({ defer: this.#defer });
     this.#workload = new QueuesWorkload(this.#random, this.#model, steps);
   }
 
@@ -128,10 +132,26 @@ class QueuesRun {
     await this.#judgeAll();
   }
 
+  /** Input and output of some takes a while, in which other things go on. */
+  readonly #defer = (complete: () => void): void => {
+    const turns = this.#seed % 2 === 0 ? 0 : this.#choices.below(MOST_TURNS);
+    void (async () => {
+      for (let turn = 0; turn <= turns; turn++) await Promise.resolve();
+      complete();
+    })();
+  };
+
   #watch(): void {
     this.#disk.onOperation = (operation) => {
       if (changesState(operation)) this.#photograph();
     };
+    // The crash that comes first after it.
+    this.#model.onAcknowledged = () => this.#photograph();
+  }
+
+  #lookAway(): void {
+    this.#disk.onOperation = undefined;
+    this.#model.onAcknowledged = undefined;
   }
 
   async #begin(): Promise<QueuesScene> {
@@ -176,14 +196,14 @@ class QueuesRun {
   /** The process has ended there; another one goes on with what it has left. */
   async #goOn(image: QueuesImage): Promise<QueuesScene> {
     this.#steps['crash'] = (this.#steps['crash'] ?? 0) + 1;
-    this.#disk.onOperation = undefined;
     await this.#judgeAll();
+    this.#lookAway();
     this.#left = undefined;
     this.#runtime = new ManualRuntime({
       seed: this.#random.below(1_000_000),
       startMs: image.nowMs,
     });
-    this.#disk = image.fs;
+    this.#disk = image.fs.kill(benign, { defer: this.#defer });
     const scene = await this.#open();
     const queues = await openQueues(scene.store);
     const found = await look(scene.redex, queues, this.#model);
@@ -199,11 +219,9 @@ class QueuesRun {
   }
 
   async #judgeAll(): Promise<void> {
-    const { onOperation } = this.#disk;
-    this.#disk.onOperation = undefined;
+    this.#lookAway();
     for (const image of this.#images) await this.#judge.judge(image);
     this.#images = [];
-    this.#disk.onOperation = onOperation;
   }
 
   #photograph(): void {

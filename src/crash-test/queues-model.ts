@@ -109,6 +109,8 @@ export class QueuesModel {
   readonly ids: Map<string, { readonly number: number; readonly knownAt: number }> = new Map();
   /** Queues in which a group began where messages were. */
   readonly sought: Set<string> = new Set();
+  /** Called when something was acknowledged. */
+  onAcknowledged: (() => void) | undefined;
   /** Messages that were there, or may have been, after the last crash. */
   readonly #kept = new Set<QueueEntry>();
   #time = 0;
@@ -125,6 +127,7 @@ export class QueuesModel {
   acknowledge(deed: Deed): void {
     this.#time++;
     deed.endedAt = Math.min(deed.endedAt, this.#time);
+    this.onAcknowledged?.();
   }
 
   /** A message is in a queue now, and waits for these groups. */

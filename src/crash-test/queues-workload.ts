@@ -9,6 +9,8 @@ import { WideActions } from './queues-wide-actions.js';
 const NAMES = [['work'], ['fan'], ['work', 'loose'], ['work', 'fan'], ['fan', 'loose']] as const;
 /** Messages that a queue may hold before fewer are enqueued. */
 const MANY = 30;
+/** Microtasks that it takes to give space back, about. */
+const RECLAIM_TURNS = 500;
 
 export class QueuesWorkload {
   readonly #random: Random;
@@ -35,6 +37,7 @@ export class QueuesWorkload {
       revived: [],
       adopted: undefined,
     };
+    scene.rejected = context.rejected;
     const actions = new QueueActions(scene, () => this.#number++);
     if (this.#random.below(4) === 0) await this.#wide(scene, new WideActions(actions), context);
     else await this.#together(scene, actions, context);
@@ -64,13 +67,19 @@ export class QueuesWorkload {
       const action = this.#draw(scene, actions, { name, isFull, free, received, touched, context });
       if (action !== undefined) planned.push(action);
     }
-    if (this.#random.below(8) === 0) planned.push(this.#reclaim(scene));
+    const isReclaimed = this.#random.below(4) === 0;
+    if (isReclaimed) planned.push(this.#reclaim(scene));
     for (const { kind } of planned) this.#count(kind);
     this.where = planned.map(({ kind }) => kind).join(' + ');
     // As they end: a duplicate is told of after what it is one of.
     const applied: { readonly phase: number; readonly apply: () => void }[] = [];
     await Promise.all(
-      planned.map(async ({ phase, run }) => applied.push({ phase, apply: await run() })),
+      planned.map(async ({ kind, phase, run }) => {
+        // Some come while checkpoints are written, or after them.
+        const turns = isReclaimed && kind !== 'reclaim' ? this.#random.below(RECLAIM_TURNS) : 0;
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        applied.push({ phase, apply: await run() });
+      }),
     );
     for (const { apply } of applied.toSorted((a, b) => a.phase - b.phase)) apply();
   }

@@ -154,13 +154,27 @@ export class MessagePicker {
     return { seq, band: priority, record: undefined };
   }
 
+  /**
+   * A message that was written is hidden for as long as an earlier record waits for its sync. Any
+   * other that cannot be read is done with.
+   */
+  async #onUnreadable(seq: number, band: number): Promise<void> {
+    const { channel, state } = this.#host.log;
+    if (seq < channel.nextSeq) {
+      state.skip(seq);
+      return;
+    }
+    await channel.sync();
+    this.#group.putBack(seq, band);
+  }
+
   /** Undefined for a message that has to wait somewhere else, or is not in the log any more. */
   async #read({ seq, band, record }: Candidate): Promise<LeasedMessage | undefined> {
     const group = this.#group;
     try {
       const message = await readMessage(this.#host, seq, record);
       if (message === undefined) {
-        this.#host.log.state.skip(seq);
+        await this.#onUnreadable(seq, band);
         return undefined;
       }
       const { header } = message;

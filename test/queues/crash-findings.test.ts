@@ -217,3 +217,27 @@ test('what is acknowledged while space is reclaimed is not counted after a crash
   await older.close();
   expect({ messages, inFlight }).toEqual({ messages: 1, inFlight: 0 });
 });
+
+test('a message that is behind one that waits for its sync is delivered after it', async () => {
+  const runtime = new ManualRuntime();
+  const fs = new CrashFs({ defer: runtime.deferIo });
+  const pumped = async <T>(work: Promise<T>): Promise<T> => {
+    let isDone = false;
+    const noted = work.finally(() => (isDone = true));
+    for (await runtime.settle(); !isDone; await runtime.settle()) runtime.runIo();
+    return noted;
+  };
+  const redex = await pumped(Redex.open('/data', { fs, runtime }));
+  const store = await pumped(QueueStore.open(redex, { runtime, reserveBytes: 0 }));
+  const queue = await pumped(store.queue('q'));
+  const synced = queue.enqueue(Buffer.from('synced'));
+  let isSynced = false;
+  const noted = synced.finally(() => (isSynced = true));
+  await pumped(queue.enqueue(Buffer.from('written'), { priority: 1, durability: 'written' }));
+  expect(isSynced).toBe(false);
+  expect(texts(await pumped(queue.receive({ max: 5 })))).toEqual(['written', 'synced']);
+  await noted;
+  expect((await pumped(queue.stats())).inFlight).toBe(2);
+  await pumped(store.close());
+  await pumped(redex.close());
+});
