@@ -81,9 +81,8 @@ export class QueueActions {
     };
   }
 
-  enqueue(queue: string): PlannedAction {
+  enqueue(queue: string, isPile: boolean = this.once(4)): PlannedAction {
     const durability = this.once(3) ? 'written' : 'synced';
-    const isPile = this.once(4);
     const count = isPile ? PILE : this.once(3) ? 1 + this.below(5) : 1;
     const most = isPile ? PILED_BYTES : PAYLOAD_BYTES;
     const inputs = Array.from({ length: count }, () => this.#input(queue, durability, most));

@@ -3,14 +3,12 @@ import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
-import { WideActions } from './queues-wide-actions.js';
+import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
 
 /** A workload has some of the queues: fewer are opened faster. */
 const NAMES = [['work'], ['fan'], ['work', 'loose'], ['work', 'fan'], ['fan', 'loose']] as const;
 /** Messages that a queue may hold before fewer are enqueued. */
 const MANY = 30;
-/** Microtasks that it takes to give space back, about. */
-const RECLAIM_TURNS = 500;
 
 export class QueuesWorkload {
   readonly #random: Random;
@@ -76,8 +74,9 @@ export class QueuesWorkload {
     await Promise.all(
       planned.map(async ({ kind, phase, run }) => {
         // Some come while checkpoints are written, or after them.
-        const turns = isReclaimed && kind !== 'reclaim' ? this.#random.below(RECLAIM_TURNS) : 0;
-        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+        const turns =
+          isReclaimed && kind !== 'reclaim' ? this.#random.below(MOST_RECLAIM_TURNS) : 0;
+        for (let left = turns; left > 0; left--) await undefined;
         applied.push({ phase, apply: await run() });
       }),
     );
@@ -151,7 +150,8 @@ export class QueuesWorkload {
     const { isPaused } = scene.queue(name);
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
       ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
-      ['reclaim', 6, () => wide.reclaim(name)],
+      ['reclaim', 2, () => wide.reclaim(name)],
+      ['tidy', 10, () => wide.tidy(name, group)],
       ['consume', 8, () => wide.consume(name, group)],
       ['pop', workName === undefined ? 0 : 3, () => wide.pop(workName ?? name)],
       ['redrive', 4, () => wide.redrive(deadName, context)],

@@ -155,26 +155,27 @@ export class MessagePicker {
   }
 
   /**
-   * A message that was written is hidden for as long as an earlier record waits for its sync. Any
-   * other that cannot be read is done with.
+   * A message that was written is hidden for as long as an earlier record waits for its sync, as
+   * one was that is not below `nextSeq` of before the read. Any other is done with.
    */
-  async #onUnreadable(seq: number, band: number): Promise<void> {
+  async #onUnreadable(seq: number, band: number, nextSeq: number): Promise<void> {
     const { channel, state } = this.#host.log;
-    if (seq < channel.nextSeq) {
+    if (seq < nextSeq) {
       state.skip(seq);
       return;
     }
-    await channel.sync();
+    if (seq >= channel.nextSeq) await channel.sync();
     this.#group.putBack(seq, band);
   }
 
   /** Undefined for a message that has to wait somewhere else, or is not in the log any more. */
   async #read({ seq, band, record }: Candidate): Promise<LeasedMessage | undefined> {
     const group = this.#group;
+    const { nextSeq } = this.#host.log.channel;
     try {
       const message = await readMessage(this.#host, seq, record);
       if (message === undefined) {
-        await this.#onUnreadable(seq, band);
+        await this.#onUnreadable(seq, band, nextSeq);
         return undefined;
       }
       const { header } = message;
