@@ -18,7 +18,7 @@ const tell = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 // Most errors here are answers (no such file), and nobody looks at where they came from.
 Error.stackTraceLimit = 4;
 if (every === undefined) await channels();
-else await workloads(layer === 'queues' ? tests.queuesCrashTest : tests.streamsCrashTest);
+else await oneByOne(layer === 'queues' ? tests.queuesCrashTest : tests.streamsCrashTest);
 
 async function channels() {
   let toldCount = 0;
@@ -43,7 +43,7 @@ async function channels() {
 }
 
 /** One workload after the other, so that there is something to tell after each. */
-async function workloads(test) {
+async function oneByOne(test) {
   const counters = { images: 0, distinct: 0 };
   let done = 0;
   let failure;

@@ -38,10 +38,12 @@ export interface NewInput extends EnqueueInput<Uint8Array> {
 export class QueueActions {
   readonly scene: QueuesScene;
   readonly #nextNumber: () => number;
+  readonly #hasDedup: boolean;
 
-  constructor(scene: QueuesScene, nextNumber: () => number) {
+  constructor(scene: QueuesScene, nextNumber: () => number, hasDedup: boolean) {
     this.scene = scene;
     this.#nextNumber = nextNumber;
+    this.#hasDedup = hasDedup;
   }
 
   below(n: number): number {
@@ -76,7 +78,7 @@ export class QueueActions {
       key,
       delayMs: mayWait && this.once(5) ? 500 * (1 + this.below(8)) : undefined,
       priority: mayWait && this.once(4) ? 1 + this.below(3) : undefined,
-      dedupKey: this.once(4) ? `d${this.below(4)}` : undefined,
+      dedupKey: this.#hasDedup && this.once(4) ? `d${this.below(4)}` : undefined,
       ttlMs: this.once(8) ? 1000 * (1 + this.below(6)) : undefined,
     };
   }

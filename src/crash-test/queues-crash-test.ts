@@ -178,7 +178,7 @@ class QueuesRun {
   }
 
   #close(scene: QueuesScene): Promise<void> {
-    const wide = new WideActions(new QueueActions(scene, () => 0));
+    const wide = new WideActions(new QueueActions(scene, () => 0, false));
     this.#workload.where = 'close';
     return wide.close(async () => {
       await scene.store.close();

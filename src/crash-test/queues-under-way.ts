@@ -37,13 +37,15 @@ export class UnderWay {
       const channel = await open(name, options);
       if (this.#watched.has(channel)) return channel;
       this.#watched.add(channel);
-      const { trim, compact, checkpoints } = channel;
-      channel.trim = (to) => during('inTrim', () => trim.call(channel, to));
-      channel.compact = (how) => during('inCompaction', () => compact.call(channel, how));
+      const trim = channel.trim.bind(channel);
+      const compact = channel.compact.bind(channel);
+      const checkpoints = channel.checkpoints.bind(channel);
+      channel.trim = (to) => during('inTrim', () => trim(to));
+      channel.compact = (how) => during('inCompaction', () => compact(how));
       channel.checkpoints = async (of) => {
-        const kept = await checkpoints.call(channel, of);
-        const { save } = kept;
-        kept.save = (seq, state) => during('inCheckpoint', () => save.call(kept, seq, state));
+        const kept = await checkpoints(of);
+        const save = kept.save.bind(kept);
+        kept.save = (seq, state) => during('inCheckpoint', () => save(seq, state));
         return kept;
       };
       return channel;

@@ -236,7 +236,8 @@ export class WideActions {
     const late = held.splice((held.length * 3) >> 2);
     await Promise.all(held.map((each) => this.#acknowledge(each)));
     const acknowledging = late.map(async (each) => {
-      for (let left = this.#actions.below(MOST_RECLAIM_TURNS); left > 0; left--) await undefined;
+      for (let left = this.#actions.below(MOST_RECLAIM_TURNS); left > 0; left--)
+        await Promise.resolve();
       await this.#acknowledge(each);
     });
     await Promise.all([this.reclaim(name), ...acknowledging]);

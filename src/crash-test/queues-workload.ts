@@ -16,6 +16,8 @@ export class QueuesWorkload {
   readonly #counts: Record<string, number>;
   /** Of its queues. */
   readonly names: readonly string[];
+  /** What is remembered of keys keeps much from being let go. */
+  readonly #hasDedup: boolean;
   #number = 0;
   /** What is under way, for messages. */
   where = 'open';
@@ -24,6 +26,7 @@ export class QueuesWorkload {
     this.#random = random;
     this.#model = model;
     this.#counts = counts;
+    this.#hasDedup = random.below(2) === 0;
     this.names = NAMES[random.below(NAMES.length)] ?? NAMES[0];
   }
 
@@ -36,7 +39,7 @@ export class QueuesWorkload {
       adopted: undefined,
     };
     scene.rejected = context.rejected;
-    const actions = new QueueActions(scene, () => this.#number++);
+    const actions = new QueueActions(scene, () => this.#number++, this.#hasDedup);
     if (this.#random.below(4) === 0) await this.#wide(scene, new WideActions(actions), context);
     else await this.#together(scene, actions, context);
     await scene.follow(context);
@@ -76,7 +79,7 @@ export class QueuesWorkload {
         // Some come while checkpoints are written, or after them.
         const turns =
           isReclaimed && kind !== 'reclaim' ? this.#random.below(MOST_RECLAIM_TURNS) : 0;
-        for (let left = turns; left > 0; left--) await undefined;
+        for (let left = turns; left > 0; left--) await Promise.resolve();
         applied.push({ phase, apply: await run() });
       }),
     );

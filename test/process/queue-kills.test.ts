@@ -42,10 +42,7 @@ function told({ kills, killsInOpen, stores, counts }: QueueKillStats): string {
 }
 
 const ONE: FoundMessage = { number: 1, id: 'q-5', seq: 5, count: 0 };
-const LETTER: FoundLetter = {
-  ...{ number: 1, id: 'q-5', seq: 2, count: 0 },
-  ...{ originSeq: 5, originCount: 1, cause: 'rejected' },
-};
+const LETTER: FoundLetter = { ...ONE, seq: 2, originSeq: 5, originCount: 1, cause: 'rejected' };
 const ENQUEUED: readonly QueueKillMessage[] = [
   ['enqueue', [1]],
   ['enqueued', [ONE]],
@@ -58,6 +55,14 @@ const DELIVERED: readonly QueueKillMessage[] = [
 const REJECTED: readonly QueueKillMessage[] = [
   ...DELIVERED,
   ['settle', 1, 1, 'reject'],
+  ['settled', 1, 1],
+];
+
+const RELEASED: readonly QueueKillMessage[] = [
+  ...DELIVERED,
+  ['settle', 1, 1, 'release'],
+  ['receive', 2, 1],
+  ['received', 2, [{ ...ONE, count: 1 }]],
   ['settled', 1, 1],
 ];
 
@@ -84,14 +89,7 @@ describe('the judge', () => {
     ['one that nobody got', [...ENQUEUED, ['receive', 1, 1]], found([{ ...ONE, count: 1 }])],
     ['an ack that was begun', [...DELIVERED, ['settle', 1, 1, 'ack written']], found([])],
     ['a dead letter', REJECTED, found([], [LETTER])],
-    [
-      'what came back before its consumer knew',
-      [
-        ...[...DELIVERED, ['settle', 1, 1, 'release'] as const, ['receive', 2, 1] as const],
-        ...[['received', 2, [{ ...ONE, count: 1 }]] as const, ['settled', 1, 1] as const],
-      ],
-      found([{ ...ONE, count: 1 }]),
-    ],
+    ['what came back before its consumer knew', RELEASED, found([{ ...ONE, count: 1 }])],
   ])('says yes to %s', (_, messages, there) => {
     expect(verdict(messages, there)).toBe('right');
   });

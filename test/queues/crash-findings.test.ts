@@ -3,6 +3,7 @@
  * Method: for each finding the fewest steps that show it, on a disk in memory.
  */
 import { afterEach, expect, test } from 'vitest';
+import { pumped as pump } from '../../src/crash-test/pump.js';
 import type { Queue } from '../../src/queues/queue.js';
 import { QueueStore } from '../../src/queues/queue-store.js';
 import { Redex } from '../../src/store/redex.js';
@@ -221,12 +222,7 @@ test('what is acknowledged while space is reclaimed is not counted after a crash
 test('a message that is behind one that waits for its sync is delivered after it', async () => {
   const runtime = new ManualRuntime();
   const fs = new CrashFs({ defer: runtime.deferIo });
-  const pumped = async <T>(work: Promise<T>): Promise<T> => {
-    let isDone = false;
-    const noted = work.finally(() => (isDone = true));
-    for (await runtime.settle(); !isDone; await runtime.settle()) runtime.runIo();
-    return noted;
-  };
+  const pumped = <T>(work: Promise<T>): Promise<T> => pump(runtime, work);
   const redex = await pumped(Redex.open('/data', { fs, runtime }));
   const store = await pumped(QueueStore.open(redex, { runtime, reserveBytes: 0 }));
   const queue = await pumped(store.queue('q'));
