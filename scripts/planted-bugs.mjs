@@ -37,12 +37,14 @@ await inParallel(wanted, Number(values.jobs), async (bug) => {
     return;
   }
   try {
-    const { failure, hangs, crashed, afterImages } = await crashTestIn(directory, {
-      images,
-      // Only workloads from there on have commits and small journals.
-      seed: bug.rule.startsWith('J') ? 2 ** 21 : 1,
-      profiles: bug.profiles ?? ['strict'],
-    });
+    // Only workloads from there on have commits and small journals.
+    const seed = bug.rule.startsWith('J') ? 2 ** 21 : 1;
+    const { failure, hangs, crashed, afterImages } = await crashTestIn(
+      directory,
+      bug.layer === undefined
+        ? { images, seed, profiles: bug.profiles ?? ['strict'] }
+        : { images, seed, layer: bug.layer, every: 2 },
+    );
     const reason = failure?.error ?? hangs ?? crashed;
     const text = typeof reason === 'string' ? (reason.split('\n')[0] ?? '') : 'it hangs';
     if (reason === undefined) {
@@ -54,7 +56,7 @@ await inParallel(wanted, Number(values.jobs), async (bug) => {
     const count = failure?.afterImages ?? afterImages;
     if (failure === undefined) console.log(`ended ${bug.rule} ${bug.name}: ${text}`);
     else {
-      bug.found = { seed: failure.seed, profile: failure.profile, images: count };
+      bug.found = { seed: failure.seed, profile: failure.profile ?? 'all', images: count };
       // A search that is ended keeps what it has found.
       writeBugs(bugs);
       console.log(`found ${bug.rule} ${bug.name} after ${count} images: ${text.slice(0, 120)}`);

@@ -3,7 +3,11 @@ import type { Counters } from '../../src/crash-test/counters.js';
 export interface CrashTestRun {
   readonly images: number;
   readonly seed: number;
-  readonly profiles: readonly string[];
+  /** Of the crash test of channels. */
+  readonly profiles?: readonly string[];
+  /** Another crash test, which photographs one in so many operations. */
+  readonly layer?: 'queues';
+  readonly every?: number;
   readonly shrink?: boolean;
   /** Where the files of a failure are left, in a directory of their own; absent: nowhere. */
   readonly keep?: string;

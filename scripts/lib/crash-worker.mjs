@@ -1,23 +1,24 @@
 /**
  * A process of a crash test: node crash-worker.mjs <package directory> <JSON of the run>. Prints a
  * line of JSON for each step of progress, and one for the end. The files of a failure are left in a
- * directory below `keep`, where the run has one. A run with `every` is one of the test of streams.
+ * directory below `keep`, where the run has one. A run with `every` is one of the test of streams,
+ * or of the layer that it names.
  */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [directory = '', given = '{}'] = process.argv.slice(2);
-const { images, seed, profiles, every, shrink = false, keep } = JSON.parse(given);
+const { images, seed, profiles, every, layer, shrink = false, keep } = JSON.parse(given);
 const load = (name) => import(pathToFileURL(resolve(directory, 'dist', name)).href);
-const { crashScene, crashTest, profileNamed, smallestFailure, streamsCrashTest, writeScene } =
+const { crashScene, crashTest, profileNamed, smallestFailure, writeScene, ...tests } =
   await load('entry-testing.js');
 const tell = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 
 // Most errors here are answers (no such file), and nobody looks at where they came from.
 Error.stackTraceLimit = 4;
 if (every === undefined) await channels();
-else await streams();
+else await oneByOne(layer === 'queues' ? tests.queuesCrashTest : tests.streamsCrashTest);
 
 async function channels() {
   let toldCount = 0;
@@ -42,25 +43,25 @@ async function channels() {
 }
 
 /** One workload after the other, so that there is something to tell after each. */
-async function streams() {
+async function oneByOne(test) {
   const counters = { images: 0, distinct: 0 };
-  let workloads = 0;
+  let done = 0;
   let failure;
   while (counters.images < images && failure === undefined) {
     try {
-      const report = await streamsCrashTest({ images: 1, seed: seed + workloads, every });
-      counters.images += report.images;
-      counters.distinct += report.distinct;
-      for (const [kind, count] of Object.entries(report.steps)) {
+      const report = await test({ images: 1, seed: seed + done, every });
+      const { images: judged, distinct } = report;
+      const counts = report.counts ?? { images: judged, distinct };
+      for (const [kind, count] of Object.entries({ ...report.steps, ...counts })) {
         counters[kind] = (counters[kind] ?? 0) + count;
       }
       tell({ progress: counters.images });
     } catch (error) {
-      failure = { seed: seed + workloads, error: String(error) };
+      failure = { seed: seed + done, error: String(error), afterImages: counters.images };
     }
-    workloads += 1;
+    done += 1;
   }
-  tell({ counters, workloads, cpuSeconds: secondsUsed(), failure });
+  tell({ counters, workloads: done, cpuSeconds: secondsUsed(), failure });
 }
 
 function secondsUsed() {

@@ -9,6 +9,8 @@ export interface PlantedBug {
   /** Written by somebody who had not seen the tests. */
   readonly blind?: boolean;
   readonly profiles?: readonly string[];
+  /** Whose crash test finds it; absent: that of channels. */
+  readonly layer?: 'queues';
   readonly found?: { readonly seed: number; readonly profile: string; readonly images: number };
   /** The test that finds it, where no crash shows it. */
   readonly foundByTest?: string;

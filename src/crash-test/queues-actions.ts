@@ -27,6 +27,9 @@ export interface PlannedAction {
 }
 
 const PAYLOAD_BYTES = 300;
+/** Several of these fill a segment. */
+const PILED_BYTES = 1200;
+const PILE = 6;
 
 export interface NewInput extends EnqueueInput<Uint8Array> {
   readonly number: number;
@@ -35,10 +38,12 @@ export interface NewInput extends EnqueueInput<Uint8Array> {
 export class QueueActions {
   readonly scene: QueuesScene;
   readonly #nextNumber: () => number;
+  readonly #hasDedup: boolean;
 
-  constructor(scene: QueuesScene, nextNumber: () => number) {
+  constructor(scene: QueuesScene, nextNumber: () => number, hasDedup: boolean) {
     this.scene = scene;
     this.#nextNumber = nextNumber;
+    this.#hasDedup = hasDedup;
   }
 
   below(n: number): number {
@@ -58,30 +63,31 @@ export class QueueActions {
     return [result, deed];
   }
 
-  payload(number: number, version: number): Uint8Array {
-    return Buffer.from(`${number}.${version} ${'x'.repeat(this.below(PAYLOAD_BYTES))}`);
+  payload(number: number, version: number, most: number = PAYLOAD_BYTES): Uint8Array {
+    return Buffer.from(`${number}.${version} ${'x'.repeat(this.below(most))}`);
   }
 
-  #input(queue: string, durability: 'synced' | 'written'): NewInput {
+  #input(queue: string, durability: 'synced' | 'written', most?: number): NewInput {
     const number = this.#nextNumber();
     const key = this.once(4) ? `k${this.below(3)}` : undefined;
     const mayWait = key === undefined || queue === 'loose';
     return {
       number,
-      payload: this.payload(number, 0),
+      payload: this.payload(number, 0, most),
       durability,
       key,
       delayMs: mayWait && this.once(5) ? 500 * (1 + this.below(8)) : undefined,
       priority: mayWait && this.once(4) ? 1 + this.below(3) : undefined,
-      dedupKey: this.once(4) ? `d${this.below(4)}` : undefined,
+      dedupKey: this.#hasDedup && this.once(4) ? `d${this.below(4)}` : undefined,
       ttlMs: this.once(8) ? 1000 * (1 + this.below(6)) : undefined,
     };
   }
 
-  enqueue(queue: string): PlannedAction {
+  enqueue(queue: string, isPile: boolean = this.once(4)): PlannedAction {
     const durability = this.once(3) ? 'written' : 'synced';
-    const count = this.once(3) ? 1 + this.below(5) : 1;
-    const inputs = Array.from({ length: count }, () => this.#input(queue, durability));
+    const count = isPile ? PILE : this.once(3) ? 1 + this.below(5) : 1;
+    const most = isPile ? PILED_BYTES : PAYLOAD_BYTES;
+    const inputs = Array.from({ length: count }, () => this.#input(queue, durability, most));
     const what = `enqueue ${inputs.map(({ number }) => number).join()} in ${queue} ${durability}`;
     const messages = inputs.map(({ number: _number, ...input }) => input);
     const run: Action = async () => {

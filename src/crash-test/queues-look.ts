@@ -63,6 +63,20 @@ export async function openQueues(store: QueueStore): Promise<Map<string, Queue>>
   return queues;
 }
 
+const KNOWN_NAMES: readonly string[] = Object.keys(QUEUES).flatMap((name) => [
+  name,
+  `${name}.dead`,
+]);
+
+/** The same, at once, of those that a workload may have made: takes less time. */
+export async function openKnownQueues(store: QueueStore): Promise<Map<string, Queue>> {
+  const opened = KNOWN_NAMES.map(async (name): Promise<[string, Queue] | undefined> => {
+    if (!(await store.has(name))) return undefined;
+    return [name, await store.queue(name, { createIfMissing: false })];
+  });
+  return new Map((await Promise.all(opened)).filter((each) => each !== undefined));
+}
+
 /** Rejects with a Violation where counts do not fit. */
 export async function look(
   redex: Redex,

@@ -105,10 +105,12 @@ export class QueuesModel {
   readonly entries: Map<string, QueueEntry> = new Map();
   /** By queue and dedup key, oldest first. */
   readonly keys: Map<string, DedupNote[]> = new Map();
-  /** Ids of messages that were acknowledged as synced. */
-  readonly ids: Map<string, { readonly number: number; readonly deed: Deed }> = new Map();
+  /** Ids that somebody was told, and since when: no other message gets them. */
+  readonly ids: Map<string, { readonly number: number; readonly knownAt: number }> = new Map();
   /** Queues in which a group began where messages were. */
   readonly sought: Set<string> = new Set();
+  /** Called when something was acknowledged. */
+  onAcknowledged: (() => void) | undefined;
   /** Messages that were there, or may have been, after the last crash. */
   readonly #kept = new Set<QueueEntry>();
   #time = 0;
@@ -125,6 +127,7 @@ export class QueuesModel {
   acknowledge(deed: Deed): void {
     this.#time++;
     deed.endedAt = Math.min(deed.endedAt, this.#time);
+    this.onAcknowledged?.();
   }
 
   /** A message is in a queue now, and waits for these groups. */
@@ -142,8 +145,9 @@ export class QueuesModel {
     if (known !== undefined && known.number !== entry.number) {
       throw new Violation(`id ${entry.id} of message ${entry.number} was that of ${known.number}`);
     }
-    if (deed.isSynced && known === undefined)
-      this.ids.set(entry.id, { number: entry.number, deed });
+    if (known === undefined) {
+      this.ids.set(entry.id, { number: entry.number, knownAt: deed.endedAt });
+    }
     this.entries.set(place, entry);
     for (const [group, sight] of groups) this.line(entry, group).push(sight, deed);
   }
@@ -215,7 +219,6 @@ export class QueuesModel {
       if (line.entry !== undefined && lost.has(line.entry)) this.lines.delete(key);
       else line.states = [{ sight, deed: BEFORE }];
     }
-    for (const [id, { deed }] of this.ids) if (!isPromised(deed, moment)) this.ids.delete(id);
     for (const entry of this.entries.values()) {
       if (entry.goneBy !== undefined && !isPromised(entry.goneBy, moment)) entry.goneBy = undefined;
     }

@@ -81,6 +81,8 @@ export class QueuesScene {
   readonly #operations: () => number;
   queues: ReadonlyMap<string, Queue> = new Map();
   held: Held[] = [];
+  /** In this step. */
+  rejected: ReadonlySet<QueueLine> = new Set();
 
   constructor(
     model: QueuesModel,
@@ -301,7 +303,7 @@ export class QueuesScene {
     const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
     for (const other of open) {
       // It is a dead letter before it is delivered.
-      if (other.entry.untilMs <= this.runtime.now()) continue;
+      if (this.#isDoomed(other.line, other.entry)) continue;
       const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
       if (isSameKey && (this.isHeld(other.line) || (isStrict && other.entry.seq < entry.seq))) {
         throw new Violation(`${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before`);
@@ -318,6 +320,13 @@ export class QueuesScene {
         throw new Violation(`${what}: ${other.entry.seq} of priority ${priority} is before`);
       }
     }
+  }
+
+  /** It may be a dead letter already, which is seen when the step is followed. */
+  #isDoomed(line: QueueLine, entry: QueueEntry): boolean {
+    if (entry.untilMs <= this.runtime.now() || this.rejected.has(line)) return true;
+    const isLimited = QUEUES[line.queue]?.deadLetter !== false;
+    return isLimited && !this.isHeld(line) && (line.last?.count ?? 0) >= MAX_DELIVERIES;
   }
 
   /** It comes in its order, and nothing has happened to it. */

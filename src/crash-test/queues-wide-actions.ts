@@ -2,9 +2,11 @@
 import { MAX_DELIVERIES } from './queues-look.js';
 import { plainSight, type QueueSight } from './queues-model.js';
 import type { QueueActions } from './queues-actions.js';
-import type { QueuesScene, StepContext } from './queues-scene.js';
+import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
 
+/** Microtasks that it takes to give space back, at most about. */
+export const MOST_RECLAIM_TURNS = 600;
 /** Looks at leases after which one that is over must have ended. */
 const MOST_TURNS = 50;
 
@@ -213,6 +215,43 @@ export class WideActions {
 
   async reclaim(name: string): Promise<void> {
     await this.#scene.queue(name).reclaim();
+  }
+
+  /**
+   * Of what a group has before it one message stays in somebody's hands; of the others some are
+   * done with while the space of those before them is given back.
+   */
+  async tidy(name: string, group: string): Promise<void> {
+    const scene = this.#scene;
+    for (let piles = 1 + this.#actions.below(2); piles > 0; piles--) {
+      const apply = await this.#actions.enqueue(name, true).run();
+      apply();
+    }
+    const request = group === '' ? { max: 40 } : { max: 40, group };
+    const [deliveries, deed] = await this.#actions.done(`receive to tidy ${name}`, false, () =>
+      scene.queue(name).receive(request),
+    );
+    scene.onDelivered(name, deliveries, deed);
+    const [, ...held] = scene.held.filter(({ delivery }) => deliveries.includes(delivery));
+    const late = held.splice((held.length * 3) >> 2);
+    await Promise.all(held.map((each) => this.#acknowledge(each)));
+    const acknowledging = late.map(async (each) => {
+      for (let left = this.#actions.below(MOST_RECLAIM_TURNS); left > 0; left--)
+        await Promise.resolve();
+      await this.#acknowledge(each);
+    });
+    await Promise.all([this.reclaim(name), ...acknowledging]);
+  }
+
+  async #acknowledge(held: Held): Promise<void> {
+    const durability = this.#actions.once(2) ? 'written' : 'synced';
+    const { delivery, line, entry } = held;
+    const what = `ack ${line.queue}/${entry.seq}/${line.group} ${durability}`;
+    const [, deed] = await this.#actions.done(what, durability === 'synced', () =>
+      delivery.ack({ durability }),
+    );
+    line.push(undefined, deed);
+    this.#scene.drop(held);
   }
 
   /** Everything is released, as if it had not been delivered. */

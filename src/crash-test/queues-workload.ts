@@ -3,10 +3,10 @@ import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
-import { WideActions } from './queues-wide-actions.js';
+import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
 
-const NAMES = ['work', 'fan', 'loose'] as const;
-const WORK_NAMES = ['work', 'loose'] as const;
+/** A workload has some of the queues: fewer are opened faster. */
+const NAMES = [['work'], ['fan'], ['work', 'loose'], ['work', 'fan'], ['fan', 'loose']] as const;
 /** Messages that a queue may hold before fewer are enqueued. */
 const MANY = 30;
 
@@ -14,6 +14,10 @@ export class QueuesWorkload {
   readonly #random: Random;
   readonly #model: QueuesModel;
   readonly #counts: Record<string, number>;
+  /** Of its queues. */
+  readonly names: readonly string[];
+  /** What is remembered of keys keeps much from being let go. */
+  readonly #hasDedup: boolean;
   #number = 0;
   /** What is under way, for messages. */
   where = 'open';
@@ -22,6 +26,8 @@ export class QueuesWorkload {
     this.#random = random;
     this.#model = model;
     this.#counts = counts;
+    this.#hasDedup = random.below(2) === 0;
+    this.names = NAMES[random.below(NAMES.length)] ?? NAMES[0];
   }
 
   /** Does one step; resolves when the model and the queues agree about it. */
@@ -32,7 +38,8 @@ export class QueuesWorkload {
       revived: [],
       adopted: undefined,
     };
-    const actions = new QueueActions(scene, () => this.#number++);
+    scene.rejected = context.rejected;
+    const actions = new QueueActions(scene, () => this.#number++, this.#hasDedup);
     if (this.#random.below(4) === 0) await this.#wide(scene, new WideActions(actions), context);
     else await this.#together(scene, actions, context);
     await scene.follow(context);
@@ -46,8 +53,8 @@ export class QueuesWorkload {
     return from[this.#random.below(from.length)];
   }
 
-  #queueName(): (typeof NAMES)[number] {
-    return this.#pick(NAMES) ?? 'work';
+  #queueName(): string {
+    return this.#pick(this.names) ?? 'work';
   }
 
   async #together(scene: QueuesScene, actions: QueueActions, context: StepContext): Promise<void> {
@@ -61,11 +68,20 @@ export class QueuesWorkload {
       const action = this.#draw(scene, actions, { name, isFull, free, received, touched, context });
       if (action !== undefined) planned.push(action);
     }
-    if (this.#random.below(8) === 0) planned.push(this.#reclaim(scene));
+    const isReclaimed = this.#random.below(4) === 0;
+    if (isReclaimed) planned.push(this.#reclaim(scene));
     for (const { kind } of planned) this.#count(kind);
     this.where = planned.map(({ kind }) => kind).join(' + ');
-    const applied = await Promise.all(
-      planned.map(async ({ phase, run }) => ({ phase, apply: await run() })),
+    // As they end: a duplicate is told of after what it is one of.
+    const applied: { readonly phase: number; readonly apply: () => void }[] = [];
+    await Promise.all(
+      planned.map(async ({ kind, phase, run }) => {
+        // Some come while checkpoints are written, or after them.
+        const turns =
+          isReclaimed && kind !== 'reclaim' ? this.#random.below(MOST_RECLAIM_TURNS) : 0;
+        for (let left = turns; left > 0; left--) await Promise.resolve();
+        applied.push({ phase, apply: await run() });
+      }),
     );
     for (const { apply } of applied.toSorted((a, b) => a.phase - b.phase)) apply();
   }
@@ -83,7 +99,7 @@ export class QueuesWorkload {
     scene: QueuesScene,
     actions: QueueActions,
     step: {
-      readonly name: (typeof NAMES)[number];
+      readonly name: string;
       readonly isFull: boolean;
       readonly free: Held[];
       readonly received: Set<string>;
@@ -129,20 +145,22 @@ export class QueuesWorkload {
 
   async #wide(scene: QueuesScene, wide: WideActions, context: StepContext): Promise<void> {
     const name = this.#queueName();
-    const workName = this.#pick(WORK_NAMES) ?? 'work';
-    const isThere = scene.groupsOf('fan').includes('g2');
+    const workName = this.#pick(this.names.filter((each) => each !== 'fan'));
+    const deadName = this.#pick(this.names.filter((each) => each !== 'loose')) ?? 'work';
+    const hasGroups = this.names.includes('fan');
+    const isThere = hasGroups && scene.groupsOf('fan').includes('g2');
     const group = this.#pick(scene.groupsOf(name)) ?? '';
-    const deadName = this.#random.below(2) === 0 ? 'work' : 'fan';
     const { isPaused } = scene.queue(name);
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
       ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
-      ['reclaim', 6, () => wide.reclaim(name)],
+      ['reclaim', 2, () => wide.reclaim(name)],
+      ['tidy', 10, () => wide.tidy(name, group)],
       ['consume', 8, () => wide.consume(name, group)],
-      ['pop', 3, () => wide.pop(workName)],
+      ['pop', workName === undefined ? 0 : 3, () => wide.pop(workName ?? name)],
       ['redrive', 4, () => wide.redrive(deadName, context)],
       [
         'group',
-        3,
+        hasGroups ? 3 : 0,
         () => (isThere ? wide.deleteGroup('fan', 'g2') : wide.createGroup('fan', 'g2', context)),
       ],
       ['seek', 1, () => wide.seek(name, group, context)],

@@ -159,13 +159,28 @@ export class MessagePicker {
     return messageOf(this.#host, met);
   }
 
+  /**
+   * A message that was written is hidden for as long as an earlier record waits for its sync, as
+   * one was that is not below `nextSeq` of before the read. Any other is done with.
+   */
+  async #onUnreadable(seq: number, band: number, nextSeq: number): Promise<void> {
+    const { channel, state } = this.#host.log;
+    if (seq < nextSeq) {
+      state.skip(seq);
+      return;
+    }
+    if (seq >= channel.nextSeq) await channel.sync();
+    this.#group.putBack(seq, band);
+  }
+
   /** Undefined for a message that has to wait somewhere else, or is not in the log any more. */
   async #read({ seq, band }: Candidate): Promise<LeasedMessage | undefined> {
     const group = this.#group;
+    const { nextSeq } = this.#host.log.channel;
     try {
       const message = await readMessage(this.#host, seq);
       if (message === undefined) {
-        this.#host.log.state.skip(seq);
+        await this.#onUnreadable(seq, band, nextSeq);
         return undefined;
       }
       const { header } = message;

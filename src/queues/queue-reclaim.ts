@@ -80,7 +80,8 @@ export class QueueReclaim {
     }
     if (this.#isStopped) return;
     const safe = log.safeSeq;
-    const to = Math.min(this.#goneBelow(), safe, state.baseSeq);
+    // What is done with since is open in the checkpoints, and would be counted for ever.
+    const to = Math.min(floor, this.#goneBelow(), safe, state.baseSeq);
     const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
     if (this.#isSparse()) await this.#compact(safe);

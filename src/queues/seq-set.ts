@@ -104,7 +104,7 @@ export class SeqSet {
     const above = Math.max(from, this.#floor);
     for (const [index, page] of this.#pages) {
       const start = index * PAGE_SEQS;
-      found += countBits(page, Math.max(above - start, 0), Math.min(to - start, PAGE_SEQS));
+      found += countIn(page, Math.max(above - start, 0), Math.min(to - start, PAGE_SEQS));
     }
     return found;
   }
@@ -299,6 +299,11 @@ function setBits({ words }: Page, from: number, to: number): void {
   for (let word = from >>> 5; 32 * word < to; word++) {
     words[word] = (words[word] ?? 0) | maskOf(word, from, to);
   }
+}
+
+/** How many seqs of a page are there from `from` up to but not `to`: none when it is empty. */
+function countIn(page: Page, from: number, to: number): number {
+  return from <= 0 && to >= PAGE_SEQS ? page.count : countBits(page, from, to);
 }
 
 /** How many bits are set from `from` up to but not `to`: none when the range is empty. */

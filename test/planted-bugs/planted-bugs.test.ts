@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { crashTestIn, inParallel, type WorkerReport } from '../../scripts/lib/crash-pool.mjs';
 import { crashTest, type CrashReport } from '../../src/crash-test/crash-test.js';
+import { queuesCrashTest } from '../../src/crash-test/queues-crash-test.js';
 import { failsTest, plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
 
 const COUNTS = { S: 7, W: 5, C: 9, G: 6, N: 5, J: 9 };
@@ -23,7 +24,9 @@ const jobs = availableParallelism();
 
 async function replay(directory: string, bug: (typeof bugs)[number]): Promise<WorkerReport> {
   const { seed, profile } = bug.found ?? { seed: 1, profile: 'strict' };
-  return await crashTestIn(directory, { images: 1, seed, profiles: [profile] });
+  const { layer } = bug;
+  const run = layer === undefined ? { profiles: [profile] } : { layer, every: 2 };
+  return await crashTestIn(directory, { images: 1, seed, ...run });
 }
 
 test('there are enough of them, from people who had not seen the tests too', () => {
@@ -78,8 +81,16 @@ describe('no crash shows it', () => {
 
 /** Several bugs are found by the same workload. */
 const passes = new Map<string, Promise<CrashReport>>();
+const ofQueues = found.filter(({ layer }) => layer === 'queues');
+const ofChannels = found.filter(({ layer }) => layer === undefined);
+const seedsOfQueues = new Set(ofQueues.map(({ found: by }) => by?.seed ?? 1));
 
-test.each(found)('the engine without bugs passes what finds $name', async ({ found: by }) => {
+test.each([...seedsOfQueues])('queues without bugs pass workload %i', async (seed) => {
+  const { images } = await queuesCrashTest({ images: 1, seed, every: 2 });
+  expect(images).toBeGreaterThan(0);
+});
+
+test.each(ofChannels)('the engine without bugs passes what finds $name', async ({ found: by }) => {
   const { seed, profile } = by ?? { seed: 1, profile: 'strict' };
   const key = `${profile} ${seed}`;
   const report = passes.get(key) ?? crashTest({ images: 1, seed, profiles: [profile] });

@@ -3,6 +3,7 @@
  * Method: for each finding the fewest steps that show it, on a disk in memory.
  */
 import { afterEach, expect, test } from 'vitest';
+import { pumped as pump } from '../../src/crash-test/pump.js';
 import type { Queue } from '../../src/queues/queue.js';
 import { QueueStore } from '../../src/queues/queue-store.js';
 import { Redex } from '../../src/store/redex.js';
@@ -193,4 +194,46 @@ test('a message that is kept for its key is done with, also without checkpoints'
   process = await Process.start(disk);
   const queue = await process.queue('q');
   expect(texts(await queue.receive({ max: 5 }))).toEqual(['stays']);
+});
+
+test('what is acknowledged while space is reclaimed is not counted after a crash', async () => {
+  const disk = new CrashFs();
+  process = await Process.start(disk);
+  const first = await process.queue('q');
+  for (let number = 0; number < 60; number++) await first.enqueue(Buffer.alloc(1000));
+  await first.enqueue(Buffer.from('stays'));
+  const [one, ...others] = await first.receive({ max: 60 });
+  const acknowledging = async (): Promise<void> => {
+    for (const delivery of others) await delivery.ack();
+  };
+  for (const delivery of others.splice(0, 20)) await delivery.ack();
+  await one?.ack();
+  await Promise.all([first.reclaim(), acknowledging()]);
+  const directory = '/data/channels/%24queues%2fq/checkpoints';
+  const left = disk.crash(benign, { profile: processKill });
+  const names = left.readDirectorySync(directory).map(({ name }) => name);
+  for (const name of names.toSorted().slice(1)) left.unlinkSync(`${directory}/${name}`);
+  const older = await Process.start(left);
+  const { messages, inFlight } = await (await older.queue('q')).stats();
+  await older.close();
+  expect({ messages, inFlight }).toEqual({ messages: 1, inFlight: 0 });
+});
+
+test('a message that is behind one that waits for its sync is delivered after it', async () => {
+  const runtime = new ManualRuntime();
+  const fs = new CrashFs({ defer: runtime.deferIo });
+  const pumped = <T>(work: Promise<T>): Promise<T> => pump(runtime, work);
+  const redex = await pumped(Redex.open('/data', { fs, runtime }));
+  const store = await pumped(QueueStore.open(redex, { runtime, reserveBytes: 0 }));
+  const queue = await pumped(store.queue('q'));
+  const synced = queue.enqueue(Buffer.from('synced'));
+  let isSynced = false;
+  const noted = synced.finally(() => (isSynced = true));
+  await pumped(queue.enqueue(Buffer.from('written'), { priority: 1, durability: 'written' }));
+  expect(isSynced).toBe(false);
+  expect(texts(await pumped(queue.receive({ max: 5 })))).toEqual(['written', 'synced']);
+  await noted;
+  expect((await pumped(queue.stats())).inFlight).toBe(2);
+  await pumped(store.close());
+  await pumped(redex.close());
 });

@@ -8,8 +8,19 @@ import { expect, test } from 'vitest';
 import { queuesCrashTest } from '../../src/crash-test/queues-crash-test.js';
 
 test('a sample of crashes', async () => {
-  const { images, steps } = await queuesCrashTest({ images: 300, seed: 1, every: 16 });
-  expect(images).toBeGreaterThanOrEqual(300);
+  const { images, distinct, steps, counts } = await queuesCrashTest({
+    images: 250,
+    seed: 2,
+    every: 16,
+  });
+  expect(images).toBeGreaterThanOrEqual(250);
+  expect(distinct).toBeGreaterThan(images * 0.8);
+  for (const kind of ['open', 'again', 'use', 'verify', 'ids', 'scratch', 'older', 'nested']) {
+    expect(counts[kind], kind).toBeGreaterThan(0);
+  }
+  for (const kind of ['inCheckpoint', 'inTrim', 'inCompaction', 'inMove']) {
+    expect(counts[kind], kind).toBeGreaterThan(0);
+  }
   for (const kind of [
     'enqueue',
     'receive',
@@ -19,6 +30,7 @@ test('a sample of crashes', async () => {
     'elapse',
     'crash',
     'reclaim',
+    'tidy',
   ]) {
     expect(steps[kind], kind).toBeGreaterThan(0);
   }
