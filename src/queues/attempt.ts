@@ -17,6 +17,19 @@ export interface Attempt {
   errors: FailedDelivery[];
 }
 
+export function newAttempt(size: number, priority: number, key: string | undefined): Attempt {
+  return {
+    count: 0,
+    size,
+    dueMs: 0,
+    priority,
+    isLeased: false,
+    isSuspect: false,
+    key,
+    errors: [],
+  };
+}
+
 export const MAX_ERRORS = 5;
 /** Characters of an error that are kept. */
 export const MAX_ERROR_LENGTH = 500;

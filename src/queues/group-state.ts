@@ -7,9 +7,10 @@
  * way round: whoever takes one out asks whether it `mayBeDelivered`.
  */
 import { AttemptTable } from './attempt-table.js';
-import { noteError, type Attempt } from './attempt.js';
+import { newAttempt, noteError, type Attempt } from './attempt.js';
 import { DueHeap } from './due-heap.js';
-import { KeyLanes } from './key-lanes.js';
+import type { GroupEdit, Return, Settled } from './group-changes.js';
+import { KeyLanes, type NextOfLane } from './key-lanes.js';
 import type { MessageHeader } from './queue-records.js';
 import { SeqHeap } from './seq-heap.js';
 import { SeqSet } from './seq-set.js';
@@ -18,35 +19,6 @@ import type { StateReader, StateWriter } from './state-bytes.js';
 /** Highest priority of a message, and that of those that were put before all others. */
 const HIGHEST = 15;
 export const FRONT = 16;
-
-/** How a message waits again. */
-export interface Return {
-  /** Unix milliseconds; 0: at once. */
-  readonly dueMs: number;
-  /** The delivery does not count. */
-  readonly isUndone: boolean;
-  readonly error: string | undefined;
-  readonly nowMs: number;
-}
-
-/** Another time, or another priority, of a message. */
-export interface GroupEdit {
-  /** Unix milliseconds; 0: now; undefined: that stays. */
-  readonly dueMs: number | undefined;
-  readonly priority: number | undefined;
-  /** What its header says. */
-  readonly wasDueMs: number;
-  readonly wasPriority: number;
-  readonly nowMs: number;
-}
-
-/** How a message is settled. */
-export interface Settled {
-  readonly nowMs: number;
-  /** Unix milliseconds until when it was put off; 0: it was not. */
-  readonly dueMs: number;
-  readonly key: string | undefined;
-}
 
 export class GroupState {
   readonly name: string;
@@ -66,6 +38,7 @@ export class GroupState {
    * take them. No part of the state.
    */
   readonly taken: Set<number> = new Set();
+  readonly isOpen = (seq: number): boolean => !this.settled.has(seq);
   /** Those of the open ones that are put off. */
   putOff = 0;
   /** By priority; those of 0 beside what the cursor meets. */
@@ -167,7 +140,11 @@ export class GroupState {
   /** The next message of the key comes when the cursor had met it. */
   #leaveLane(seq: number, key: string | undefined): void {
     if (key === undefined) return;
-    const next = this.lanes.leave(key, seq, (other) => !this.settled.has(other));
+    this.goOn(this.lanes.leave(key, seq, this.isOpen));
+  }
+
+  /** A lane has another owner, which is delivered now. */
+  goOn(next: NextOfLane | undefined): void {
     if (next !== undefined) this.putBack(next.seq, next.priority);
   }
 
@@ -221,11 +198,12 @@ export class GroupState {
     this.#wait(seq, attempt, dueMs, nowMs);
   }
 
-  /** Everything below is settled. */
+  /** Everything below is settled. Keys that wait for a dead letter go on waiting. */
   purge(to: number): void {
     this.settled.addBelow(to);
     this.cursor = Math.max(this.cursor, to);
     this.placedFrom = Math.max(this.placedFrom, to);
+    this.lanes.clearMessages();
     this.#forget();
   }
 
@@ -235,13 +213,13 @@ export class GroupState {
     this.settled.addBelow(to);
     this.cursor = to;
     this.placedFrom = Math.max(to, end);
+    this.lanes.clear();
     this.#forget();
     this.open = open;
   }
 
   #forget(): void {
     this.attempts.clear();
-    this.lanes.clear();
     for (const band of this.#bands) band.clear();
     this.#delayed.clear();
     this.#suspects.clear();
@@ -365,19 +343,6 @@ export class GroupState {
     group.#suspects = DueHeap.decode(reader);
     return group;
   }
-}
-
-function newAttempt(size: number, priority: number, key: string | undefined): Attempt {
-  return {
-    count: 0,
-    size,
-    dueMs: 0,
-    priority,
-    isLeased: false,
-    isSuspect: false,
-    key,
-    errors: [],
-  };
 }
 
 /** The cursor delivers it when it meets it. */

@@ -3,7 +3,9 @@
  * Queue; this is what its parts hold.
  */
 import type { Logger, Runtime } from '../core/runtime.js';
+import type { BlockedKeys } from './blocked-keys.js';
 import { Enqueuing } from './enqueuing.js';
+import { blockOperations } from './group-blocks.js';
 import { GroupReceiver } from './group-receiver.js';
 import type { GroupState } from './group-state.js';
 import { Lease, type DecodedPayload, type LeasedMessage } from './lease.js';
@@ -31,6 +33,7 @@ export interface QueueCoreParts {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly moves: QueueMoves;
+  readonly blockedKeys: BlockedKeys;
   readonly segmentBytes: number;
   /** What its codec, if it has one, makes of a payload. Throws for one that it does not take. */
   readonly decode: (payload: Uint8Array) => DecodedPayload | undefined;
@@ -42,6 +45,7 @@ export class QueueCore implements QueueContext {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly moves: QueueMoves;
+  readonly blockedKeys: BlockedKeys;
   readonly leases: LeaseTable;
   readonly settlement: Settlement;
   readonly counters: QueueCounts = noCounts();
@@ -59,6 +63,7 @@ export class QueueCore implements QueueContext {
     this.runtime = parts.runtime;
     this.logger = parts.logger;
     this.moves = parts.moves;
+    this.blockedKeys = parts.blockedKeys;
     this.#decode = parts.decode;
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
@@ -89,12 +94,19 @@ export class QueueCore implements QueueContext {
   base(
     options: StoredQueueOptions = this.options,
     paused: boolean = this.state.isPaused,
-  ): OperationContent {
+  ): OperationContent[] {
     const { tag, epoch, groups } = this.state;
     const places = [...groups.values()].map(({ name, settled }) => {
       return { name, start: settled.floor };
     });
-    return { o: 'base', tag, epoch, options, paused, groups: places };
+    const base: OperationContent = { o: 'base', tag, epoch, options, paused, groups: places };
+    return options.onDead === 'block' ? [base, ...blockOperations(groups.values())] : [base];
+  }
+
+  async onGone(messages: readonly LeasedMessage[]): Promise<void> {
+    if (messages.some(({ header }) => header.holds !== undefined)) {
+      await this.blockedKeys.onGone(this, messages);
+    }
   }
 
   /** Runs work that may not meet a compaction. */

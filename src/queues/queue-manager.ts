@@ -14,13 +14,13 @@ import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js
 import type { QueueCore } from './queue-core.js';
 import { noMessage, noQueue } from './queue-errors.js';
 import {
-  changedOptions,
   checkQueueOptions,
   MAX_DELAY_MS,
   QUEUE_OPTION_NAMES,
   type QueueOptions,
 } from './queue-options.js';
 import { runsOf } from './queue-records.js';
+import { changedOptions } from './stored-options.js';
 
 /** What a queue asks of its store. */
 export interface QueueHost {
@@ -192,6 +192,7 @@ export class QueueManager<T> {
     const s = runsOf(messages.map(({ seq }) => seq));
     const z = messages.map(({ size }) => size);
     await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
+    await this.#core.onGone(messages);
     this.#core.wake();
   }
 
@@ -218,6 +219,7 @@ export class QueueManager<T> {
       leases.endAll(undefined, 'purged');
       return messages;
     });
+    await this.#core.blockedKeys.reviewOf(this.#core.name);
     this.#core.wake();
     return count;
   }
@@ -255,7 +257,7 @@ export class QueueManager<T> {
   async setPaused(isPaused: boolean): Promise<void> {
     this.#core.requireOpen();
     const { log, options } = this.#core;
-    await log.alone(() => log.operate(this.#core.base(options, isPaused), 'synced'));
+    await log.alone(() => log.operateAll(this.#core.base(options, isPaused), 'synced'));
     this.#core.wake();
   }
 
@@ -267,7 +269,7 @@ export class QueueManager<T> {
     const { log } = this.#core;
     await log.alone(async () => {
       const changed = changedOptions(this.#core.options, options);
-      await log.operate(this.#core.base(changed), 'synced');
+      await log.operateAll(this.#core.base(changed), 'synced');
     });
     this.#core.wake();
   }

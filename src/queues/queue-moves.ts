@@ -16,6 +16,7 @@ import type { NewMessage } from './queue-log.js';
 import {
   runsOf,
   type FailedDelivery,
+  type Held,
   type MessageHeader,
   type OperationContent,
 } from './queue-records.js';
@@ -78,20 +79,20 @@ export class QueueMoves {
     name: string,
   ): Promise<void> {
     const target = await this.#host.openForDeadLetters(name);
-    let count = 0;
+    let left: readonly Doomed[] = [];
     await commitParts(this.#host.redex, [core, target], async () => {
-      const left = stillDoomed(core, group, doomed);
-      count = left.length;
+      left = stillDoomed(core, group, doomed);
       const messages: NewMessage[] = [];
       for (const each of left)
         messages.push(deadLetterOf(core, group, await asWritten(core, each)));
       return [
-        { core, operations: doneWith(group, left, 'dead'), messages: [] },
+        { core, operations: doneWith(group, left, 'dead', heldBy(core, group, left)), messages: [] },
         { core: target, operations: [], messages },
       ];
     });
-    core.counters.deadLettered += count;
-    reportQueue(core.name, 'dead-lettered', count);
+    core.counters.deadLettered += left.length;
+    reportQueue(core.name, 'dead-lettered', left.length);
+    await core.onGone(left.map(({ message }) => message));
     target.wake();
   }
 
@@ -106,6 +107,7 @@ export class QueueMoves {
         const [operation] = doneWith(group, stillDoomed(core, group, refused), 'discarded');
         if (operation !== undefined) await core.log.operate(operation);
       });
+      await core.onGone(refused.map(({ message }) => message));
     }
     const error = new Error('it cannot be delivered, and the queue has no dead letters');
     if (kept.length > 0) await this.#keep(core, group, kept, error);
@@ -186,7 +188,9 @@ export class QueueMoves {
           ...[...byTarget].map(([core, list]) => ({
             core,
             operations: [],
-            messages: list.filter((message) => moved.has(message)).map((each) => revived(each)),
+            messages: list
+              .filter((message) => moved.has(message))
+              .map((each) => revived(each, core.name)),
           })),
         ];
       });
@@ -194,6 +198,9 @@ export class QueueMoves {
       for (const message of free) stays(source, group, message);
       throw error;
     }
+    // Those that went to where they came from have let their keys go on with that.
+    const toOthers = free.filter(({ header }) => only !== undefined && !isFrom(header, only.name));
+    await source.onGone(toOthers);
     for (const target of byTarget.keys()) target.wake();
     source.wake();
     return free.length;
@@ -235,13 +242,37 @@ function doneWith(
   group: string,
   messages: readonly { readonly message: LeasedMessage }[],
   why: 'dead' | 'discarded' | 'redriven',
+  held: { readonly h?: readonly Held[]; readonly to?: string } = {},
 ): OperationContent[] {
   if (messages.length === 0) return [];
   const s = runsOf(messages.map(({ message }) => message.seq));
   const z = messages.map(({ message }) => message.size);
   const dues = messages.map(({ message }) => message.header.at ?? 0);
   const at = dues.some((due) => due > 0) ? dues : undefined;
-  return [{ o: 'done', g: groupField(group), s, why, z, at }];
+  return [{ o: 'done', g: groupField(group), s, why, z, at, ...held }];
+}
+
+/** The keys that wait for these dead letters, where they do. */
+function heldBy(
+  { options }: QueueContext,
+  group: string,
+  doomed: readonly Doomed[],
+): { h?: readonly Held[]; to?: string } {
+  const { onDead, deadLetter } = options;
+  if (onDead !== 'block' || deadLetter === false) return {};
+  const h = doomed.flatMap(({ message: { seq, header } }): Held[] =>
+    header.key === undefined ? [] : [[seq, header.key, placeOf(seq, header, group)]],
+  );
+  return h.length === 0 ? {} : { h, to: deadLetter };
+}
+
+/** Where a message is in the order of its key. */
+function placeOf(seq: number, { fills }: MessageHeader, group: string): number {
+  return fills !== undefined && (fills.g ?? WORK_GROUP) === group ? fills.place : seq;
+}
+
+function isFrom({ origin }: MessageHeader, queue: string): boolean {
+  return origin?.queue === queue;
 }
 
 function deadLetterOf(
@@ -265,7 +296,9 @@ function deadLetterOf(
     deadAt: core.log.clock.now(),
     errors: historyOf(attempt, reason, core.log.clock.now()),
   };
-  const kept: MessageHeader = { id, origin, key: header.key };
+  const isHeld = core.options.onDead === 'block' && header.key !== undefined;
+  const holds = isHeld ? placeOf(seq, header, group) : undefined;
+  const kept: MessageHeader = { id, origin, key: header.key, holds };
   return {
     header: Object.keys(headers).length === 0 ? kept : { ...kept, headers },
     payload,
@@ -284,9 +317,10 @@ function historyOf(
   return [...errors, { deliveryCount, at, error: reason }].slice(-MAX_ERRORS);
 }
 
-/** The message as it was enqueued, at the end of its queue. */
-function revived({ id, header, headers, payload }: LeasedMessage): NewMessage {
-  const { key, origin } = header;
+/** The message as it was enqueued, at the end of its queue; first of its key, if that waits. */
+function revived({ id, header, headers, payload }: LeasedMessage, target: string): NewMessage {
+  const { key, origin, holds } = header;
+  const isBack = holds !== undefined && origin?.queue === target;
   const priority = origin?.priority;
   const hasHeaders = Object.keys(headers).length > 0;
   return {
@@ -296,6 +330,7 @@ function revived({ id, header, headers, payload }: LeasedMessage): NewMessage {
       priority,
       max: origin?.maxDeliveries,
       headers: hasHeaders ? headers : undefined,
+      fills: isBack ? { g: origin.group, place: holds } : undefined,
     },
     payload,
   };

@@ -75,7 +75,8 @@ export class QueueReclaim {
     if (channel.trimmableBytes(floor) === 0 && !this.#isSparse()) return;
     // Two of them, or what went between would be missed by the older one.
     for (let turn = 0; turn < 2 && !this.#isStopped; turn++) {
-      await log.run(() => log.operate(this.#core.base()));
+      // Nothing else is under way: what it says is what is so at its place.
+      await log.alone(() => log.operateAll(this.#core.base()));
       await log.checkpoint();
     }
     if (this.#isStopped) return;
@@ -145,6 +146,8 @@ export class QueueReclaim {
       case 'close':
         return false;
       case 'base':
+      case 'blocks':
+      case 'unblock':
         return seq >= state.baseSeq;
       case 'purge':
       case 'group':

@@ -5,7 +5,9 @@
  */
 import type { LogRecord } from '../core/record.js';
 import { DedupTable } from './dedup-table.js';
-import { GroupState, type Settled } from './group-state.js';
+import { comeBack, forgetBlocks, hold, unblock } from './group-blocks.js';
+import type { Settled } from './group-changes.js';
+import { GroupState } from './group-state.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import {
@@ -20,7 +22,6 @@ import {
   type Recount,
 } from './queue-records.js';
 import { SeqSet } from './seq-set.js';
-import { StateReader, StateWriter } from './state-bytes.js';
 
 /** The group of a work queue. */
 export const WORK_GROUP = '';
@@ -116,6 +117,7 @@ export class QueueState {
       group.onMessage(seq, header);
       isOpen = true;
     }
+    if (header.fills !== undefined) comeBack(this, seq, header);
     if (!isOpen) return;
     this.messages++;
     this.bytes += size;
@@ -172,7 +174,14 @@ export class QueueState {
         this.#onLease(operation);
         return true;
       case 'done':
+        hold(this.#group(operation.g), operation.h, operation.to);
         this.#onDone(operation);
+        return true;
+      case 'blocks':
+        hold(this.#group(operation.g), operation.h, operation.to);
+        return true;
+      case 'unblock':
+        unblock(this.#group(operation.g), operation.k, operation.s);
         return true;
       case 'back':
         this.#onBack(operation);
@@ -267,6 +276,8 @@ export class QueueState {
     const known = new Set(groups.map(({ name }) => name));
     for (const name of this.groups.keys()) if (!known.has(name)) this.groups.delete(name);
     for (const { name, start } of groups) this.addGroup(name, start);
+    // Which keys wait is said behind it.
+    for (const group of this.groups.values()) forgetBlocks(group, options.onDead === 'unblock');
   }
 
   #group(name: string | undefined): GroupState {
@@ -320,53 +331,5 @@ export class QueueState {
   /** What was leased is not any more, which no record says yet. */
   abandonLeases(nowMs: number): void {
     for (const group of this.groups.values()) group.abandon(nowMs);
-  }
-
-  /** What a checkpoint holds. */
-  encode(): Uint8Array {
-    const writer = new StateWriter();
-    writer.string(JSON.stringify(this.options));
-    writer.string(this.tag);
-    writer.bool(this.isPaused);
-    for (const value of [this.epoch, this.seenMs, this.messages, this.bytes]) writer.f64(value);
-    writer.f64(this.baseSeq);
-    writer.f64(this.keptBefore);
-    this.gone.encodeTo(writer);
-    this.dedup.encodeTo(writer);
-    writer.u32(this.updated.size);
-    for (const [seq, by] of this.updated) {
-      writer.f64(seq);
-      writer.f64(by);
-    }
-    writer.u32(this.groups.size);
-    for (const group of this.groups.values()) group.encodeTo(writer);
-    return writer.finish();
-  }
-
-  /** Throws for what `encode` has not made. */
-  static decode(bytes: Uint8Array): QueueState {
-    const reader = new StateReader(bytes);
-    const options = JSON.parse(reader.string()) as StoredQueueOptions;
-    const state = new QueueState(options, reader.string());
-    state.isPaused = reader.bool();
-    state.epoch = reader.f64();
-    state.seenMs = reader.f64();
-    state.messages = reader.f64();
-    state.bytes = reader.f64();
-    state.baseSeq = reader.f64();
-    state.keptBefore = reader.f64();
-    state.gone = SeqSet.decode(reader);
-    state.dedup = DedupTable.decode(reader);
-    for (let left = reader.u32(); left > 0; left--) {
-      const seq = reader.f64();
-      state.updated.set(seq, reader.f64());
-    }
-    state.groups.clear();
-    for (let left = reader.u32(); left > 0; left--) {
-      const group = GroupState.decode(reader);
-      state.groups.set(group.name, group);
-    }
-    reader.done();
-    return state;
   }
 }

@@ -81,7 +81,7 @@ async function finish(
     results.set(part, (await plan?.results(firstSeqs.get(core) ?? 0)) ?? []);
     plan?.end();
     if (settlement === undefined) core.wake();
-    else settlement.onCommitted(leases);
+    else await settlement.onCommitted(leases);
   }
   return { enqueued: places.flatMap(({ part, index }) => results.get(part)?.[index] ?? []) };
 }

@@ -26,6 +26,7 @@ import type { Lease } from './lease.js';
 import type { QueueCore } from './queue-core.js';
 import { leaseLost } from './queue-errors.js';
 import { QueueGroups } from './queue-groups.js';
+import { QueueKeys } from './queue-keys.js';
 import type { QueueOptions, StoredQueueOptions } from './queue-options.js';
 import { receiveRequest, type ReceiveOptions } from './receive-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
@@ -58,6 +59,8 @@ export class Queue<T = Uint8Array> {
   readonly #manager: QueueManager<T>;
   /** The groups of consumers of a queue whose mode is `fanout`. */
   readonly groups: QueueGroups;
+  /** The keys that wait for a dead letter. */
+  readonly keys: QueueKeys;
 
   /** For the QueueStore, which opens it. */
   constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
@@ -67,6 +70,7 @@ export class Queue<T = Uint8Array> {
     this.#browser = new QueueBrowser(core, codec);
     this.#manager = new QueueManager(core, host, codec);
     this.groups = new QueueGroups(core);
+    this.keys = new QueueKeys(core);
   }
 
   get name(): string {

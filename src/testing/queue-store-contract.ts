@@ -3,6 +3,7 @@
  * has `describe`, `test` and `expect`.
  */
 import type { TestRunner } from './contract-support.js';
+import { queueBlockContract } from './queue-contract-blocks.js';
 import { queueCommitContract } from './queue-contract-commit.js';
 import { queueDeadContract } from './queue-contract-dead.js';
 import { queueDedupContract } from './queue-contract-dedup.js';
@@ -45,6 +46,7 @@ export function queueStoreContract(runner: TestRunner, options: QueueContractOpt
     describe('dedup', () => queueDedupContract(part));
     describe('groups', () => queueGroupContract(part));
     describe('dead letters', () => queueDeadContract(part));
+    describe('keys that wait for a dead letter', () => queueBlockContract(part));
     describe('look', () => queueInspectContract(part));
     describe('manage', () => queueManageContract(part));
     describe('limits', () => queueLimitContract(part));

@@ -5,6 +5,7 @@
  * and an open without checkpoints.
  */
 import { expect, test } from 'vitest';
+import type { QueueOptions } from '../../src/queues/queue-options.js';
 import type { Queue } from '../../src/queues/queue.js';
 import { Random } from '../../src/testing/choices.js';
 import { browsed, textQueue } from '../../src/testing/queue-contract-support.js';
@@ -43,9 +44,29 @@ const STEPS: readonly Step[] = [
   (queue, random) => (random.below(4) === 0 ? queue.redrive() : Promise.resolve()),
 ];
 
+/** Of a queue whose keys wait for dead letters. */
+const BLOCK_STEPS: readonly Step[] = [
+  (queue, random) => queue.enqueue('b', { key: `${random.below(3)}` }),
+  async (queue) => {
+    for (const delivery of await queue.receive({ max: 3 })) await delivery.reject('never');
+  },
+  async (queue, random) => {
+    const dead = await queue.deadLetters();
+    const [letter] = await dead.receive();
+    if (random.below(2) === 0) await letter?.ack();
+    else await letter?.release();
+  },
+  (queue, random) => queue.redrive({ limit: 1 + random.below(2) }),
+  async (queue, random) => {
+    if (random.below(4) === 0) await queue.keys.unblock(`${random.below(3)}`);
+  },
+];
+
 async function seen(queue: Queue<string>): Promise<unknown> {
   const { messages, bytes, ready, delayed, inFlight, isPaused } = await queue.stats();
-  return { messages, bytes, ready, delayed, inFlight, isPaused, all: await browsed(queue) };
+  const blocked = queue.keys.blocked().toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  const all = await browsed(queue);
+  return { messages, bytes, ready, delayed, inFlight, isPaused, blocked, all };
 }
 
 function removeCheckpoints(lab: QueueLab, path = '/data/channels'): void {
@@ -56,15 +77,31 @@ function removeCheckpoints(lab: QueueLab, path = '/data/channels'): void {
   }
 }
 
-test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])(
-  'the same from everywhere, seed %i',
-  async (seed) => {
+interface Kind {
+  readonly options: QueueOptions;
+  readonly steps: readonly Step[];
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  plain: { options: {}, steps: STEPS },
+  blocks: { options: { onDead: 'block' }, steps: [...STEPS, ...BLOCK_STEPS, ...BLOCK_STEPS] },
+};
+
+const CASES = Object.keys(KINDS).flatMap((kind) =>
+  [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => ({ kind, seed })),
+);
+
+test.each(CASES)(
+  'the same from everywhere: $kind, seed $seed',
+  async ({ kind, seed }) => {
+    const { options, steps } = KINDS[kind] ?? { options: {}, steps: [] };
     const random = new Random(seed);
     let lab = await QueueLab.open({ segmentBytes: 4096, reserveBytes: 0 });
-    let queue = await textQueue(lab.queues, { dedupWindowMs: 2000, maxDeliveries: 3 });
+    const common = { dedupWindowMs: 2000, maxDeliveries: 3 };
+    let queue = await textQueue(lab.queues, { ...common, ...options });
     for (let round = 0; round < 6; round++) {
       for (let count = 0; count < 60; count++) {
-        const step = STEPS[random.below(STEPS.length)];
+        const step = steps[random.below(steps.length)];
         await step?.(queue, random);
         if (random.below(6) === 0) await lab.runtime.elapse(random.below(500));
       }

@@ -15,7 +15,7 @@ import {
 } from '../../src/queues/durable-event-queue.js';
 import { EventQueue } from '../../src/queues/event-queue.js';
 import { encodeOperation, OPERATION } from '../../src/queues/queue-records.js';
-import { storedQueueOptions } from '../../src/queues/queue-options.js';
+import { storedQueueOptions } from '../../src/queues/stored-options.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { openQueueLab, type QueueLab } from '../support/queue-seed-kit.js';
 
