@@ -12,7 +12,7 @@ export type {
 } from './queues/durable-event-queue.js';
 export type { EnqueueInput, EnqueueOptions } from './queues/enqueue-input.js';
 export type { Enqueued } from './queues/enqueued.js';
-export type { EnqueueResult } from './queues/enqueuing.js';
+export type { EnqueueResult } from './queues/enqueue-plan.js';
 export { EventQueue } from './queues/event-queue.js';
 export type { EventQueueOptions } from './queues/event-queue.js';
 export { Queue } from './queues/queue.js';

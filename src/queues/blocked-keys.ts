@@ -82,7 +82,10 @@ export class BlockedKeys {
         );
       } catch (error) {
         const details = { queue: core.name, deadLetters: queue, error };
-        this.#host.logger.warn('nobody knows which dead letters keys wait for, and they wait', details);
+        this.#host.logger.warn(
+          'nobody knows which dead letters keys wait for, and they wait',
+          details,
+        );
       }
     }
   }

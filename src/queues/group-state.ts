@@ -38,6 +38,8 @@ export class GroupState {
    * take them. No part of the state.
    */
   readonly taken: Set<number> = new Set();
+  /** Messages that are about to be changed, of the queue. */
+  held: ReadonlySet<number> = new Set();
   readonly isOpen = (seq: number): boolean => !this.settled.has(seq);
   /** Those of the open ones that are put off. */
   putOff = 0;
@@ -247,13 +249,13 @@ export class GroupState {
 
   /** The message is open and nobody has it, whether it is put off or not. */
   isFree(seq: number): boolean {
-    if (this.settled.has(seq) || this.taken.has(seq)) return false;
+    if (this.settled.has(seq) || this.taken.has(seq) || this.held.has(seq)) return false;
     return this.attempts.get(seq)?.isLeased !== true;
   }
 
   /** The message is open and nobody has it, now. */
   mayBeDelivered(seq: number, nowMs: number): boolean {
-    if (this.settled.has(seq) || this.taken.has(seq)) return false;
+    if (this.settled.has(seq) || this.taken.has(seq) || this.held.has(seq)) return false;
     const attempt = this.attempts.get(seq);
     return attempt === undefined || (!attempt.isLeased && attempt.dueMs <= nowMs);
   }

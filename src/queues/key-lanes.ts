@@ -142,11 +142,7 @@ export class KeyLanes {
   }
 
   /** Lets go of blocks of dead letters: of those that `which` says. */
-  unblock(
-    key: string,
-    which: (block: Block) => boolean,
-    isOpen: IsOpen,
-  ): NextOfLane | undefined {
+  unblock(key: string, which: (block: Block) => boolean, isOpen: IsOpen): NextOfLane | undefined {
     const lane = this.#lanes.get(key);
     if (lane === undefined) return undefined;
     const blocks = lane.blocks.filter((block) => block.by !== undefined || !which(block));

@@ -195,10 +195,11 @@ export async function readMessage(
   const updatedBy = state.updated.get(seq);
   const update = updatedBy === undefined ? undefined : await recordAt(channel, updatedBy);
   const newest = update ?? record;
+  const until = update === undefined ? undefined : headerOf(update)?.until;
   return {
     seq,
     id: host.idOf(seq, header),
-    header,
+    header: until === undefined ? header : { ...header, until },
     payload: bodyOf(newest),
     size: bodyOf(record).length,
     headers: headerOf(newest)?.headers ?? NO_HEADERS,

@@ -209,7 +209,8 @@ export class OpenQueues implements QueueHost {
   }
 
   #opened(name: string): Promise<QueueCore | undefined> {
-    const core: Promise<QueueCore | undefined> = this.#open.get(name)?.core ?? Promise.resolve(undefined);
+    const core: Promise<QueueCore | undefined> =
+      this.#open.get(name)?.core ?? Promise.resolve(undefined);
     return core.catch(() => undefined);
   }
 

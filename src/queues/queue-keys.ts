@@ -29,8 +29,7 @@ export class QueueKeys {
     this.#core.requireOpen();
     checkKnown(options, new Set(['group']));
     const { group: name } = options;
-    const groups =
-      name === undefined ? this.#core.state.groups.values() : [this.#core.group(name)];
+    const groups = name === undefined ? this.#core.state.groups.values() : [this.#core.group(name)];
     return [...groups].flatMap((group) =>
       [...group.lanes.blocks()].map(([key, blocks]) => {
         const deadLetters = blocks.map(({ in: queue, seq }) => ({ queue, seq }));

@@ -7,6 +7,7 @@ import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import { MAX_ERROR_LENGTH, MAX_ERRORS, type Attempt } from './attempt.js';
 import type { GroupState } from './group-state.js';
+import { waitAgain } from './held-messages.js';
 import type { LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
@@ -60,8 +61,14 @@ export class QueueMoves {
    * Makes dead letters of messages that are leased or reserved. Never rejects: what cannot become
    * one waits again.
    */
-  async bury(core: QueueContext, group: string, doomed: readonly Doomed[]): Promise<void> {
-    const { deadLetter } = core.options;
+  async bury(core: QueueContext, group: string, given: readonly Doomed[]): Promise<void> {
+    let doomed = given;
+    const { deadLetter, onExpired } = core.options;
+    if (deadLetter !== false && onExpired === 'drop') {
+      const expired = doomed.filter(({ cause }) => cause === 'expired');
+      if (expired.length > 0) await this.#discard(core, group, expired);
+      doomed = doomed.filter(({ cause }) => cause !== 'expired');
+    }
     for (const chunk of chunksOf(doomed, ({ message }) => message.payload.length)) {
       try {
         if (deadLetter === false) await this.#discard(core, group, chunk);
@@ -86,7 +93,11 @@ export class QueueMoves {
       for (const each of left)
         messages.push(deadLetterOf(core, group, await asWritten(core, each)));
       return [
-        { core, operations: doneWith(group, left, 'dead', heldBy(core, group, left)), messages: [] },
+        {
+          core,
+          operations: doneWith(group, left, 'dead', heldBy(core, group, left)),
+          messages: [],
+        },
         { core: target, operations: [], messages },
       ];
     });
@@ -195,7 +206,7 @@ export class QueueMoves {
         ];
       });
     } catch (error) {
-      for (const message of free) stays(source, group, message);
+      for (const message of free) waitAgain(source, group, message);
       throw error;
     }
     // Those that went to where they came from have let their keys go on with that.
@@ -219,16 +230,6 @@ function stillDoomed(
     if (lease !== undefined) return core.leases.holds(lease);
     return state.attempts.get(seq)?.isLeased === true && core.leases.get(group, seq) === undefined;
   });
-}
-
-/** A message that was taken to be moved is not, and may be delivered again. */
-function stays({ log }: QueueContext, group: GroupState, message: LeasedMessage): void {
-  const { seq, header, priority } = message;
-  const attempt = group.attempts.get(seq);
-  group.taken.delete(seq);
-  // What is put off is still where it comes from when it is due.
-  if ((attempt?.dueMs ?? header.at ?? 0) > log.clock.now()) return;
-  group.putBack(seq, attempt?.priority ?? priority);
 }
 
 /** Who had the message may have changed the bytes that were handed out. */

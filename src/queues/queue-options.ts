@@ -82,7 +82,8 @@ export interface QueueOptions {
 }
 
 export type QueueMode = 'work' | 'fanout';
-export type DedupMode = 'keep' | 'replace' | 'extend';
+export const DEDUP_MODES = ['keep', 'replace', 'extend'] as const;
+export type DedupMode = (typeof DEDUP_MODES)[number];
 type Overflow = 'reject' | 'wait' | 'drop-oldest';
 
 /** Every option with its value; `null` for no limit, because it is stored as JSON. */
@@ -149,7 +150,7 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   ordering: ['strict', 'relaxed'],
   onDead: ['unblock', 'block'],
   onExpired: ['dead', 'drop'],
-  dedupMode: ['keep', 'replace', 'extend'],
+  dedupMode: DEDUP_MODES,
 };
 
 export const QUEUE_OPTION_NAMES: readonly string[] = [

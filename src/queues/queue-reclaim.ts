@@ -124,9 +124,12 @@ export class QueueReclaim {
     const { seq } = record;
     const header = headerOf(record);
     if (header === undefined) return true;
-    if (header.of !== undefined) return state.updated.get(header.of) === seq;
+    const { of, dedup } = header;
+    if (of !== undefined && state.updated.get(of) === seq) return true;
+    // Only since then its key is remembered.
+    if (of !== undefined) return dedup !== undefined && of >= oldestKey;
     if (!state.isSettled(seq)) return true;
-    return header.dedup !== undefined && seq >= oldestKey;
+    return dedup !== undefined && seq >= oldestKey;
   }
 
   #keepsOperation(seq: number, operation: Operation, oldestKey: number): boolean {
@@ -139,6 +142,8 @@ export class QueueReclaim {
       case 'cancel':
         // A message that stays for its key stays done with.
         return this.#hasOpen(operation.s, oldestKey);
+      case 'renew':
+        return operation.s >= oldestKey;
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':

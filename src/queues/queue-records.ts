@@ -59,7 +59,7 @@ export interface MessageHeader {
   /** The id of a message that was enqueued elsewhere. */
   readonly id?: string | undefined;
   readonly origin?: Origin | undefined;
-  /** The seq of the message whose place this one takes. */
+  /** The seq of the message whose place this one takes; with `dedup` its window begins again. */
   readonly of?: number | undefined;
   /** Of a dead letter: its key waits for it, and this was its place in the order of the key. */
   readonly holds?: number | undefined;
@@ -148,6 +148,8 @@ export type OperationContent =
       readonly at: readonly number[];
       readonly k: readonly (string | null)[];
     }
+  /** The window of a dedup key, which the message `s` came with, begins again. */
+  | { readonly o: 'renew'; readonly s: number; readonly k: string }
   /** All messages below are done with. */
   | { readonly o: 'purge'; readonly to: number }
   /** A message is to come at another time, or with another priority. */

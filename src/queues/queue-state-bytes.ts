@@ -46,10 +46,7 @@ export function decodeState(bytes: Uint8Array): QueueState {
     state.updated.set(seq, reader.f64());
   }
   state.groups.clear();
-  for (let left = reader.u32(); left > 0; left--) {
-    const group = GroupState.decode(reader);
-    state.groups.set(group.name, group);
-  }
+  for (let left = reader.u32(); left > 0; left--) state.setGroup(GroupState.decode(reader));
   reader.done();
   return state;
 }

@@ -53,6 +53,8 @@ export class QueueState {
   readonly groups: Map<string, GroupState> = new Map();
   /** The seq that takes the place of a message, by its seq: messages that were updated. */
   readonly updated: Map<number, number> = new Map();
+  /** Messages that are about to be changed: nobody may get them. No part of a checkpoint. */
+  readonly held: Set<number> = new Set();
   /** Seq of the newest record that says all that is not said of single messages. */
   baseSeq = -1;
   /** Messages that are done with whatever groups there are or will be. */
@@ -67,7 +69,13 @@ export class QueueState {
 
   /** A group that gets every message from `start` on. */
   addGroup(name: string, start: number): void {
-    if (!this.groups.has(name)) this.groups.set(name, new GroupState(name, start));
+    if (!this.groups.has(name)) this.setGroup(new GroupState(name, start));
+  }
+
+  /** The group, in the place of one of its name. */
+  setGroup(group: GroupState): void {
+    group.held = this.held;
+    this.groups.set(group.name, group);
   }
 
   /** Everything below is done with; as long as there is no group, nothing else is. */
@@ -103,11 +111,12 @@ export class QueueState {
 
   applyMessage(seq: number, header: MessageHeader, size: number, nowMs: number): void {
     const { dedup, of } = header;
+    if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (of !== undefined) {
       this.#onUpdate(seq, of);
+      if (dedup !== undefined) this.dedup.set(dedup, of, this.seenMs);
       return;
     }
-    if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
     // A purge, or a group that begins later, may have come before the message was durable.
     if (this.gone.has(seq)) return;
@@ -177,6 +186,9 @@ export class QueueState {
         hold(this.#group(operation.g), operation.h, operation.to);
         this.#onDone(operation);
         return true;
+      case 'renew':
+        this.dedup.set(operation.k, operation.s, this.seenMs);
+        return true;
       case 'blocks':
         hold(this.#group(operation.g), operation.h, operation.to);
         return true;
@@ -231,7 +243,7 @@ export class QueueState {
         const group = new GroupState(operation.name, operation.start);
         group.seek(operation.start, seq, operation.open);
         this.#settleGone(group, operation.start, seq);
-        this.groups.set(operation.name, group);
+        this.setGroup(group);
         this.#recount(operation);
         return;
       }
@@ -286,7 +298,7 @@ export class QueueState {
     if (group === undefined) {
       // The record that made it is gone: one that says which groups there are comes later.
       group = new GroupState(key, 0);
-      this.groups.set(key, group);
+      this.setGroup(group);
     }
     return group;
   }

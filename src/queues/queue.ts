@@ -12,7 +12,7 @@ import { takeMessage, type TakeOptions } from './certain-message.js';
 import { leaseOf } from './delivery-token.js';
 import { Delivery, type AckOptions } from './delivery.js';
 import { Enqueued } from './enqueued.js';
-import type { EnqueueResult } from './enqueuing.js';
+import type { EnqueueResult } from './enqueue-plan.js';
 import {
   checkDurability,
   checkMessage,
