@@ -189,10 +189,10 @@ export class QueueMoves {
     }
     let free: readonly LeasedMessage[] = [];
     try {
-      await commitParts(this.#host.redex, [source, ...byTarget.keys()], () => {
+      await commitParts(this.#host.redex, [source, ...byTarget.keys()], async () => {
         free = messages.filter(({ seq }) => group.isFree(seq));
         for (const { seq } of free) group.taken.add(seq);
-        const moved = new Set(free);
+        const moved = await newestOf(source, free);
         const done = free.map((message) => ({ message }));
         return [
           { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
@@ -200,7 +200,7 @@ export class QueueMoves {
             core,
             operations: [],
             messages: list
-              .filter((message) => moved.has(message))
+              .flatMap((message) => moved.get(message) ?? [])
               .map((each) => revived(each, core.name)),
           })),
         ];
@@ -237,6 +237,20 @@ async function asWritten(core: QueueContext, doomed: Doomed): Promise<Doomed> {
   const { message, lease } = doomed;
   if (lease === undefined) return doomed;
   return { ...doomed, message: (await readMessage(core, message.seq)) ?? message };
+}
+
+/** They may have been changed since they were read. */
+async function newestOf(
+  core: QueueContext,
+  messages: readonly LeasedMessage[],
+): Promise<ReadonlyMap<LeasedMessage, LeasedMessage>> {
+  const newest = new Map<LeasedMessage, LeasedMessage>();
+  for (const message of messages) {
+    const { seq } = message;
+    const isChanged = core.state.updated.has(seq);
+    newest.set(message, (isChanged ? await readMessage(core, seq) : undefined) ?? message);
+  }
+  return newest;
 }
 
 function doneWith(
