@@ -30,6 +30,8 @@ export class GroupState {
   cursor: number;
   /** Messages before it that do not simply come in their order are placed by the cursor. */
   placedFrom: number;
+  /** Unix milliseconds: when it got or settled something last. */
+  activeMs = 0;
   /** Messages that are not settled. */
   open = 0;
   inFlight = 0;
@@ -209,6 +211,25 @@ export class GroupState {
     this.#forget();
   }
 
+  /** Everything below is settled, which was not said of each before; `open` messages are left. */
+  pass(to: number, open: number, nowMs: number): void {
+    for (const seq of this.#delayed.seqs()) {
+      // What has an entry is counted there.
+      if (seq < to && this.isOpen(seq) && this.attempts.get(seq) === undefined) this.putOff--;
+    }
+    for (const [seq, { isLeased, dueMs }] of this.attempts.entries()) {
+      if (seq >= to) continue;
+      this.attempts.delete(seq);
+      if (isLeased) this.inFlight--;
+      else if (dueMs > nowMs) this.putOff--;
+    }
+    this.settled.addBelow(to);
+    for (const [seq, key] of this.lanes.owners()) if (seq < to) this.#leaveLane(seq, key);
+    for (const seq of this.taken) if (seq < to) this.taken.delete(seq);
+    this.cursor = Math.max(this.cursor, to);
+    this.open = open;
+  }
+
   /** Begins again from a seq; `open` messages come from there on. */
   seek(to: number, end: number, open: number): void {
     this.settled = new SeqSet();
@@ -322,6 +343,7 @@ export class GroupState {
     for (const value of [this.cursor, this.placedFrom, this.open, this.inFlight, this.putOff]) {
       writer.f64(value);
     }
+    writer.f64(this.activeMs);
     this.settled.encodeTo(writer);
     this.attempts.encodeTo(writer);
     this.lanes.encodeTo(writer);
@@ -337,6 +359,7 @@ export class GroupState {
     group.open = reader.f64();
     group.inFlight = reader.f64();
     group.putOff = reader.f64();
+    group.activeMs = reader.f64();
     group.settled = SeqSet.decode(reader);
     group.attempts = AttemptTable.decode(reader);
     group.lanes = KeyLanes.decode(reader);

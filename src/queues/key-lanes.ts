@@ -58,6 +58,11 @@ export class KeyLanes {
     return this.#keys.get(seq);
   }
 
+  /** The owners of lanes, with their keys. */
+  owners(): [seq: number, key: string][] {
+    return [...this.#keys];
+  }
+
   #give(key: string, lane: Lane, owner: number): void {
     this.#keys.delete(lane.owner);
     lane.owner = owner;

@@ -174,7 +174,9 @@ export class OpenQueues implements QueueHost {
       epoch: 0,
       options: stored,
       paused: false,
-      groups: stored.mode === 'work' ? [{ name: '', start: 0 }] : [],
+      groups: stored.mode === 'work' ? [{ name: '', start: 0, active: 0 }] : [],
+      sparse: 0,
+      goneMs: 0,
     };
     const records = [{ payload: encodeOperation(operation), type: OPERATION, timestamp: t }];
     const create = { sync: 'always', segmentBytes } as const;

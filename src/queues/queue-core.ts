@@ -6,12 +6,13 @@ import type { Logger, Runtime } from '../core/runtime.js';
 import type { BlockedKeys } from './blocked-keys.js';
 import { Enqueuing } from './enqueuing.js';
 import { blockOperations } from './group-blocks.js';
+import { GroupLag } from './group-lag.js';
 import { GroupReceiver } from './group-receiver.js';
 import type { GroupState } from './group-state.js';
 import { Lease, type DecodedPayload, type LeasedMessage } from './lease.js';
 import { LeaseTable } from './lease-table.js';
 import type { Picked, Unfit } from './message-picker.js';
-import type { Doomed, GivenBack, QueueContext } from './queue-context.js';
+import type { Doomed, GivenBack, Missing, QueueContext } from './queue-context.js';
 import { noGroup, queueClosed } from './queue-errors.js';
 import { noCounts, type QueueCounts } from './queue-counters.js';
 import type { QueueLog } from './queue-log.js';
@@ -56,6 +57,7 @@ export class QueueCore implements QueueContext {
   closing: Promise<void> | undefined;
   readonly enqueuing: Enqueuing;
   readonly reclaim: QueueReclaim;
+  readonly lag: GroupLag;
 
   constructor(parts: QueueCoreParts) {
     this.name = parts.name;
@@ -68,6 +70,7 @@ export class QueueCore implements QueueContext {
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
     this.reclaim = new QueueReclaim(this, parts.segmentBytes);
+    this.lag = new GroupLag(this);
     this.leases = new LeaseTable(parts.runtime, (leases) => {
       void this.settlement.expire(leases);
     });
@@ -94,12 +97,15 @@ export class QueueCore implements QueueContext {
   base(
     options: StoredQueueOptions = this.options,
     paused: boolean = this.state.isPaused,
+    missing?: Missing,
   ): OperationContent[] {
-    const { tag, epoch, groups } = this.state;
-    const places = [...groups.values()].map(({ name, settled }) => {
-      return { name, start: settled.floor };
+    const { tag, epoch, groups, sparseBelow, goneMs: before } = this.state;
+    const places = [...groups.values()].map(({ name, settled, activeMs: active }) => {
+      return { name, start: settled.floor, active };
     });
-    const base: OperationContent = { o: 'base', tag, epoch, options, paused, groups: places };
+    const { sparse, goneMs } = missing ?? { sparse: sparseBelow, goneMs: before };
+    const own = { tag, epoch, options, paused, groups: places, sparse, goneMs };
+    const base: OperationContent = { o: 'base', ...own };
     return options.onDead === 'block' ? [base, ...blockOperations(groups.values())] : [base];
   }
 
@@ -132,6 +138,7 @@ export class QueueCore implements QueueContext {
   }
 
   receiver(group: GroupState): GroupReceiver {
+    this.lag.onAsked(group.name);
     let receiver = this.#receivers.get(group.name);
     if (receiver === undefined) {
       receiver = new GroupReceiver(this, group);
@@ -142,6 +149,7 @@ export class QueueCore implements QueueContext {
 
   wake(): void {
     for (const receiver of this.#receivers.values()) receiver.wake();
+    this.lag.onProgress();
     this.enqueuing.onRoom();
     this.reclaim.onProgress();
   }

@@ -95,6 +95,10 @@ export type OperationContent =
       readonly options: StoredQueueOptions;
       readonly paused: boolean;
       readonly groups: readonly GroupPlace[];
+      /** Messages below that are done with may be missing, though the log begins before. */
+      readonly sparse: number;
+      /** Unix milliseconds: messages that are gone came before. */
+      readonly goneMs: number;
     }
   /** Messages were handed out; `z`: their bytes, `k` and `p`: keys and priorities of some. */
   | {
@@ -166,11 +170,15 @@ export type OperationContent =
   /** `open`: messages from `start` on that the group has before it. */
   | ({ readonly o: 'group'; readonly name: string; readonly start: number } & Recount)
   | ({ readonly o: 'ungroup'; readonly name: string } & Recount)
-  | ({ readonly o: 'seek'; readonly g?: string | undefined; readonly to: number } & Recount);
+  | ({ readonly o: 'seek'; readonly g?: string | undefined; readonly to: number } & Recount)
+  /** All messages below are done with for a group; in a queue of groups without one, for all. */
+  | ({ readonly o: 'pass'; readonly g?: string | undefined; readonly to: number } & Recount);
 
 interface GroupPlace {
   readonly name: string;
   readonly start: number;
+  /** Unix milliseconds: when it got or settled something last. */
+  readonly active: number;
 }
 
 /** What was counted, because it cannot be known otherwise. */

@@ -1,4 +1,5 @@
 /** The state of a queue as the bytes of a checkpoint. */
+import { Arrivals } from './arrivals.js';
 import { DedupTable } from './dedup-table.js';
 import { GroupState } from './group-state.js';
 import { storedOptionsFrom } from './stored-options.js';
@@ -14,6 +15,9 @@ export function encodeState(state: QueueState): Uint8Array {
   for (const value of [state.epoch, state.seenMs, state.messages, state.bytes]) writer.f64(value);
   writer.f64(state.baseSeq);
   writer.f64(state.keptBefore);
+  writer.f64(state.sparseBelow);
+  writer.f64(state.goneMs);
+  state.arrivals.encodeTo(writer);
   state.gone.encodeTo(writer);
   state.dedup.encodeTo(writer);
   writer.u32(state.updated.size);
@@ -39,6 +43,9 @@ export function decodeState(bytes: Uint8Array): QueueState {
   state.bytes = reader.f64();
   state.baseSeq = reader.f64();
   state.keptBefore = reader.f64();
+  state.sparseBelow = reader.f64();
+  state.goneMs = reader.f64();
+  state.arrivals = Arrivals.decode(reader);
   state.gone = SeqSet.decode(reader);
   state.dedup = DedupTable.decode(reader);
   for (let left = reader.u32(); left > 0; left--) {

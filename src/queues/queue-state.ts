@@ -4,6 +4,7 @@
  * anything: the same records give the same state, live and after a crash.
  */
 import type { LogRecord } from '../core/record.js';
+import { Arrivals } from './arrivals.js';
 import { DedupTable } from './dedup-table.js';
 import { comeBack, forgetBlocks, hold, unblock } from './group-blocks.js';
 import type { Settled } from './group-changes.js';
@@ -26,7 +27,10 @@ import { SeqSet } from './seq-set.js';
 /** The group of a work queue. */
 export const WORK_GROUP = '';
 
-type WideOperation = Extract<Operation, { readonly o: 'purge' | 'group' | 'ungroup' | 'seek' }>;
+type WideOperation = Extract<
+  Operation,
+  { readonly o: 'purge' | 'group' | 'ungroup' | 'seek' | 'pass' }
+>;
 
 /** How an operation names its group. */
 export function groupField(group: string): string | undefined {
@@ -53,6 +57,12 @@ export class QueueState {
   readonly groups: Map<string, GroupState> = new Map();
   /** The seq that takes the place of a message, by its seq: messages that were updated. */
   readonly updated: Map<number, number> = new Map();
+  /** Messages below that are done with may be missing from the log. */
+  sparseBelow = 0;
+  /** Unix milliseconds: messages that are gone came before. */
+  goneMs = 0;
+  /** How much has come, up to where. */
+  arrivals: Arrivals = new Arrivals();
   /** Messages that are about to be changed: nobody may get them. No part of a checkpoint. */
   readonly held: Set<number> = new Set();
   /** Seq of the newest record that says all that is not said of single messages. */
@@ -118,6 +128,7 @@ export class QueueState {
       return;
     }
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
+    this.arrivals.note(seq, size);
     // A purge, or a group that begins later, may have come before the message was durable.
     if (this.gone.has(seq)) return;
     let isOpen = this.groups.size === 0;
@@ -216,6 +227,7 @@ export class QueueState {
       case 'group':
       case 'ungroup':
       case 'seek':
+      case 'pass':
         this.#applyWide(seq, operation);
         return true;
     }
@@ -242,6 +254,7 @@ export class QueueState {
       case 'group': {
         const group = new GroupState(operation.name, operation.start);
         group.seek(operation.start, seq, operation.open);
+        group.activeMs = operation.t;
         this.#settleGone(group, operation.start, seq);
         this.setGroup(group);
         this.#recount(operation);
@@ -253,14 +266,34 @@ export class QueueState {
         return;
       case 'seek':
         this.#onSeek(seq, operation);
+        return;
+      case 'pass':
+        this.#onPass(operation);
     }
   }
 
   #onSeek(seq: number, operation: Operation & { readonly o: 'seek' }): void {
     const group = this.groups.get(operation.g ?? WORK_GROUP);
     group?.seek(operation.to, seq, operation.open);
-    if (group !== undefined) this.#settleGone(group, operation.to, seq);
+    if (group !== undefined) {
+      this.#settleGone(group, operation.to, seq);
+      group.activeMs = operation.t;
+    }
     this.#recount(operation);
+  }
+
+  #onPass(operation: Operation & { readonly o: 'pass' }): void {
+    const { g, to, open, t } = operation;
+    const group = this.groups.get(g ?? WORK_GROUP);
+    if (group !== undefined) group.pass(to, open, t);
+    else if (g === undefined) this.gone.addBelow(to);
+    for (const seq of this.updated.keys()) if (this.isSettled(seq)) this.#forgetUpdate(seq);
+    this.#recount(operation);
+  }
+
+  /** What is done with may be delivered again, as it was, where that is kept. */
+  #forgetUpdate(seq: number): void {
+    if (this.options.keepMs === 0) this.updated.delete(seq);
   }
 
   /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
@@ -279,7 +312,7 @@ export class QueueState {
   }
 
   #onBase(seq: number, operation: Operation & { readonly o: 'base' }): void {
-    const { options, paused, groups, epoch } = operation;
+    const { options, paused, groups, epoch, sparse, goneMs } = operation;
     this.baseSeq = seq;
     this.epoch = epoch;
     this.options = options;
@@ -287,12 +320,18 @@ export class QueueState {
     this.dedup.windowMs = options.dedupWindowMs;
     const known = new Set(groups.map(({ name }) => name));
     for (const name of this.groups.keys()) if (!known.has(name)) this.groups.delete(name);
-    for (const { name, start } of groups) this.addGroup(name, start);
+    for (const { name, start, active } of groups) {
+      this.addGroup(name, start);
+      this.#group(name, active);
+    }
+    this.sparseBelow = Math.max(this.sparseBelow, sparse);
+    this.goneMs = Math.max(this.goneMs, goneMs);
     // Which keys wait is said behind it.
     for (const group of this.groups.values()) forgetBlocks(group, options.onDead === 'unblock');
   }
 
-  #group(name: string | undefined): GroupState {
+  /** `activeMs`: it gets or settles something. */
+  #group(name: string | undefined, activeMs = 0): GroupState {
     const key = name ?? WORK_GROUP;
     let group = this.groups.get(key);
     if (group === undefined) {
@@ -300,11 +339,12 @@ export class QueueState {
       group = new GroupState(key, 0);
       this.setGroup(group);
     }
+    if (activeMs > group.activeMs) group.activeMs = activeMs;
     return group;
   }
 
-  #onLease({ g, s, z, k = [], p = [] }: Operation & { readonly o: 'lease' }): void {
-    const group = this.#group(g);
+  #onLease({ g, s, z, k = [], p = [], t }: Operation & { readonly o: 'lease' }): void {
+    const group = this.#group(g, t);
     const keys = new Map(k);
     const priorities = new Map(p);
     eachSeq(s, (seq, index) => {
@@ -313,7 +353,7 @@ export class QueueState {
   }
 
   #onDone({ g, s, z = [], at = [], t }: Operation & { readonly o: 'done' }): void {
-    const group = this.#group(g);
+    const group = this.#group(g, t);
     eachSeq(s, (seq, index) => {
       const how = { nowMs: t, dueMs: at[index] ?? 0, key: undefined };
       this.#onSettled(seq, group.settle(seq, z[index] ?? 0, how));
@@ -324,11 +364,11 @@ export class QueueState {
     if (size === undefined || !this.isSettled(seq)) return;
     this.messages--;
     this.bytes -= size;
-    this.updated.delete(seq);
+    this.#forgetUpdate(seq);
   }
 
   #onBack({ g, s, at = 0, undo, error, t }: Operation & { readonly o: 'back' }): void {
-    const group = this.#group(g);
+    const group = this.#group(g, t);
     const how = { dueMs: at, isUndone: undo === true, error, nowMs: t };
     eachSeq(s, (seq) => group.giveBack(seq, how));
   }

@@ -8,6 +8,7 @@ import { decodedValue } from '../channel/codec.js';
 import { checkKnown } from '../channel/option-checks.js';
 import { millisecondsOf } from '../channel/record-input.js';
 import { cancelMessages } from './cancelling.js';
+import { claimLeases } from './claiming.js';
 import { takeMessage, type TakeOptions } from './certain-message.js';
 import { leaseOf } from './delivery-token.js';
 import { Delivery, type AckOptions } from './delivery.js';
@@ -32,13 +33,14 @@ import { receiveRequest, type ReceiveOptions } from './receive-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
 import {
   QueueManager,
+  type AckUpToOptions,
   type MessageChange,
+  type PendingDelivery,
+  type PendingOptions,
   type QueueHost,
   type RedriveOptions,
 } from './queue-manager.js';
-import type { QueueStats } from './queue-stats.js';
-import { queueStats } from './queue-stats.js';
-import type { PendingDelivery, PendingOptions } from './queue-manager.js';
+import { queueStats, type QueueStats } from './queue-stats.js';
 
 /** What became of one delivery of many. */
 export interface SettleResult {
@@ -242,6 +244,15 @@ export class Queue<T = Uint8Array> {
     return this.#core.settlement.expireUntil(at === undefined ? undefined : millisecondsOf(at));
   }
 
+  /**
+   * Acknowledges every message up to a seq and including it, for one group, whether it was delivered
+   * or not: in one record, however many they are. Resolves to how many. Rejects with OUT_OF_RANGE,
+   * NOT_FOUND for a group, IO, POISONED, CLOSED.
+   */
+  ackUpTo(seq: number, options: AckUpToOptions = {}): Promise<number> {
+    return this.#manager.ackUpTo(seq, options);
+  }
+
   /** Deliveries that are not settled, longest first. */
   pending(options: PendingOptions = {}): PendingDelivery[] {
     return this.#manager.pending(options);
@@ -253,7 +264,7 @@ export class Queue<T = Uint8Array> {
   ): Promise<Delivery<T>[]> {
     const { minIdleMs = 0, ...rest } = options;
     const request = receiveRequest(rest);
-    return this.#deliveries(await this.#manager.claim(request, rest.group, minIdleMs));
+    return this.#deliveries(await claimLeases(this.#core, request, rest.group, minIdleMs));
   }
 
   /**
