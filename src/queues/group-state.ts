@@ -301,17 +301,28 @@ export class GroupState {
   /** The first message of the highest priority that waits in a heap; not taken out. */
   peekReady(nowMs: number): { readonly seq: number; readonly priority: number } | undefined {
     for (let priority = FRONT; priority >= 0; priority--) {
-      const band = this.#band(priority);
-      for (let top = band.peek(); top !== undefined; top = band.peek()) {
-        const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
-        const attempt = this.attempts.get(seq);
-        // A suspect waits elsewhere, and one with another priority now in another heap.
-        const isHere = attempt?.isSuspect !== true && (attempt?.priority ?? priority) === priority;
-        if (isHere && this.mayBeDelivered(seq, nowMs)) return { seq, priority };
-        band.pop();
-      }
+      const seq = this.#firstOf(priority, nowMs);
+      if (seq !== undefined) return { seq, priority };
     }
     return undefined;
+  }
+
+  #firstOf(priority: number, nowMs: number): number | undefined {
+    const band = this.#band(priority);
+    for (let top = band.peek(); top !== undefined; top = band.peek()) {
+      const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
+      const attempt = this.attempts.get(seq);
+      // A suspect waits elsewhere, and one with another priority now in another heap.
+      const isHere = attempt?.isSuspect !== true && (attempt?.priority ?? priority) === priority;
+      if (isHere && this.mayBeDelivered(seq, nowMs)) return seq;
+      band.pop();
+    }
+    return undefined;
+  }
+
+  /** The first messages of all priorities that wait in heaps. */
+  firstReady(nowMs: number): number[] {
+    return this.#bands.flatMap((_, priority) => this.#firstOf(priority, nowMs) ?? []);
   }
 
   /** Takes out what `peekReady` has returned. */

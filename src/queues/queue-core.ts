@@ -17,6 +17,7 @@ import { noGroup, queueClosed } from './queue-errors.js';
 import { noCounts, type QueueCounts } from './queue-counters.js';
 import type { QueueLog } from './queue-log.js';
 import type { StoredQueueOptions } from './queue-options.js';
+import { QueueMeter } from './queue-meter.js';
 import { QueueReclaim } from './queue-reclaim.js';
 import {
   runsOf,
@@ -50,6 +51,7 @@ export class QueueCore implements QueueContext {
   readonly leases: LeaseTable;
   readonly settlement: Settlement;
   readonly counters: QueueCounts = noCounts();
+  readonly meter: QueueMeter;
   readonly #decode: QueueCoreParts['decode'];
   readonly #receivers = new Map<string, GroupReceiver>();
   isClosed = false;
@@ -67,6 +69,7 @@ export class QueueCore implements QueueContext {
     this.moves = parts.moves;
     this.blockedKeys = parts.blockedKeys;
     this.#decode = parts.decode;
+    this.meter = new QueueMeter(parts.runtime, this.counters);
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
     this.reclaim = new QueueReclaim(this, parts.segmentBytes);
@@ -150,6 +153,7 @@ export class QueueCore implements QueueContext {
   wake(): void {
     for (const receiver of this.#receivers.values()) receiver.wake();
     this.lag.onProgress();
+    this.meter.note();
     this.enqueuing.onRoom();
     this.reclaim.onProgress();
   }
@@ -210,6 +214,8 @@ export class QueueCore implements QueueContext {
     this.leases.add(lease);
     this.counters.delivered++;
     if (attempt.count > 1) this.counters.redelivered++;
+    else this.meter.onDelivered(this.log.clock.now() - dueOf(message));
+    this.meter.note();
     return lease;
   }
 
@@ -248,4 +254,9 @@ export class QueueCore implements QueueContext {
     for (const receiver of this.#receivers.values()) receiver.close(error);
     this.enqueuing.onRoom();
   }
+}
+
+/** Unix milliseconds since when a message could be delivered. */
+function dueOf({ enqueuedAt, header: { at = 0, origin } }: LeasedMessage): number {
+  return Math.max(origin?.deadAt ?? enqueuedAt, at);
 }
