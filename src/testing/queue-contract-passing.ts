@@ -148,6 +148,19 @@ function idle({ check, expect }: QueueContractPart): void {
     expect((await drained(queue, { group: 'x' })).at(-1)).toBe('new');
   });
 
+  check('one that is asked for in vain is not', async ({ queues, elapse }) => {
+    const queue = await fanned(queues, { maxIdleMs: 1000 });
+    await queue.enqueue('late', { delayMs: 100_000 });
+    for (let turn = 0; turn < 8; turn++) {
+      await elapse(500);
+      expect(await queue.receive({ group: 'x' })).toEqual([]);
+      await queue.enqueue('late', { delayMs: 100_000 });
+    }
+    await elapse(0);
+    expect(open(queue)[0]).toEqual(['x', 9, 0]);
+    expect(Number(open(queue)[1]?.[1]) < 6).toBe(true);
+  });
+
   check('one that is asked for, has a message in hand, or is paused, is not', async (subject) => {
     const { queues, elapse } = subject;
     const queue = await fanned(queues, { maxIdleMs: 1000 });
