@@ -154,7 +154,7 @@ export class EnqueuePlan {
     this.#begin(firstSeq);
     this.#core.counters.duplicates += this.#places.length - this.added;
     return Promise.all(
-      this.#places.map((place) =>
+      this.#places.map(async (place) =>
         typeof place === 'number' ? this.#resultAt(firstSeq + place) : place,
       ),
     );

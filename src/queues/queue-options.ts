@@ -22,8 +22,8 @@ export interface QueueOptions {
   /** The longest delay of a redelivery. Default: 300,000 ms. */
   readonly maxBackoffMs?: number | undefined;
   /**
-   * What becomes of later messages of a key when one of it is a dead letter: `unblock`: the next one
-   * is delivered. `block`: they wait until it has left the dead letters, which a redrive, an
+   * What becomes of later messages of a key when one of it is a dead letter. `unblock`: the next
+   * one is delivered. `block`: they wait until it has left the dead letters, which a redrive, an
    * acknowledgement or a `cancel` there does, or until `keys.unblock`. Default: `unblock`.
    */
   readonly onDead?: 'unblock' | 'block' | undefined;
@@ -36,9 +36,9 @@ export interface QueueOptions {
   readonly dedupWindowMs?: number | undefined;
   /**
    * What enqueuing a message does whose `dedupKey` came before, within the window. `keep`: nothing.
-   * `extend`: the window begins again. `replace`: the earlier message, if it waits, gets what is new,
-   * and the window begins again; if it does not wait any more, the new one is enqueued. Default:
-   * `keep`.
+   * `extend`: the window begins again. `replace`: the earlier message, if it waits, gets what is
+   * new, and the window begins again; if it does not wait any more, the new one is enqueued.
+   * Default: `keep`.
    */
   readonly dedupMode?: DedupMode | undefined;
   /** Time to live of a message that is enqueued without one. Default: no limit. */
@@ -60,9 +60,9 @@ export interface QueueOptions {
    */
   readonly ordering?: 'strict' | 'relaxed' | undefined;
   /**
-   * For how long after it came a message that is done with is kept, so that it can be delivered again
-   * by `seek` or to a new group. Infinity: as long as `keepMessages` and `keepBytes` say. Default: 0,
-   * and Infinity where one of these is given.
+   * For how long after it came a message that is done with is kept, so that it can be delivered
+   * again by `seek` or to a new group. Infinity: as long as `keepMessages` and `keepBytes` say.
+   * Default: 0, and Infinity where one of these is given.
    */
   readonly keepMs?: number | undefined;
   /** Of the newest messages so many are kept, if `keepMs` does not say less. Default: no limit. */

@@ -245,9 +245,9 @@ export class Queue<T = Uint8Array> {
   }
 
   /**
-   * Acknowledges every message up to a seq and including it, for one group, whether it was delivered
-   * or not: in one record, however many they are. Resolves to how many. Rejects with OUT_OF_RANGE,
-   * NOT_FOUND for a group, IO, POISONED, CLOSED.
+   * Acknowledges every message up to a seq and including it, for one group, whether it was
+   * delivered or not: in one record, however many they are. Resolves to how many. Rejects with
+   * OUT_OF_RANGE, NOT_FOUND for a group, IO, POISONED, CLOSED.
    */
   ackUpTo(seq: number, options: AckUpToOptions = {}): Promise<number> {
     return this.#manager.ackUpTo(seq, options);

@@ -94,7 +94,7 @@ test.each(['killed', 'reopened'] as const)(
   },
 );
 
-test('one that stays does not keep what is older, and what is kept survives the compaction', async () => {
+test('one that stays does not keep what is older; what is kept outlasts a compaction', async () => {
   const { lab, queue } = await opened({ keepMessages: 100 });
   await queue.enqueue(`0 ${PAYLOAD}`, { delayMs: 1e9 });
   await fill(queue, 1, 600);
@@ -114,7 +114,7 @@ test('one that stays does not keep what is older, and what is kept survives the 
   await reopened.close();
 });
 
-test('groups that come later get what is kept; without any, the rest goes and is not counted', async () => {
+test('later groups get what is kept; without any, the rest goes and is not counted', async () => {
   const { lab, queue } = await opened({ mode: 'fanout', keepMessages: 100 });
   await fill(queue, 0, 300);
   await queue.reclaim();
