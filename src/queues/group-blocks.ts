@@ -6,8 +6,9 @@ import type { GroupState } from './group-state.js';
 import type { Block } from './key-lanes.js';
 import type { Held, MessageHeader, OperationContent } from './queue-records.js';
 
-/** Records of one `blocks` operation. */
-const CHUNK = 500;
+/** Characters of keys in one `blocks` operation. */
+const CHUNK_LENGTH = 8 * 1024;
+const SEQ_LENGTH = 8;
 
 /** Keys wait for dead letters in the queue `to`. */
 export function hold(group: GroupState, held: readonly Held[] = [], to = ''): void {
@@ -47,20 +48,21 @@ export function forgetBlocks(group: GroupState, goesOn: boolean): void {
 export function blockOperations(groups: Iterable<GroupState>): OperationContent[] {
   const operations: OperationContent[] = [];
   for (const { name, lanes } of groups) {
-    const byQueue = new Map<string, Held[]>();
+    const g = name === '' ? undefined : name;
+    // Those in one queue of dead letters that are not in an operation yet.
+    const byQueue = new Map<string, { held: Held[]; length: number }>();
     for (const [key, blocks] of lanes.blocks()) {
       for (const { seq, place, in: to } of blocks) {
-        const held = byQueue.get(to);
-        if (held === undefined) byQueue.set(to, [[seq, key, place]]);
-        else held.push([seq, key, place]);
+        const chunk = byQueue.get(to) ?? { held: [], length: 0 };
+        byQueue.set(to, chunk);
+        chunk.held.push([seq, key, place]);
+        chunk.length += key.length + 2 * SEQ_LENGTH;
+        if (chunk.length < CHUNK_LENGTH) continue;
+        operations.push({ o: 'blocks', g, h: chunk.held, to });
+        byQueue.delete(to);
       }
     }
-    const g = name === '' ? undefined : name;
-    for (const [to, held] of byQueue) {
-      for (let from = 0; from < held.length; from += CHUNK) {
-        operations.push({ o: 'blocks', g, h: held.slice(from, from + CHUNK), to });
-      }
-    }
+    for (const [to, { held }] of byQueue) operations.push({ o: 'blocks', g, h: held, to });
   }
   return operations;
 }

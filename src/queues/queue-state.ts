@@ -61,7 +61,7 @@ export class QueueState {
   sparseBelow = 0;
   /** Unix milliseconds: messages that are gone came before. */
   goneMs = 0;
-  /** How much has come, up to where. */
+  /** How much has come, up to where; only in a queue that keeps what is done with. */
   arrivals: Arrivals = new Arrivals();
   /** Messages that are about to be changed: nobody may get them. No part of a checkpoint. */
   readonly held: Set<number> = new Set();
@@ -128,7 +128,7 @@ export class QueueState {
       return;
     }
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
-    this.arrivals.note(seq, size);
+    if (this.options.keepMs !== 0) this.arrivals.note(seq, size);
     // A purge, or a group that begins later, may have come before the message was durable.
     if (this.gone.has(seq)) return;
     let isOpen = this.groups.size === 0;
@@ -326,6 +326,7 @@ export class QueueState {
     }
     this.sparseBelow = Math.max(this.sparseBelow, sparse);
     this.goneMs = Math.max(this.goneMs, goneMs);
+    if (options.keepMs === 0) this.arrivals = new Arrivals();
     // Which keys wait is said behind it.
     for (const group of this.groups.values()) forgetBlocks(group, options.onDead === 'unblock');
   }
