@@ -1,8 +1,8 @@
 /**
- * Goal: a key waits exactly for as long as its dead letter is in the queue of dead letters, whenever
- * the process is killed or the power goes.
- * Method: a dead letter is made, redriven, acknowledged or cancelled, and after so many turns of that
- * the machine is taken down; then the two queues are compared, and the order in which messages come.
+ * Goal: a key waits exactly for as long as its dead letter is in the queue of dead letters,
+ * whenever the process is killed or the power goes.
+ * Method: a dead letter is made, redriven, acknowledged or cancelled, and after so many turns of
+ * that the machine is taken down; then the two queues are compared, and the order of messages.
  */
 import { expect, test } from 'vitest';
 import { Random } from '../../src/testing/choices.js';
