@@ -12,22 +12,25 @@ export type {
 } from './queues/durable-event-queue.js';
 export type { EnqueueInput, EnqueueOptions } from './queues/enqueue-input.js';
 export type { Enqueued } from './queues/enqueued.js';
-export type { EnqueueResult } from './queues/enqueuing.js';
+export type { EnqueueResult } from './queues/enqueue-plan.js';
 export { EventQueue } from './queues/event-queue.js';
 export type { EventQueueOptions } from './queues/event-queue.js';
 export { Queue } from './queues/queue.js';
 export type { ReceiveOptions } from './queues/receive-options.js';
 export type { SettleResult } from './queues/queue.js';
 export type { BrowseOptions, MessageState, QueueMessage } from './queues/queue-browser.js';
-export type { GroupInfo, GroupStart } from './queues/queue-groups.js';
+export type { GroupInfo, GroupStart, SeekResult } from './queues/queue-groups.js';
+export type { BlockedKey, UnblockOptions } from './queues/queue-keys.js';
 export type {
+  AckUpToOptions,
   MessageChange,
   PendingDelivery,
   PendingOptions,
   PopOptions,
   RedriveOptions,
 } from './queues/queue-manager.js';
-export type { QueueOptions, StoredQueueOptions } from './queues/queue-options.js';
+export type { QueueLag, QueueRates } from './queues/queue-meter.js';
+export type { DedupMode, QueueOptions, StoredQueueOptions } from './queues/queue-options.js';
 export type { DeadCause, FailedDelivery, Origin } from './queues/queue-records.js';
 export type { QueueStats } from './queues/queue-stats.js';
 export { QueueStore } from './queues/queue-store.js';

@@ -31,6 +31,7 @@ export async function cancelMessages(
     }
     return new Set(seqs);
   });
+  await core.onGone([...bySeq.values()].filter(({ seq }) => ended.has(seq)));
   core.wake();
   return found.map((each) => each !== undefined && ended.has(each.seq));
 }

@@ -57,6 +57,11 @@ export class DueHeap {
     return seq;
   }
 
+  /** All of them, in no order. */
+  *seqs(): IterableIterator<number> {
+    for (let place = 0; place < this.#size; place++) yield this.#pairs[2 * place + 1] ?? 0;
+  }
+
   clear(): void {
     this.#pairs = new Float64Array(2 * FEWEST);
     this.#size = 0;

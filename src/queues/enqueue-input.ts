@@ -3,7 +3,13 @@ import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js
 import { encodedBytes, type Codec } from '../channel/codec.js';
 import { payloadOf, type Durability } from '../channel/record-input.js';
 import { isPriority } from './group-state.js';
-import { MAX_DELAY_MS, MAX_DELIVERIES, type StoredQueueOptions } from './queue-options.js';
+import {
+  DEDUP_MODES,
+  MAX_DELAY_MS,
+  MAX_DELIVERIES,
+  type DedupMode,
+  type StoredQueueOptions,
+} from './queue-options.js';
 import type { NewMessage } from './queue-log.js';
 import type { MessageHeader } from './queue-records.js';
 
@@ -18,6 +24,8 @@ export interface EnqueueOptions {
   readonly key?: string | undefined;
   /** A message of the same in the window of the queue is not enqueued again. Up to 1,024 bytes. */
   readonly dedupKey?: string | undefined;
+  /** What happens when one of the same `dedupKey` came before. Default: what the queue has. */
+  readonly dedupMode?: DedupMode | undefined;
   /** Milliseconds after which it is not delivered any more, but a dead letter. */
   readonly ttlMs?: number | undefined;
   /** Deliveries of it that may fail. Default: what the queue has as `maxDeliveries`. */
@@ -38,6 +46,7 @@ export interface CheckedMessage {
   readonly runAtMs: number | undefined;
   readonly ttlMs: number | undefined;
   readonly dedup: string | undefined;
+  readonly dedupMode: DedupMode;
   readonly header: Pick<MessageHeader, 'priority' | 'key' | 'headers' | 'front' | 'max'>;
 }
 
@@ -48,6 +57,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'priority',
   'key',
   'dedupKey',
+  'dedupMode',
   'ttlMs',
   'maxDeliveries',
   'headers',
@@ -64,10 +74,11 @@ export function checkDurability(durability: unknown): void {
 export function checkMessage<T>(
   payload: T,
   options: EnqueueOptions,
-  { ordering, ttlMs: defaultTtlMs }: StoredQueueOptions,
+  queue: StoredQueueOptions,
   codec: Codec<T> | undefined,
 ): CheckedMessage {
   checkKnown(options, KNOWN);
+  const { ordering, ttlMs: defaultTtlMs } = queue;
   const { delayMs, runAt, priority, key, dedupKey, ttlMs, headers, durability } = options;
   const { maxDeliveries } = options;
   checkDurability(durability);
@@ -78,6 +89,7 @@ export function checkMessage<T>(
   checkInteger('maxDeliveries', maxDeliveries, 1, MAX_DELIVERIES);
   checkText('key', key);
   checkText('dedupKey', dedupKey);
+  checkDedupMode(options, queue);
   checkHeaders(headers);
   if (priority !== undefined && !isPriority(priority)) {
     throw new RangeError(`priority must be an integer from 0 to 15, not ${String(priority)}`);
@@ -98,6 +110,7 @@ export function checkMessage<T>(
     runAtMs: runAt === undefined ? undefined : timeOf(runAt),
     ttlMs: ttlMs ?? defaultTtlMs ?? undefined,
     dedup: dedupKey,
+    dedupMode: options.dedupMode ?? queue.dedupMode,
     header: {
       priority: (priority ?? 0) > 0 ? priority : undefined,
       key,
@@ -105,6 +118,17 @@ export function checkMessage<T>(
       max: maxDeliveries,
     },
   };
+}
+
+function checkDedupMode({ dedupKey, dedupMode }: EnqueueOptions, queue: StoredQueueOptions): void {
+  if (dedupMode === undefined) return;
+  if (!DEDUP_MODES.includes(dedupMode)) {
+    throw new TypeError("dedupMode must be 'keep', 'replace' or 'extend'");
+  }
+  if (dedupKey === undefined) throw new TypeError('a dedupMode is for a message with a dedupKey');
+  if (dedupMode !== 'keep' && queue.dedupWindowMs === 0) {
+    throw new TypeError(`dedupMode '${dedupMode}' needs a dedupWindowMs above 0`);
+  }
 }
 
 /** Messages that are written together, which makes them as durable as the most durable of them. */

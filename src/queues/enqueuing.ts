@@ -3,45 +3,34 @@
  * are written. Room that was taken is given back when it is not used.
  */
 import type { Durability } from '../channel/record-input.js';
+import type { EarlierMessage } from './enqueue-fates.js';
 import { messageAt, withOwnPayload, type CheckedMessage } from './enqueue-input.js';
+import { EnqueuePlan, type EnqueueResult, type Room } from './enqueue-plan.js';
 import type { LeasedMessage } from './lease.js';
 import { openMessages } from './open-messages.js';
 import { queueFull } from './queue-errors.js';
 import type { QueueContext } from './queue-context.js';
-import type { NewMessage } from './queue-log.js';
-import { encodeMessage, headerOf, MESSAGE, type MessageHeader } from './queue-records.js';
+import { bodyOf, encodeMessage, headerOf, MESSAGE, type MessageHeader } from './queue-records.js';
 
-export interface EnqueueResult {
-  readonly id: string;
-  readonly seq: number;
-  /** The message was there already: it is the earlier one's id and seq. */
-  readonly duplicate: boolean;
-}
+export type { EnqueueResult } from './enqueue-plan.js';
 
-/** Messages that are written together, and where the results of all are. */
-export interface PlannedEnqueue {
-  readonly messages: readonly NewMessage[];
-  /** The results, once the seq of the first message is known. */
-  results(firstSeq: number): Promise<EnqueueResult[]>;
+/** A plan, which gives back its room when it ends. */
+export interface PlannedEnqueue extends Pick<
+  EnqueuePlan,
+  'operations' | 'messages' | 'added' | 'results'
+> {
   /** To be called in any case when it was written, or failed. */
   end(error?: unknown): void;
 }
 
-interface Room {
-  readonly messages: number;
-  readonly bytes: number;
-}
-
 /** Messages that had the same keys, of those below a seq. */
 interface Found {
-  readonly known: ReadonlyMap<string, EnqueueResult>;
+  readonly known: ReadonlyMap<string, EarlierMessage>;
   readonly lookedTo: number;
 }
 
 const NO_HEADER: MessageHeader = {};
 const NOTHING_FOUND: Found = { known: new Map(), lookedTo: Infinity };
-
-type Place = { readonly index: number } | { readonly of: Promise<EnqueueResult> };
 
 export class Enqueuing {
   readonly #core: QueueContext;
@@ -114,13 +103,14 @@ export class Enqueuing {
     const plan = await this.plan(checked, signal);
     try {
       let firstSeq = 0;
-      if (plan.messages.length > 0) {
+      const { operations, messages } = plan;
+      if (operations.length + messages.length > 0) {
         firstSeq = await log.run(() => {
           this.#core.requireOpen();
-          return log.append(plan.messages, durability);
+          return log.write(operations, messages, durability);
         });
       }
-      counters.enqueued += plan.messages.length;
+      counters.enqueued += plan.added;
       const results = plan.results(firstSeq);
       plan.end();
       this.#core.wake();
@@ -138,24 +128,18 @@ export class Enqueuing {
       this.#core.log.reserve.requireRoom(this.#core.name);
       const found = keys.length === 0 ? NOTHING_FOUND : await this.#lookFor(keys);
       // In one turn from here on, until the room is taken or has to be made.
-      if (keys.some((key) => this.#pending.has(key))) continue;
-      const room = this.#roomFor(checked, found);
-      const excess = this.#excess(room);
-      if (excess === undefined) {
-        this.#taken = {
-          messages: this.#taken.messages + room.messages,
-          bytes: this.#taken.bytes + room.bytes,
-        };
-        return this.#planned(checked, found, room);
-      }
-      await this.#makeRoom(room, excess, signal);
+      if (keys.some((key) => this.#pending.has(key) || this.#isNewer(key, found))) continue;
+      const plan = new EnqueuePlan(this.#core, this.#pending, checked, found.known);
+      const excess = this.#excess(plan.room);
+      if (excess === undefined) return this.#begun(plan);
+      await this.#makeRoom(plan.room, excess, signal);
     }
   }
 
   /** What had the keys before. Those on their way are waited for: they may fail. */
   async #lookFor(keys: readonly string[]): Promise<Found> {
     for (const key of keys) await this.#pending.get(key)?.catch(() => undefined);
-    const known = new Map<string, EnqueueResult>();
+    const known = new Map<string, EarlierMessage>();
     const lookedTo = this.#core.log.channel.nextSeq;
     for (const key of keys) {
       const found = await this.#find(key);
@@ -164,53 +148,27 @@ export class Enqueuing {
     return { known, lookedTo };
   }
 
-  /** In the turn in which the room is taken. */
-  #planned(checked: readonly CheckedMessage[], found: Found, room: Room): PlannedEnqueue {
-    const nowMs = this.#core.log.clock.now();
-    const messages: NewMessage[] = [];
-    const places: Place[] = [];
-    const keys: string[] = [];
-    let begin: (firstSeq: number) => void = () => {};
-    let isEnded = false;
-    let fail: (error: unknown) => void = () => {};
-    const written = new Promise<number>((resolve, reject) => {
-      begin = resolve;
-      fail = reject;
-    });
-    written.catch(() => undefined);
-    for (const message of checked) {
-      const { dedup } = message;
-      const before = dedup === undefined ? undefined : this.#earlier(dedup, found);
-      if (before !== undefined) {
-        places.push({ of: before.then(asDuplicate) });
-        continue;
-      }
-      const index = messages.length;
-      if (dedup !== undefined) {
-        keys.push(dedup);
-        const result = written.then((firstSeq) => this.#resultAt(firstSeq + index));
-        result.catch(() => undefined);
-        this.#pending.set(dedup, result);
-      }
-      places.push({ index });
-      messages.push(messageAt(message, nowMs));
-    }
+  /** It may have been written since it was looked for. */
+  #isNewer(key: string, { lookedTo }: Found): boolean {
+    const { state, log } = this.#core;
+    return (state.dedup.find(key, log.clock.now()) ?? -1) >= lookedTo;
+  }
+
+  /** In the turn in which it was made. */
+  #begun(plan: EnqueuePlan): PlannedEnqueue {
+    const { room } = plan;
+    this.#taken = {
+      messages: this.#taken.messages + room.messages,
+      bytes: this.#taken.bytes + room.bytes,
+    };
+    plan.begin();
     return {
-      messages,
-      results: (firstSeq) => {
-        begin(firstSeq);
-        this.#core.counters.duplicates += places.length - messages.length;
-        return Promise.all(
-          places.map((place) =>
-            'of' in place ? place.of : Promise.resolve(this.#resultAt(firstSeq + place.index)),
-          ),
-        );
-      },
+      operations: plan.operations,
+      messages: plan.messages,
+      added: plan.added,
+      results: (firstSeq) => plan.results(firstSeq),
       end: (error) => {
-        if (isEnded) return;
-        isEnded = true;
-        if (error !== undefined) fail(error);
-        for (const key of keys) this.#pending.delete(key);
+        if (!plan.end(error)) return;
         this.#taken = {
           messages: this.#taken.messages - room.messages,
           bytes: this.#taken.bytes - room.bytes,
@@ -224,19 +182,8 @@ export class Enqueuing {
     return { id: this.#core.idOf(seq, NO_HEADER), seq, duplicate: false };
   }
 
-  #earlier(dedup: string, { known, lookedTo }: Found): Promise<EnqueueResult> | undefined {
-    const found = known.get(dedup);
-    if (found !== undefined) return Promise.resolve(found);
-    const pending = this.#pending.get(dedup);
-    if (pending !== undefined) return pending;
-    // It may have been written since it was looked for.
-    const { state, log } = this.#core;
-    const seq = state.dedup.find(dedup, log.clock.now());
-    return seq === undefined || seq < lookedTo ? undefined : Promise.resolve(this.#resultAt(seq));
-  }
-
   /** The message that had this key in the window. */
-  async #find(dedup: string): Promise<EnqueueResult | undefined> {
+  async #find(dedup: string): Promise<EarlierMessage | undefined> {
     const { log, state } = this.#core;
     const seq = state.dedup.find(dedup, log.clock.now());
     if (seq === undefined) return undefined;
@@ -245,23 +192,8 @@ export class Enqueuing {
     const header = record === undefined ? undefined : headerOf(record);
     // Two keys of one hash are not the same: the message itself says which it was.
     if (header !== undefined && header.dedup !== dedup) return undefined;
-    return { id: this.#core.idOf(seq, header ?? {}), seq, duplicate: true };
-  }
-
-  /** What is left when those are gone that came before. */
-  #roomFor(checked: readonly CheckedMessage[], found: Found): Room {
-    const seen = new Set<string>();
-    let messages = 0;
-    let bytes = 0;
-    for (const { dedup, payload } of checked) {
-      if (dedup !== undefined) {
-        if (seen.has(dedup) || this.#earlier(dedup, found) !== undefined) continue;
-        seen.add(dedup);
-      }
-      messages++;
-      bytes += payload.length;
-    }
-    return { messages, bytes };
+    const size = record === undefined || header === undefined ? 0 : bodyOf(record).length;
+    return { id: this.#core.idOf(seq, header ?? {}), seq, size, header };
   }
 
   /** The limit that this much more would exceed. */
@@ -336,8 +268,4 @@ export class Enqueuing {
     for (const group of open) this.#core.reserve(group, message);
     return open.map(({ name }) => name);
   }
-}
-
-function asDuplicate(result: EnqueueResult): EnqueueResult {
-  return { ...result, duplicate: true };
 }

@@ -9,7 +9,8 @@
 import { AttemptTable } from './attempt-table.js';
 import { newAttempt, noteError, type Attempt } from './attempt.js';
 import { DueHeap } from './due-heap.js';
-import { KeyLanes } from './key-lanes.js';
+import type { GroupEdit, Return, Settled } from './group-changes.js';
+import { KeyLanes, type NextOfLane } from './key-lanes.js';
 import type { MessageHeader } from './queue-records.js';
 import { SeqHeap } from './seq-heap.js';
 import { SeqSet } from './seq-set.js';
@@ -18,35 +19,6 @@ import type { StateReader, StateWriter } from './state-bytes.js';
 /** Highest priority of a message, and that of those that were put before all others. */
 const HIGHEST = 15;
 export const FRONT = 16;
-
-/** How a message waits again. */
-export interface Return {
-  /** Unix milliseconds; 0: at once. */
-  readonly dueMs: number;
-  /** The delivery does not count. */
-  readonly isUndone: boolean;
-  readonly error: string | undefined;
-  readonly nowMs: number;
-}
-
-/** Another time, or another priority, of a message. */
-export interface GroupEdit {
-  /** Unix milliseconds; 0: now; undefined: that stays. */
-  readonly dueMs: number | undefined;
-  readonly priority: number | undefined;
-  /** What its header says. */
-  readonly wasDueMs: number;
-  readonly wasPriority: number;
-  readonly nowMs: number;
-}
-
-/** How a message is settled. */
-export interface Settled {
-  readonly nowMs: number;
-  /** Unix milliseconds until when it was put off; 0: it was not. */
-  readonly dueMs: number;
-  readonly key: string | undefined;
-}
 
 export class GroupState {
   readonly name: string;
@@ -58,6 +30,8 @@ export class GroupState {
   cursor: number;
   /** Messages before it that do not simply come in their order are placed by the cursor. */
   placedFrom: number;
+  /** Unix milliseconds: when it got or settled something last. */
+  activeMs = 0;
   /** Messages that are not settled. */
   open = 0;
   inFlight = 0;
@@ -66,6 +40,9 @@ export class GroupState {
    * take them. No part of the state.
    */
   readonly taken: Set<number> = new Set();
+  /** Messages that are about to be changed, of the queue. */
+  held: ReadonlySet<number> = new Set();
+  readonly isOpen = (seq: number): boolean => !this.settled.has(seq);
   /** Those of the open ones that are put off. */
   putOff = 0;
   /** By priority; those of 0 beside what the cursor meets. */
@@ -169,7 +146,11 @@ export class GroupState {
   /** The next message of the key comes when the cursor had met it. */
   #leaveLane(seq: number, key: string | undefined): void {
     if (key === undefined) return;
-    const next = this.lanes.leave(key, seq, (other) => !this.settled.has(other));
+    this.goOn(this.lanes.leave(key, seq, this.isOpen));
+  }
+
+  /** A lane has another owner, which is delivered now. */
+  goOn(next: NextOfLane | undefined): void {
     if (next !== undefined) this.#comesNow(next.seq, next.priority);
   }
 
@@ -224,12 +205,32 @@ export class GroupState {
     this.#wait(seq, attempt, dueMs, nowMs);
   }
 
-  /** Everything below is settled. */
+  /** Everything below is settled. Keys that wait for a dead letter go on waiting. */
   purge(to: number): void {
     this.settled.addBelow(to);
     this.cursor = Math.max(this.cursor, to);
     this.placedFrom = Math.max(this.placedFrom, to);
+    this.lanes.clearMessages();
     this.#forget();
+  }
+
+  /** Everything below is settled, which was not said of each before; `open` messages are left. */
+  pass(to: number, open: number, nowMs: number): void {
+    for (const seq of this.#delayed.seqs()) {
+      // What has an entry is counted there.
+      if (seq < to && this.isOpen(seq) && this.attempts.get(seq) === undefined) this.putOff--;
+    }
+    for (const [seq, { isLeased, dueMs }] of this.attempts.entries()) {
+      if (seq >= to) continue;
+      this.attempts.delete(seq);
+      if (isLeased) this.inFlight--;
+      else if (dueMs > nowMs) this.putOff--;
+    }
+    this.settled.addBelow(to);
+    for (const [seq, key] of this.lanes.owners()) if (seq < to) this.#leaveLane(seq, key);
+    for (const seq of this.taken) if (seq < to) this.taken.delete(seq);
+    this.cursor = Math.max(this.cursor, to);
+    this.open = open;
   }
 
   /** Begins again from a seq; `open` messages come from there on. */
@@ -238,13 +239,13 @@ export class GroupState {
     this.settled.addBelow(to);
     this.cursor = to;
     this.placedFrom = Math.max(to, end);
+    this.lanes.clear();
     this.#forget();
     this.open = open;
   }
 
   #forget(): void {
     this.attempts.clear();
-    this.lanes.clear();
     for (const band of this.#bands) band.clear();
     this.#delayed.clear();
     this.#suspects.clear();
@@ -272,13 +273,13 @@ export class GroupState {
 
   /** The message is open and nobody has it, whether it is put off or not. */
   isFree(seq: number): boolean {
-    if (this.settled.has(seq) || this.taken.has(seq)) return false;
+    if (this.settled.has(seq) || this.taken.has(seq) || this.held.has(seq)) return false;
     return this.attempts.get(seq)?.isLeased !== true;
   }
 
   /** The message is open and nobody has it, now. */
   mayBeDelivered(seq: number, nowMs: number): boolean {
-    if (this.settled.has(seq) || this.taken.has(seq)) return false;
+    if (this.settled.has(seq) || this.taken.has(seq) || this.held.has(seq)) return false;
     const attempt = this.attempts.get(seq);
     return attempt === undefined || (!attempt.isLeased && attempt.dueMs <= nowMs);
   }
@@ -304,17 +305,28 @@ export class GroupState {
   peekReady(nowMs: number): { readonly seq: number; readonly priority: number } | undefined {
     for (; this.#highest >= 0; this.#highest--) {
       const priority = this.#highest;
-      const band = this.#band(priority);
-      for (let top = band.peek(); top !== undefined; top = band.peek()) {
-        const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
-        const attempt = this.attempts.get(seq);
-        // A suspect waits elsewhere, and one with another priority now in another heap.
-        const isHere = attempt?.isSuspect !== true && (attempt?.priority ?? priority) === priority;
-        if (isHere && this.mayBeDelivered(seq, nowMs)) return { seq, priority };
-        band.pop();
-      }
+      const seq = this.#firstOf(priority, nowMs);
+      if (seq !== undefined) return { seq, priority };
     }
     return undefined;
+  }
+
+  #firstOf(priority: number, nowMs: number): number | undefined {
+    const band = this.#band(priority);
+    for (let top = band.peek(); top !== undefined; top = band.peek()) {
+      const seq = priority === FRONT ? Number.MAX_SAFE_INTEGER - top : top;
+      const attempt = this.attempts.get(seq);
+      // A suspect waits elsewhere, and one with another priority now in another heap.
+      const isHere = attempt?.isSuspect !== true && (attempt?.priority ?? priority) === priority;
+      if (isHere && this.mayBeDelivered(seq, nowMs)) return seq;
+      band.pop();
+    }
+    return undefined;
+  }
+
+  /** The first messages of all priorities that wait in heaps. */
+  firstReady(nowMs: number): number[] {
+    return this.#bands.flatMap((_, priority) => this.#firstOf(priority, nowMs) ?? []);
   }
 
   /** Takes out what `peekReady` has returned. */
@@ -351,6 +363,7 @@ export class GroupState {
     for (const value of [this.cursor, this.placedFrom, this.open, this.inFlight, this.putOff]) {
       writer.f64(value);
     }
+    writer.f64(this.activeMs);
     this.settled.encodeTo(writer);
     this.attempts.encodeTo(writer);
     this.lanes.encodeTo(writer);
@@ -366,6 +379,7 @@ export class GroupState {
     group.open = reader.f64();
     group.inFlight = reader.f64();
     group.putOff = reader.f64();
+    group.activeMs = reader.f64();
     group.settled = SeqSet.decode(reader);
     group.attempts = AttemptTable.decode(reader);
     group.lanes = KeyLanes.decode(reader);

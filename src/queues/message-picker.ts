@@ -216,7 +216,13 @@ export async function readMessage(
   const update = updatedBy === undefined ? undefined : metIn(await recordAt(channel, updatedBy));
   if (update === undefined) return message;
   const { header, payload } = update;
-  return { ...message, payload: bodyIn(payload), headers: header.headers ?? NO_HEADERS };
+  const { until, headers = NO_HEADERS } = header;
+  return {
+    ...message,
+    header: until === undefined ? message.header : { ...message.header, until },
+    payload: bodyIn(payload),
+    headers,
+  };
 }
 
 function metIn(record: LogRecord | undefined): MetMessage | undefined {

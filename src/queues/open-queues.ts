@@ -6,6 +6,7 @@ import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
+import { BlockedKeys } from './blocked-keys.js';
 import { DiskReserve } from './disk-reserve.js';
 import type { DecodedPayload } from './lease.js';
 import { noQueue } from './queue-errors.js';
@@ -16,9 +17,10 @@ import { CHECKPOINTS_NAME, loadQueue, STATE_VERSION } from './queue-loading.js';
 import { QueueLog } from './queue-log.js';
 import { closeQueue, discardQueue, type QueueHost } from './queue-closing.js';
 import { QueueMoves } from './queue-moves.js';
-import { refuseQueueConflict, storedQueueOptions, type QueueOptions } from './queue-options.js';
+import type { QueueOptions } from './queue-options.js';
 import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
 import type { QueueSettings } from './queue-settings.js';
+import { refuseQueueConflict, storedQueueOptions } from './stored-options.js';
 
 /** Before the name of a queue in that of its channel. */
 export const CHANNEL_PREFIX = '$queues/';
@@ -35,6 +37,7 @@ export class OpenQueues implements QueueHost {
   readonly #redex: Redex;
   readonly #settings: QueueSettings;
   readonly #moves: QueueMoves;
+  readonly #blockedKeys: BlockedKeys;
   readonly #reserve: DiskReserve;
   readonly #open = new Map<string, Opened>();
   readonly #cores = new WeakSet<QueueContext>();
@@ -50,6 +53,13 @@ export class OpenQueues implements QueueHost {
       redex,
       logger,
       openForDeadLetters: (name) => this.openForDeadLetters(name),
+      openQueue: (name) => this.openQueue(name),
+    });
+    this.#blockedKeys = new BlockedKeys({
+      logger,
+      opened: (name) => this.#opened(name),
+      allOpened: () => this.#allOpened(),
+      hasQueue: (name) => this.#redex.hasChannel(`${CHANNEL_PREFIX}${name}`),
       openQueue: (name) => this.openQueue(name),
     });
   }
@@ -134,9 +144,12 @@ export class OpenQueues implements QueueHost {
         const codec = this.#open.get(name)?.codec;
         return codec === undefined ? undefined : { codec, value: decodedValue(codec, payload) };
       };
-      const moves = this.#moves;
-      const core = new QueueCore({ name, log, runtime, logger, moves, segmentBytes, decode });
+      const { moves, blockedKeys } = { moves: this.#moves, blockedKeys: this.#blockedKeys };
+      const own = { moves, blockedKeys, segmentBytes, decode };
+      const core = new QueueCore({ name, log, runtime, logger, ...own });
       this.#cores.add(core);
+      // What a crash has left between the two logs.
+      await blockedKeys.review(core);
       return core;
     } catch (error) {
       await channel.close().catch(() => undefined);
@@ -161,7 +174,9 @@ export class OpenQueues implements QueueHost {
       epoch: 0,
       options: stored,
       paused: false,
-      groups: stored.mode === 'work' ? [{ name: '', start: 0 }] : [],
+      groups: stored.mode === 'work' ? [{ name: '', start: 0, active: 0 }] : [],
+      sparse: 0,
+      goneMs: 0,
     };
     const records = [{ payload: encodeOperation(operation), type: OPERATION, timestamp: t }];
     const create = { sync: 'always', segmentBytes } as const;
@@ -190,18 +205,27 @@ export class OpenQueues implements QueueHost {
     const remove = async (): Promise<void> => {
       isDeleted = await this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
     };
-    const core = await this.#open.get(name)?.core.catch(() => undefined);
+    const core = await this.#opened(name);
     if (core !== undefined) await discardQueue(core, this, remove);
     // It was not open, or was being closed already.
     if (isDeleted === undefined) await remove();
+    await this.#blockedKeys.reviewOf(name);
     return isDeleted === true;
   }
 
+  #opened(name: string): Promise<QueueCore | undefined> {
+    const core: Promise<QueueCore | undefined> =
+      this.#open.get(name)?.core ?? Promise.resolve(undefined);
+    return core.catch(() => undefined);
+  }
+
+  async #allOpened(): Promise<QueueCore[]> {
+    const cores = await Promise.all([...this.#open.keys()].map((name) => this.#opened(name)));
+    return cores.filter((core) => core !== undefined);
+  }
+
   async #reclaimAll(): Promise<void> {
-    for (const { core } of this.#open.values()) {
-      const opened = await core.catch(() => undefined);
-      if (opened !== undefined && !opened.isClosed) await opened.reclaim.run();
-    }
+    for (const core of await this.#allOpened()) if (!core.isClosed) await core.reclaim.run();
   }
 
   async closeAll(): Promise<void> {

@@ -30,6 +30,7 @@ async function close(core: QueueCore, host: QueueHost): Promise<void> {
   core.close();
   const { log, leases, state } = core;
   try {
+    await core.lag.stop();
     await core.reclaim.stop();
     await log.run(async () => {
       for (const { name } of state.groups.values()) {
@@ -60,6 +61,7 @@ async function discard(
 ): Promise<void> {
   core.close();
   try {
+    await core.lag.stop();
     await core.reclaim.stop();
     core.leases.close();
     await remove();

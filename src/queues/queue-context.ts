@@ -26,6 +26,14 @@ export interface Doomed {
   readonly lease?: Lease | undefined;
 }
 
+/** Of messages that are done with, those that may be missing from the log. */
+export interface Missing {
+  /** Seqs below, though the log begins before. */
+  readonly sparse: number;
+  /** Unix milliseconds: those that came before. */
+  readonly goneMs: number;
+}
+
 export interface QueueContext extends PickerHost {
   readonly name: string;
   readonly runtime: Runtime;
@@ -59,6 +67,8 @@ export interface QueueContext extends PickerHost {
   bury(group: string, doomed: readonly Doomed[]): Promise<void>;
   /** Messages that were chosen and may not be delivered. Not in `run`. Never rejects. */
   setAside(group: string, unfit: readonly Unfit[]): Promise<void>;
-  /** What says all that is not said of single messages. */
-  base(options?: StoredQueueOptions, paused?: boolean): OperationContent;
+  /** What says all that is not said of single messages; to be written in one step, `alone`. */
+  base(options?: StoredQueueOptions, paused?: boolean, missing?: Missing): OperationContent[];
+  /** Messages are done with here: if they are dead letters, their keys go on. Never rejects. */
+  onGone(messages: readonly LeasedMessage[]): Promise<void>;
 }

@@ -3,17 +3,21 @@
  * Queue; this is what its parts hold.
  */
 import type { Logger, Runtime } from '../core/runtime.js';
+import type { BlockedKeys } from './blocked-keys.js';
 import { Enqueuing } from './enqueuing.js';
+import { blockOperations } from './group-blocks.js';
+import { GroupLag } from './group-lag.js';
 import { GroupReceiver } from './group-receiver.js';
 import type { GroupState } from './group-state.js';
 import { Lease, type DecodedPayload, type LeasedMessage } from './lease.js';
 import { LeaseTable } from './lease-table.js';
 import type { Picked, Unfit } from './message-picker.js';
-import type { Doomed, GivenBack, QueueContext } from './queue-context.js';
+import type { Doomed, GivenBack, Missing, QueueContext } from './queue-context.js';
 import { noGroup, queueClosed } from './queue-errors.js';
 import { noCounts, type QueueCounts } from './queue-counters.js';
 import type { QueueLog } from './queue-log.js';
 import type { StoredQueueOptions } from './queue-options.js';
+import { QueueMeter } from './queue-meter.js';
 import { QueueReclaim } from './queue-reclaim.js';
 import {
   runsOf,
@@ -31,6 +35,7 @@ export interface QueueCoreParts {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly moves: QueueMoves;
+  readonly blockedKeys: BlockedKeys;
   readonly segmentBytes: number;
   /** What its codec, if it has one, makes of a payload. Throws for one that it does not take. */
   readonly decode: (payload: Uint8Array) => DecodedPayload | undefined;
@@ -42,9 +47,11 @@ export class QueueCore implements QueueContext {
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly moves: QueueMoves;
+  readonly blockedKeys: BlockedKeys;
   readonly leases: LeaseTable;
   readonly settlement: Settlement;
   readonly counters: QueueCounts = noCounts();
+  readonly meter: QueueMeter;
   readonly #decode: QueueCoreParts['decode'];
   readonly #receivers = new Map<string, GroupReceiver>();
   isClosed = false;
@@ -54,6 +61,7 @@ export class QueueCore implements QueueContext {
   closing: Promise<void> | undefined;
   readonly enqueuing: Enqueuing;
   readonly reclaim: QueueReclaim;
+  readonly lag: GroupLag;
 
   constructor(parts: QueueCoreParts) {
     this.name = parts.name;
@@ -61,10 +69,13 @@ export class QueueCore implements QueueContext {
     this.runtime = parts.runtime;
     this.logger = parts.logger;
     this.moves = parts.moves;
+    this.blockedKeys = parts.blockedKeys;
     this.#decode = parts.decode;
+    this.meter = new QueueMeter(parts.runtime, this.counters);
     this.settlement = new Settlement(this);
     this.enqueuing = new Enqueuing(this);
     this.reclaim = new QueueReclaim(this, parts.segmentBytes);
+    this.lag = new GroupLag(this);
     this.leases = new LeaseTable(parts.runtime, (leases) => {
       void this.settlement.expire(leases);
     });
@@ -91,12 +102,22 @@ export class QueueCore implements QueueContext {
   base(
     options: StoredQueueOptions = this.options,
     paused: boolean = this.state.isPaused,
-  ): OperationContent {
-    const { tag, epoch, groups } = this.state;
-    const places = [...groups.values()].map(({ name, settled }) => {
-      return { name, start: settled.floor };
+    missing?: Missing,
+  ): OperationContent[] {
+    const { tag, epoch, groups, sparseBelow, goneMs: before } = this.state;
+    const places = [...groups.values()].map(({ name, settled, activeMs: active }) => {
+      return { name, start: settled.floor, active };
     });
-    return { o: 'base', tag, epoch, options, paused, groups: places };
+    const { sparse, goneMs } = missing ?? { sparse: sparseBelow, goneMs: before };
+    const own = { tag, epoch, options, paused, groups: places, sparse, goneMs };
+    const base: OperationContent = { o: 'base', ...own };
+    return options.onDead === 'block' ? [base, ...blockOperations(groups.values())] : [base];
+  }
+
+  async onGone(messages: readonly LeasedMessage[]): Promise<void> {
+    if (messages.some(({ header }) => header.holds !== undefined)) {
+      await this.blockedKeys.onGone(this, messages);
+    }
   }
 
   /** Runs work that may not meet a compaction. */
@@ -122,6 +143,7 @@ export class QueueCore implements QueueContext {
   }
 
   receiver(group: GroupState): GroupReceiver {
+    this.lag.onAsked(group.name);
     let receiver = this.#receivers.get(group.name);
     if (receiver === undefined) {
       receiver = new GroupReceiver(this, group);
@@ -140,6 +162,8 @@ export class QueueCore implements QueueContext {
   #wakeNow(): void {
     this.#isWoken = false;
     for (const receiver of this.#receivers.values()) receiver.wake();
+    this.lag.onProgress();
+    this.meter.note();
     this.enqueuing.onRoom();
     this.reclaim.onProgress();
   }
@@ -201,6 +225,8 @@ export class QueueCore implements QueueContext {
     this.leases.add(lease);
     this.counters.delivered++;
     if (attempt.count > 1) this.counters.redelivered++;
+    else this.meter.onDelivered(this.log.clock.now() - dueOf(message));
+    this.meter.note();
     return lease;
   }
 
@@ -239,4 +265,9 @@ export class QueueCore implements QueueContext {
     for (const receiver of this.#receivers.values()) receiver.close(error);
     this.enqueuing.onRoom();
   }
+}
+
+/** Unix milliseconds since when a message could be delivered. */
+function dueOf({ enqueuedAt, header: { at = 0, origin } }: LeasedMessage): number {
+  return Math.max(origin?.deadAt ?? enqueuedAt, at);
 }

@@ -13,6 +13,8 @@ export interface QueueCounts {
   timedOut: number;
   deadLettered: number;
   expired: number;
+  /** For groups that were moved on: see `maxLag` and `maxIdleMs`. */
+  skipped: number;
 }
 
 export function noCounts(): QueueCounts {
@@ -27,5 +29,6 @@ export function noCounts(): QueueCounts {
     timedOut: 0,
     deadLettered: 0,
     expired: 0,
+    skipped: 0,
   };
 }

@@ -9,6 +9,7 @@ export type LeaseLoss =
   | 'cancelled'
   | 'purged'
   | 'sought'
+  | 'skipped'
   | 'group deleted'
   | 'queue closed'
   | 'unknown';

@@ -21,6 +21,19 @@ export interface GroupInfo {
   readonly floor: number;
 }
 
+/** Where a group begins again. */
+export interface SeekResult {
+  /** The first seq that it gets. */
+  readonly from: number;
+  /** Messages that it has before it now. */
+  readonly messages: number;
+  /**
+   * Every message from the place that was asked for on is there, but those that were cancelled or
+   * purged. False: some were done with for so long that they are gone; see the option `keepMs`.
+   */
+  readonly complete: boolean;
+}
+
 export class QueueGroups {
   readonly #core: QueueCore;
 
@@ -73,22 +86,26 @@ export class QueueGroups {
 
   /**
    * Lets a group, or in a work queue all consumers, begin again: every message from there on that
-   * is still kept is delivered again, and none before. Deliveries under way are lost.
+   * is still kept is delivered again, and none before. Deliveries under way are lost. Resolves to
+   * what there is. Rejects with OUT_OF_RANGE, NOT_FOUND, IO, CLOSED.
    */
-  async seek(name: string | undefined, to: GroupStart): Promise<void> {
+  async seek(name: string | undefined, to: GroupStart): Promise<SeekResult> {
     checkStart(to);
     const { log, state, leases } = this.#core;
     const group = this.#core.group(name);
-    await this.#core.reclaiming(async () => {
-      await log.alone(async () => {
+    return this.#core.reclaiming(async () => {
+      const result = await log.alone(async () => {
         const seq = await this.#seqOf(to);
+        const complete = this.#isComplete(to, seq);
         const recount = await countFor(log.channel, state, group.name, seq);
         const g = groupField(group.name);
         await log.operate({ o: 'seek', g, to: seq, ...recount }, 'synced');
         leases.endAll(group.name, 'sought');
         this.#core.resetReceiver(group.name);
+        return { from: seq, messages: recount.open, complete };
       });
       this.#core.wake();
+      return result;
     });
   }
 
@@ -100,6 +117,15 @@ export class QueueGroups {
         return { name, open, inFlight, delayed, floor };
       })
       .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  #isComplete(to: GroupStart, from: number): boolean {
+    const { log, state } = this.#core;
+    const all = Math.max(log.channel.firstSeq, state.sparseBelow);
+    if (to === 'latest') return true;
+    if (to === 'earliest') return all === 0;
+    if (typeof to === 'number') return to >= all;
+    return from > all || (millisecondsOf(to.time) ?? 0) >= state.goneMs;
   }
 
   #requireFanout(): void {

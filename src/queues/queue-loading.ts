@@ -7,6 +7,7 @@ import type { KeptCheckpoints } from '../channel/kept-checkpoints.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import { decodeOperation, OPERATION, type Operation } from './queue-records.js';
 import { QueueState } from './queue-state.js';
+import { decodeState } from './queue-state-bytes.js';
 import { countOpen } from './recount.js';
 
 /** Of the form of a checkpoint. */
@@ -23,7 +24,7 @@ export async function loadQueue(
   channel: Channel,
   checkpoints: KeptCheckpoints,
 ): Promise<LoadedQueue> {
-  const loaded = await checkpoints.load((bytes) => QueueState.decode(bytes));
+  const loaded = await checkpoints.load((bytes) => decodeState(bytes));
   if (loaded !== undefined) {
     const { state, seq } = loaded;
     await replay(channel, state, seq);

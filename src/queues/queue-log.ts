@@ -26,6 +26,7 @@ import {
   type OperationContent,
 } from './queue-records.js';
 import type { QueueState } from './queue-state.js';
+import { encodeState } from './queue-state-bytes.js';
 
 /** Records after which a checkpoint is written, if they have as many bytes as the last one. */
 const CHECKPOINT_RECORDS = 50_000;
@@ -182,7 +183,18 @@ export class QueueLog {
     durability: Durability = 'written',
     seq?: number,
   ): Promise<void> {
-    const plan = this.plan([operation], [], seq);
+    return this.#operate(this.plan([operation], [], seq), durability);
+  }
+
+  /** Writes operations in one step, and applies them. */
+  async operateAll(
+    operations: readonly OperationContent[],
+    durability: Durability = 'written',
+  ): Promise<void> {
+    return this.#operate(this.plan(operations, []), durability);
+  }
+
+  async #operate(plan: PlannedRecords, durability: Durability): Promise<void> {
     try {
       plan.apply(await this.#append(plan.records, durability));
     } catch (error) {
@@ -302,7 +314,7 @@ export class QueueLog {
     const { seq, bytes } = await this.alone(() => {
       this.#recordsSince = 0;
       this.#bytesSince = 0;
-      return Promise.resolve({ seq: this.channel.nextSeq, bytes: this.state.encode() });
+      return Promise.resolve({ seq: this.channel.nextSeq, bytes: encodeState(this.state) });
     });
     if (seq === this.#checkpointSeqs.at(-1)) return;
     this.#checkpointBytes = bytes.length;

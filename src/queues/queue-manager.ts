@@ -1,29 +1,28 @@
 /** What is done with a queue beside enqueuing and receiving. */
 import type { Codec } from '../channel/codec.js';
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
-import type { Durability } from '../channel/record-input.js';
+import { checkSeq, type Durability } from '../channel/record-input.js';
+import { redexError } from '../core/errors.js';
 import { tokenOf } from './delivery-token.js';
 import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
 import { FRONT, isPriority } from './group-state.js';
-import type { ReceiveRequest } from './group-receiver.js';
-import type { Lease, LeasedMessage } from './lease.js';
-import { leaseOperation } from './lease-operation.js';
+import type { LeasedMessage } from './lease.js';
 import { lastMessages } from './last-messages.js';
-import { readMessage } from './message-picker.js';
+import { passGroup } from './passing.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
 import { closeQueue, type QueueHost } from './queue-closing.js';
 import type { QueueCore } from './queue-core.js';
 import { noMessage, noQueue } from './queue-errors.js';
 import {
-  changedOptions,
   checkQueueOptions,
   MAX_DELAY_MS,
   QUEUE_OPTION_NAMES,
   type QueueOptions,
 } from './queue-options.js';
 import { runsOf } from './queue-records.js';
+import { reportQueue } from './queue-report.js';
+import { changedOptions } from './stored-options.js';
 
-/** What a queue asks of its store. */
 /** A delivery that is not settled. */
 export interface PendingDelivery {
   readonly id: string;
@@ -65,12 +64,20 @@ export interface RedriveOptions<T> {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface AckUpToOptions {
+  /** In a queue with groups, which. */
+  readonly group?: string | undefined;
+  /** As of `ack`. Default: `written`. */
+  readonly durability?: Durability | undefined;
+}
+
 export interface PopOptions {
   readonly max?: number | undefined;
   readonly durability?: Durability | undefined;
 }
 
 const PENDING: ReadonlySet<string> = new Set(['group', 'seq']);
+const ACK_UP_TO: ReadonlySet<string> = new Set(['group', 'durability']);
 const CONFIGURE = new Set(QUEUE_OPTION_NAMES.filter((name) => name !== 'mode'));
 const CHANGE: ReadonlySet<string> = new Set(['payload', 'headers', 'priority', 'delayMs']);
 const REDRIVE: ReadonlySet<string> = new Set(['filter', 'limit', 'to', 'ratePerSecond', 'signal']);
@@ -110,45 +117,25 @@ export class QueueManager<T> {
       .toSorted((a, b) => b.ageMs - a.ageMs);
   }
 
-  async claim(
-    { max, consumer }: ReceiveRequest,
-    groupName: string | undefined,
-    minIdleMs: number,
-  ): Promise<Lease[]> {
+  async ackUpTo(seq: number, options: AckUpToOptions): Promise<number> {
     this.#core.requireOpen();
-    checkInteger('minIdleMs', minIdleMs, 0, MAX_DELAY_MS);
-    const { leases, log } = this.#core;
-    const group = this.#core.group(groupName);
-    const before = leases.clock.now() - minIdleMs;
-    const idle = [...leases.of(group.name)].filter(
-      (lease) => lease.since <= before && !lease.isSettling && !this.#core.isLast(lease),
-    );
-    const taken = idle.slice(0, max);
-    if (taken.length === 0) return [];
-    for (const lease of taken) lease.isSettling = true;
-    const messages = taken.map(({ message }) => message);
-    const operation = leaseOperation(group.name, messages);
-    return log.run(async () => {
-      try {
-        await log.operate(operation);
-      } catch (error) {
-        for (const lease of taken) lease.isSettling = false;
-        throw error;
-      }
-      // Who had them may have changed the bytes that were handed out.
-      const written: (LeasedMessage | undefined)[] = [];
-      for (const { message } of taken) written.push(await readMessage(this.#core, message.seq));
-      return taken.flatMap((lease, index) => {
-        leases.end(lease, 'claimed');
-        const message = {
-          ...lease.message,
-          payload: written[index]?.payload ?? lease.message.payload,
-        };
-        const { isSuspect } = lease;
-        const mine = this.#core.lease(group.name, { message, band: 0, isSuspect }, consumer);
-        return mine === undefined ? [] : [mine];
-      });
-    });
+    checkKnown(options, ACK_UP_TO);
+    const { group: name, durability = 'written' } = options;
+    checkSeq('seq', seq);
+    checkDurability(durability);
+    const { log, counters, blockedKeys } = this.#core;
+    const group = this.#core.group(name);
+    const { firstSeq, nextSeq } = log.channel;
+    if (seq >= nextSeq) {
+      const message = `queue ${this.#core.name} ends at ${nextSeq}: there is no seq ${seq}`;
+      throw redexError('OUT_OF_RANGE', message, { seq, firstSeq, nextSeq });
+    }
+    const how = { below: seq + 1, most: Infinity, why: 'settled', durability } as const;
+    const count = await passGroup(this.#core, group, how);
+    counters.acknowledged += count;
+    reportQueue(this.#core.name, 'settled', count);
+    if (count > 0) await blockedKeys.reviewOf(this.#core.name);
+    return count;
   }
 
   async pop(options: PopOptions, end: 'first' | 'last'): Promise<QueueMessage<T>[]> {
@@ -185,6 +172,7 @@ export class QueueManager<T> {
     const s = runsOf(messages.map(({ seq }) => seq));
     const z = messages.map(({ size }) => size);
     await log.run(() => log.operate({ o: 'done', s, why: 'pop', z }, durability));
+    await this.#core.onGone(messages);
     this.#core.wake();
   }
 
@@ -211,6 +199,7 @@ export class QueueManager<T> {
       leases.endAll(undefined, 'purged');
       return messages;
     });
+    await this.#core.blockedKeys.reviewOf(this.#core.name);
     this.#core.wake();
     return count;
   }
@@ -248,7 +237,7 @@ export class QueueManager<T> {
   async setPaused(isPaused: boolean): Promise<void> {
     this.#core.requireOpen();
     const { log, options } = this.#core;
-    await log.alone(() => log.operate(this.#core.base(options, isPaused), 'synced'));
+    await log.alone(() => log.operateAll(this.#core.base(options, isPaused), 'synced'));
     this.#core.wake();
   }
 
@@ -260,7 +249,7 @@ export class QueueManager<T> {
     const { log } = this.#core;
     await log.alone(async () => {
       const changed = changedOptions(this.#core.options, options);
-      await log.operate(this.#core.base(changed), 'synced');
+      await log.operateAll(this.#core.base(changed), 'synced');
     });
     this.#core.wake();
   }

@@ -7,6 +7,7 @@ import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import { MAX_ERROR_LENGTH, MAX_ERRORS, type Attempt } from './attempt.js';
 import type { GroupState } from './group-state.js';
+import { waitAgain } from './held-messages.js';
 import type { LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
@@ -16,6 +17,7 @@ import type { NewMessage } from './queue-log.js';
 import {
   runsOf,
   type FailedDelivery,
+  type Held,
   type MessageHeader,
   type OperationContent,
 } from './queue-records.js';
@@ -59,8 +61,14 @@ export class QueueMoves {
    * Makes dead letters of messages that are leased or reserved. Never rejects: what cannot become
    * one waits again.
    */
-  async bury(core: QueueContext, group: string, doomed: readonly Doomed[]): Promise<void> {
-    const { deadLetter } = core.options;
+  async bury(core: QueueContext, group: string, given: readonly Doomed[]): Promise<void> {
+    let doomed = given;
+    const { deadLetter, onExpired } = core.options;
+    if (deadLetter !== false && onExpired === 'drop') {
+      const expired = doomed.filter(({ cause }) => cause === 'expired');
+      if (expired.length > 0) await this.#discard(core, group, expired);
+      doomed = doomed.filter(({ cause }) => cause !== 'expired');
+    }
     for (const chunk of chunksOf(doomed, ({ message }) => message.payload.length)) {
       try {
         if (deadLetter === false) await this.#discard(core, group, chunk);
@@ -78,20 +86,24 @@ export class QueueMoves {
     name: string,
   ): Promise<void> {
     const target = await this.#host.openForDeadLetters(name);
-    let count = 0;
+    let left: readonly Doomed[] = [];
     await commitParts(this.#host.redex, [core, target], async () => {
-      const left = stillDoomed(core, group, doomed);
-      count = left.length;
+      left = stillDoomed(core, group, doomed);
       const messages: NewMessage[] = [];
       for (const each of left)
         messages.push(deadLetterOf(core, group, await asWritten(core, each)));
       return [
-        { core, operations: doneWith(group, left, 'dead'), messages: [] },
+        {
+          core,
+          operations: doneWith(group, left, 'dead', heldBy(core, group, left)),
+          messages: [],
+        },
         { core: target, operations: [], messages },
       ];
     });
-    core.counters.deadLettered += count;
-    reportQueue(core.name, 'dead-lettered', count);
+    core.counters.deadLettered += left.length;
+    reportQueue(core.name, 'dead-lettered', left.length);
+    await core.onGone(left.map(({ message }) => message));
     target.wake();
   }
 
@@ -106,6 +118,7 @@ export class QueueMoves {
         const [operation] = doneWith(group, stillDoomed(core, group, refused), 'discarded');
         if (operation !== undefined) await core.log.operate(operation);
       });
+      await core.onGone(refused.map(({ message }) => message));
     }
     const error = new Error('it cannot be delivered, and the queue has no dead letters');
     if (kept.length > 0) await this.#keep(core, group, kept, error);
@@ -176,24 +189,29 @@ export class QueueMoves {
     }
     let free: readonly LeasedMessage[] = [];
     try {
-      await commitParts(this.#host.redex, [source, ...byTarget.keys()], () => {
+      await commitParts(this.#host.redex, [source, ...byTarget.keys()], async () => {
         free = messages.filter(({ seq }) => group.isFree(seq));
         for (const { seq } of free) group.taken.add(seq);
-        const moved = new Set(free);
+        const moved = await newestOf(source, free);
         const done = free.map((message) => ({ message }));
         return [
           { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
           ...[...byTarget].map(([core, list]) => ({
             core,
             operations: [],
-            messages: list.filter((message) => moved.has(message)).map((each) => revived(each)),
+            messages: list
+              .flatMap((message) => moved.get(message) ?? [])
+              .map((each) => revived(each, core.name)),
           })),
         ];
       });
     } catch (error) {
-      for (const message of free) stays(source, group, message);
+      for (const message of free) waitAgain(source, group, message);
       throw error;
     }
+    // Those that went to where they came from have let their keys go on with that.
+    const toOthers = free.filter(({ header }) => only !== undefined && !isFrom(header, only.name));
+    await source.onGone(toOthers);
     for (const target of byTarget.keys()) target.wake();
     source.wake();
     return free.length;
@@ -214,16 +232,6 @@ function stillDoomed(
   });
 }
 
-/** A message that was taken to be moved is not, and may be delivered again. */
-function stays({ log }: QueueContext, group: GroupState, message: LeasedMessage): void {
-  const { seq, header, priority } = message;
-  const attempt = group.attempts.get(seq);
-  group.taken.delete(seq);
-  // What is put off is still where it comes from when it is due.
-  if ((attempt?.dueMs ?? header.at ?? 0) > log.clock.now()) return;
-  group.putBack(seq, attempt?.priority ?? priority);
-}
-
 /** Who had the message may have changed the bytes that were handed out. */
 async function asWritten(core: QueueContext, doomed: Doomed): Promise<Doomed> {
   const { message, lease } = doomed;
@@ -231,17 +239,55 @@ async function asWritten(core: QueueContext, doomed: Doomed): Promise<Doomed> {
   return { ...doomed, message: (await readMessage(core, message.seq)) ?? message };
 }
 
+/** They may have been changed since they were read. */
+async function newestOf(
+  core: QueueContext,
+  messages: readonly LeasedMessage[],
+): Promise<ReadonlyMap<LeasedMessage, LeasedMessage>> {
+  const newest = new Map<LeasedMessage, LeasedMessage>();
+  for (const message of messages) {
+    const { seq } = message;
+    const isChanged = core.state.updated.has(seq);
+    newest.set(message, (isChanged ? await readMessage(core, seq) : undefined) ?? message);
+  }
+  return newest;
+}
+
 function doneWith(
   group: string,
   messages: readonly { readonly message: LeasedMessage }[],
   why: 'dead' | 'discarded' | 'redriven',
+  held: { readonly h?: readonly Held[]; readonly to?: string } = {},
 ): OperationContent[] {
   if (messages.length === 0) return [];
   const s = runsOf(messages.map(({ message }) => message.seq));
   const z = messages.map(({ message }) => message.size);
   const dues = messages.map(({ message }) => message.header.at ?? 0);
   const at = dues.some((due) => due > 0) ? dues : undefined;
-  return [{ o: 'done', g: groupField(group), s, why, z, at }];
+  return [{ o: 'done', g: groupField(group), s, why, z, at, ...held }];
+}
+
+/** The keys that wait for these dead letters, where they do. */
+function heldBy(
+  { options }: QueueContext,
+  group: string,
+  doomed: readonly Doomed[],
+): { h?: readonly Held[]; to?: string } {
+  const { onDead, deadLetter } = options;
+  if (onDead !== 'block' || deadLetter === false) return {};
+  const h = doomed.flatMap(({ message: { seq, header } }): Held[] =>
+    header.key === undefined ? [] : [[seq, header.key, placeOf(seq, header, group)]],
+  );
+  return h.length === 0 ? {} : { h, to: deadLetter };
+}
+
+/** Where a message is in the order of its key. */
+function placeOf(seq: number, { fills }: MessageHeader, group: string): number {
+  return fills !== undefined && (fills.g ?? WORK_GROUP) === group ? fills.place : seq;
+}
+
+function isFrom({ origin }: MessageHeader, queue: string): boolean {
+  return origin?.queue === queue;
 }
 
 function deadLetterOf(
@@ -265,7 +311,9 @@ function deadLetterOf(
     deadAt: core.log.clock.now(),
     errors: historyOf(attempt, reason, core.log.clock.now()),
   };
-  const kept: MessageHeader = { id, origin, key: header.key };
+  const isHeld = core.options.onDead === 'block' && header.key !== undefined;
+  const holds = isHeld ? placeOf(seq, header, group) : undefined;
+  const kept: MessageHeader = { id, origin, key: header.key, holds };
   return {
     header: Object.keys(headers).length === 0 ? kept : { ...kept, headers },
     payload,
@@ -284,9 +332,10 @@ function historyOf(
   return [...errors, { deliveryCount, at, error: reason }].slice(-MAX_ERRORS);
 }
 
-/** The message as it was enqueued, at the end of its queue. */
-function revived({ id, header, headers, payload }: LeasedMessage): NewMessage {
-  const { key, origin } = header;
+/** The message as it was enqueued, at the end of its queue; first of its key, if that waits. */
+function revived({ id, header, headers, payload }: LeasedMessage, target: string): NewMessage {
+  const { key, origin, holds } = header;
+  const isBack = holds !== undefined && origin?.queue === target;
   const priority = origin?.priority;
   const hasHeaders = Object.keys(headers).length > 0;
   return {
@@ -296,6 +345,7 @@ function revived({ id, header, headers, payload }: LeasedMessage): NewMessage {
       priority,
       max: origin?.maxDeliveries,
       headers: hasHeaders ? headers : undefined,
+      fills: isBack ? { g: origin.group, place: holds } : undefined,
     },
     payload,
   };

@@ -1,6 +1,5 @@
-/** What a queue is created with and stores, checked and with its defaults. */
+/** What a queue is created with, checked one by one: what they say together is stored-options. */
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
-import { redexError } from '../core/errors.js';
 
 /** Stored with the queue; `configure` changes all but `mode`. */
 export interface QueueOptions {
@@ -22,8 +21,26 @@ export interface QueueOptions {
   readonly backoffMs?: number | undefined;
   /** The longest delay of a redelivery. Default: 300,000 ms. */
   readonly maxBackoffMs?: number | undefined;
+  /**
+   * What becomes of later messages of a key when one of it is a dead letter. `unblock`: the next
+   * one is delivered. `block`: they wait until it has left the dead letters, which a redrive, an
+   * acknowledgement or a `cancel` there does, or until `keys.unblock`. Default: `unblock`.
+   */
+  readonly onDead?: 'unblock' | 'block' | undefined;
+  /**
+   * A message whose `ttlMs` is over is a dead letter, or dropped. Default: `dead`; without dead
+   * letters `drop`.
+   */
+  readonly onExpired?: 'dead' | 'drop' | undefined;
   /** How long a `dedupKey` is remembered, whatever becomes of its message. Default: 300,000 ms. */
   readonly dedupWindowMs?: number | undefined;
+  /**
+   * What enqueuing a message does whose `dedupKey` came before, within the window. `keep`: nothing.
+   * `extend`: the window begins again. `replace`: the earlier message, if it waits, gets what is
+   * new, and the window begins again; if it does not wait any more, the new one is enqueued.
+   * Default: `keep`.
+   */
+  readonly dedupMode?: DedupMode | undefined;
   /** Time to live of a message that is enqueued without one. Default: no limit. */
   readonly ttlMs?: number | undefined;
   /** Messages that may be delivered and not settled, for each group. Default: 10,000. */
@@ -42,9 +59,31 @@ export interface QueueOptions {
    * delay nor priority. `relaxed`: it may, and only one of a key is in flight. Default: `strict`.
    */
   readonly ordering?: 'strict' | 'relaxed' | undefined;
+  /**
+   * For how long after it came a message that is done with is kept, so that it can be delivered
+   * again by `seek` or to a new group. Infinity: as long as `keepMessages` and `keepBytes` say.
+   * Default: 0, and Infinity where one of these is given.
+   */
+  readonly keepMs?: number | undefined;
+  /** Of the newest messages so many are kept, if `keepMs` does not say less. Default: no limit. */
+  readonly keepMessages?: number | undefined;
+  /** The newest messages of so many bytes are kept, the same. Default: no limit. */
+  readonly keepBytes?: number | undefined;
+  /**
+   * Messages that a group may have before it. Of one that has more the oldest are skipped, those
+   * under way included. For `fanout`. Default: no limit.
+   */
+  readonly maxLag?: number | undefined;
+  /**
+   * A group that has had messages before it for so long, and got and settled none, is moved behind
+   * the last one. For `fanout`. Default: no limit.
+   */
+  readonly maxIdleMs?: number | undefined;
 }
 
 export type QueueMode = 'work' | 'fanout';
+export const DEDUP_MODES = ['keep', 'replace', 'extend'] as const;
+export type DedupMode = (typeof DEDUP_MODES)[number];
 type Overflow = 'reject' | 'wait' | 'drop-oldest';
 
 /** Every option with its value; `null` for no limit, because it is stored as JSON. */
@@ -62,6 +101,14 @@ export interface StoredQueueOptions {
   readonly maxBytes: number | null;
   readonly overflow: Overflow;
   readonly ordering: 'strict' | 'relaxed';
+  readonly onDead: 'unblock' | 'block';
+  readonly onExpired: 'dead' | 'drop';
+  readonly dedupMode: DedupMode;
+  readonly keepMs: number | null;
+  readonly keepMessages: number | null;
+  readonly keepBytes: number | null;
+  readonly maxLag: number | null;
+  readonly maxIdleMs: number | null;
 }
 
 /** Longest time that anything here is put off: 100 years. */
@@ -69,7 +116,7 @@ export const MAX_DELAY_MS: number = 100 * 366 * 86_400_000;
 
 export const MAX_DELIVERIES = 1_000_000;
 
-const NUMBERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
+export const NUMBERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   visibilityTimeoutMs: [1, MAX_DELAY_MS],
   maxDeliveries: [1, MAX_DELIVERIES],
   backoffMs: [0, MAX_DELAY_MS],
@@ -79,14 +126,31 @@ const NUMBERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
   maxInFlight: [1, 1_000_000],
   maxMessages: [1, Number.MAX_SAFE_INTEGER],
   maxBytes: [1, Number.MAX_SAFE_INTEGER],
+  keepMs: [0, MAX_DELAY_MS],
+  keepMessages: [1, Number.MAX_SAFE_INTEGER],
+  keepBytes: [1, Number.MAX_SAFE_INTEGER],
+  maxLag: [1, Number.MAX_SAFE_INTEGER],
+  maxIdleMs: [1, MAX_DELAY_MS],
 };
 /** Options for which Infinity means: no limit. */
-const UNLIMITED: ReadonlySet<string> = new Set(['ttlMs', 'maxMessages', 'maxBytes']);
+export const UNLIMITED: ReadonlySet<string> = new Set([
+  'ttlMs',
+  'maxMessages',
+  'maxBytes',
+  'keepMs',
+  'keepMessages',
+  'keepBytes',
+  'maxLag',
+  'maxIdleMs',
+]);
 
-const CHOICES: Readonly<Record<string, readonly string[]>> = {
+export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   mode: ['work', 'fanout'],
   overflow: ['reject', 'wait', 'drop-oldest'],
   ordering: ['strict', 'relaxed'],
+  onDead: ['unblock', 'block'],
+  onExpired: ['dead', 'drop'],
+  dedupMode: DEDUP_MODES,
 };
 
 export const QUEUE_OPTION_NAMES: readonly string[] = [
@@ -118,61 +182,4 @@ export function checkQueueOptions(
   if (deadLetter === undefined || deadLetter === false) return;
   if (typeof deadLetter !== 'string') throw new TypeError('deadLetter must be a name or false');
   if (deadLetter === name) throw new TypeError('a queue cannot be its own dead letters');
-}
-
-/** What is stored for a new queue. A queue of dead letters has none of its own by default. */
-export function storedQueueOptions(
-  options: QueueOptions,
-  name: string,
-  isForDeadLetters = false,
-): StoredQueueOptions {
-  const { deadLetter = isForDeadLetters ? false : `${name}.dead` } = options;
-  return {
-    mode: options.mode ?? 'work',
-    visibilityTimeoutMs: options.visibilityTimeoutMs ?? 30_000,
-    maxDeliveries: options.maxDeliveries ?? 5,
-    deadLetter,
-    backoffMs: options.backoffMs ?? 1000,
-    maxBackoffMs: options.maxBackoffMs ?? 300_000,
-    dedupWindowMs: options.dedupWindowMs ?? 300_000,
-    ttlMs: limited(options.ttlMs),
-    maxInFlight: options.maxInFlight ?? 10_000,
-    maxMessages: limited(options.maxMessages),
-    maxBytes: limited(options.maxBytes),
-    overflow: options.overflow ?? 'reject',
-    ordering: options.ordering ?? 'strict',
-  };
-}
-
-/** The stored ones with some of them changed. */
-export function changedOptions(
-  stored: StoredQueueOptions,
-  options: Omit<QueueOptions, 'mode'>,
-): StoredQueueOptions {
-  const changed: Record<string, unknown> = { ...stored };
-  for (const [option, value] of Object.entries(options)) {
-    if (value !== undefined) changed[option] = value === Infinity ? null : value;
-  }
-  return changed as unknown as StoredQueueOptions;
-}
-
-function limited(value: number | undefined): number | null {
-  return value === undefined || value === Infinity ? null : value;
-}
-
-/** Throws OPTIONS_CONFLICT for the first given option that is stored otherwise. */
-export function refuseQueueConflict(
-  name: string,
-  stored: StoredQueueOptions,
-  options: QueueOptions,
-): void {
-  for (const [option, given] of Object.entries(options)) {
-    const kept = (stored as unknown as Readonly<Record<string, unknown>>)[option];
-    if (given === undefined || kept === (given === Infinity ? null : given)) continue;
-    throw redexError(
-      'OPTIONS_CONFLICT',
-      `queue ${name} has ${option} ${String(kept)}, not ${String(given)}`,
-      { option, stored: kept, given },
-    );
-  }
 }

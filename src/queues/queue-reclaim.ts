@@ -4,7 +4,8 @@
  * older one of two checkpoints would need to lead to the same state.
  */
 import type { LogRecord } from '../core/record.js';
-import type { QueueContext } from './queue-context.js';
+import type { Missing, QueueContext } from './queue-context.js';
+import { passAll } from './passing.js';
 import { reportQueue } from './queue-report.js';
 import {
   decodeOperation,
@@ -27,6 +28,8 @@ export class QueueReclaim {
   #isStopped = false;
   /** Bytes of the channel behind the last compaction. */
   #keptBytes = 0;
+  /** From there on all is kept, whether it is done with or not. */
+  #kept: Kept = NOTHING_KEPT;
   /** Groups may not begin again meanwhile, nor it while they do. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -71,11 +74,15 @@ export class QueueReclaim {
   async #run(): Promise<void> {
     const { log, state } = this.#core;
     const { channel } = log;
+    this.#kept = await keptOf(this.#core);
+    const { fromSeq } = this.#kept;
+    if (fromSeq !== Infinity) await passAll(this.#core, fromSeq);
     const floor = this.#goneBelow();
     if (channel.trimmableBytes(floor) === 0 && !this.#isSparse()) return;
     // Two of them, or what went between would be missed by the older one.
     for (let turn = 0; turn < 2 && !this.#isStopped; turn++) {
-      await log.run(() => log.operate(this.#core.base()));
+      // Nothing else is under way: what it says is what is so at its place.
+      await log.alone(() => log.operateAll(this.#core.base(undefined, undefined, this.#missing())));
       await log.checkpoint();
     }
     if (this.#isStopped) return;
@@ -85,13 +92,27 @@ export class QueueReclaim {
     const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
     if (this.#isSparse()) await this.#compact(safe);
+    state.arrivals.dropBelow(channel.firstSeq);
+    for (const seq of state.updated.keys()) {
+      if (seq < this.#kept.fromSeq && state.isSettled(seq)) state.updated.delete(seq);
+    }
     reportQueue(this.#core.name, 'reclaimed', sizeBytes - channel.sizeBytes);
   }
 
-  /** Every message below is done with, and no key of it is remembered. */
+  /** Every message below is done with and not kept, and no key of it is remembered. */
   #goneBelow(): number {
     const { state } = this.#core;
-    return Math.min(state.floor, state.dedup.oldestSeq ?? Infinity);
+    return Math.min(state.floor, state.dedup.oldestSeq ?? Infinity, this.#kept.fromSeq);
+  }
+
+  /** What will be missing. */
+  #missing(): Missing {
+    const { state, log } = this.#core;
+    const { fromSeq, fromMs } = this.#kept;
+    const goneMs = Math.max(state.goneMs, Math.min(fromMs, log.clock.now()));
+    if (!this.#isSparse()) return { sparse: state.sparseBelow, goneMs };
+    const sparse = Math.max(state.sparseBelow, Math.min(fromSeq, log.channel.nextSeq));
+    return { sparse, goneMs };
   }
 
   /** Less than half of what is kept is messages that stay. */
@@ -100,7 +121,8 @@ export class QueueReclaim {
     const { sizeBytes } = log.channel;
     // What a compaction has kept for other reasons, the next one would keep, too.
     if (sizeBytes < 2 * Math.max(this.#segmentBytes, this.#keptBytes)) return false;
-    return state.bytes < sizeBytes / 2 - this.#segmentBytes;
+    const staying = Math.max(state.bytes, state.arrivals.bytesFrom(this.#kept.fromSeq));
+    return staying < sizeBytes / 2 - this.#segmentBytes;
   }
 
   async #compact(safe: number): Promise<void> {
@@ -113,7 +135,7 @@ export class QueueReclaim {
 
   #keeps(record: LogRecord, safe: number, oldestKey: number): boolean {
     const { seq, type } = record;
-    if (seq >= safe) return true;
+    if (seq >= safe || seq >= this.#kept.fromSeq) return true;
     if (type === MESSAGE) return this.#keepsMessage(record, oldestKey);
     const operation = type === OPERATION ? decodeOperation(record) : undefined;
     return operation === undefined || this.#keepsOperation(seq, operation, oldestKey);
@@ -124,9 +146,12 @@ export class QueueReclaim {
     const { seq } = record;
     const header = headerOf(record);
     if (header === undefined) return true;
-    if (header.of !== undefined) return state.updated.get(header.of) === seq;
+    const { of, dedup } = header;
+    if (of !== undefined && state.updated.get(of) === seq) return true;
+    // Only since then its key is remembered.
+    if (of !== undefined) return dedup !== undefined && of >= oldestKey;
     if (!state.isSettled(seq)) return true;
-    return header.dedup !== undefined && seq >= oldestKey;
+    return dedup !== undefined && seq >= oldestKey;
   }
 
   #keepsOperation(seq: number, operation: Operation, oldestKey: number): boolean {
@@ -139,6 +164,8 @@ export class QueueReclaim {
       case 'cancel':
         // A message that stays for its key stays done with.
         return this.#hasOpen(operation.s, oldestKey);
+      case 'renew':
+        return operation.s >= oldestKey;
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
@@ -146,11 +173,14 @@ export class QueueReclaim {
       case 'close':
         return false;
       case 'base':
+      case 'blocks':
+      case 'unblock':
         return seq >= state.baseSeq;
       case 'purge':
       case 'group':
       case 'ungroup':
       case 'seek':
+      case 'pass':
         break;
     }
     // What they did to counts and places is not known without them.
@@ -172,4 +202,31 @@ export class QueueReclaim {
     await this.#running;
     await this.#last;
   }
+}
+
+/** What is done with is kept from there on. */
+interface Kept {
+  readonly fromSeq: number;
+  /** Unix milliseconds: of what came since then nothing is missing. */
+  readonly fromMs: number;
+}
+
+const NOTHING_KEPT: Kept = { fromSeq: Infinity, fromMs: Infinity };
+
+/** As the options say. */
+async function keptOf({ options, state, log }: QueueContext): Promise<Kept> {
+  const { keepMs, keepMessages, keepBytes } = options;
+  if (keepMs === 0) return NOTHING_KEPT;
+  let fromSeq = 0;
+  if (keepMessages !== null) fromSeq = state.arrivals.newest('messages', keepMessages);
+  if (keepBytes !== null) fromSeq = Math.max(fromSeq, state.arrivals.newest('bytes', keepBytes));
+  // What came before may be of the same millisecond.
+  const first = fromSeq === 0 ? undefined : await log.channel.get(fromSeq).catch(() => undefined);
+  let fromMs = fromSeq === 0 ? 0 : (first?.timestamp ?? log.clock.now()) + 1;
+  if (keepMs !== null) {
+    const sinceMs = Math.max(0, log.clock.now() - keepMs);
+    fromSeq = Math.max(fromSeq, await log.channel.seqAt(sinceMs));
+    fromMs = Math.max(fromMs, sinceMs);
+  }
+  return { fromSeq, fromMs };
 }

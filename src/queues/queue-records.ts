@@ -9,6 +9,7 @@
  */
 import type { LogRecord } from '../core/record.js';
 import type { StoredQueueOptions } from './queue-options.js';
+import { storedOptionsFrom } from './stored-options.js';
 
 /** Types of records in a queue's channel. */
 export const MESSAGE = 1;
@@ -58,11 +59,18 @@ export interface MessageHeader {
   /** The id of a message that was enqueued elsewhere. */
   readonly id?: string | undefined;
   readonly origin?: Origin | undefined;
-  /** The seq of the message whose place this one takes. */
+  /** The seq of the message whose place this one takes; with `dedup` its window begins again. */
   readonly of?: number | undefined;
+  /** Of a dead letter: its key waits for it, and this was its place in the order of the key. */
+  readonly holds?: number | undefined;
+  /** It comes back from the dead letters to its place in the order of its key, for one group. */
+  readonly fills?: { readonly g?: string | undefined; readonly place: number } | undefined;
 }
 
 export type Runs = readonly number[];
+
+/** A dead letter that others of its key wait for: its seq here, its place in their order. */
+export type Held = readonly [seq: number, key: string, place: number];
 
 /** `t` of each: Unix milliseconds on the clock of the queue, which never goes back. */
 export type Operation = { readonly t: number } & OperationContent;
@@ -87,6 +95,10 @@ export type OperationContent =
       readonly options: StoredQueueOptions;
       readonly paused: boolean;
       readonly groups: readonly GroupPlace[];
+      /** Messages below that are done with may be missing, though the log begins before. */
+      readonly sparse: number;
+      /** Unix milliseconds: messages that are gone came before. */
+      readonly goneMs: number;
     }
   /** Messages were handed out; `z`: their bytes, `k` and `p`: keys and priorities of some. */
   | {
@@ -105,6 +117,23 @@ export type OperationContent =
       readonly why: DoneReason;
       readonly z?: readonly number[] | undefined;
       readonly at?: readonly number[] | undefined;
+      /** Keys of some of them that wait from now on, for a dead letter in the queue `to`. */
+      readonly h?: readonly Held[] | undefined;
+      readonly to?: string | undefined;
+    }
+  /** Keys that wait for dead letters in the queue `to`, behind a `base`, which says of none. */
+  | {
+      readonly o: 'blocks';
+      readonly g?: string | undefined;
+      readonly h: readonly Held[];
+      readonly to: string;
+    }
+  /** A key does not wait any more for the dead letter that had the seq, or for any. */
+  | {
+      readonly o: 'unblock';
+      readonly g?: string | undefined;
+      readonly k: string;
+      readonly s?: number | undefined;
     }
   /** Messages that were leased wait again: until `at`, and as if not delivered with `undo`. */
   | {
@@ -123,6 +152,8 @@ export type OperationContent =
       readonly at: readonly number[];
       readonly k: readonly (string | null)[];
     }
+  /** The window of a dedup key, which the message `s` came with, begins again. */
+  | { readonly o: 'renew'; readonly s: number; readonly k: string }
   /** All messages below are done with. */
   | { readonly o: 'purge'; readonly to: number }
   /** A message is to come at another time, or with another priority. */
@@ -139,11 +170,15 @@ export type OperationContent =
   /** `open`: messages from `start` on that the group has before it. */
   | ({ readonly o: 'group'; readonly name: string; readonly start: number } & Recount)
   | ({ readonly o: 'ungroup'; readonly name: string } & Recount)
-  | ({ readonly o: 'seek'; readonly g?: string | undefined; readonly to: number } & Recount);
+  | ({ readonly o: 'seek'; readonly g?: string | undefined; readonly to: number } & Recount)
+  /** All messages below are done with for a group; in a queue of groups without one, for all. */
+  | ({ readonly o: 'pass'; readonly g?: string | undefined; readonly to: number } & Recount);
 
 interface GroupPlace {
   readonly name: string;
   readonly start: number;
+  /** Unix milliseconds: when it got or settled something last. */
+  readonly active: number;
 }
 
 /** What was counted, because it cannot be known otherwise. */
@@ -217,10 +252,12 @@ export function decodeOperation(record: LogRecord): Operation | undefined {
   return isOperation(json) ? json : undefined;
 }
 
-/** Its checksum says that it is what was written: only what is no operation at all is told. */
+/** Its checksum says that it is what was written: only what is no operation at all is told,
+ * or has options that no queue has. */
 function isOperation(json: unknown): json is Operation {
-  const { o, t, s } = (json ?? {}) as Readonly<Record<string, unknown>>;
+  const { o, t, s, options } = (json ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof o !== 'string' || typeof t !== 'number') return false;
+  if (o === 'base' && storedOptionsFrom(options) === undefined) return false;
   return s === undefined || typeof s === 'number' || Array.isArray(s);
 }
 

@@ -2,7 +2,7 @@
 import { diagnostics } from '../core/runtime.js';
 
 export type QueueEvent =
-  'delivered' | 'settled' | 'timed-out' | 'expired' | 'dead-lettered' | 'reclaimed';
+  'delivered' | 'settled' | 'timed-out' | 'expired' | 'dead-lettered' | 'skipped' | 'reclaimed';
 
 /** `count`: messages, or, of what was reclaimed, bytes. Nothing is told of none. */
 export function reportQueue(queue: string, event: QueueEvent, count: number): void {

@@ -4,8 +4,11 @@
  * anything: the same records give the same state, live and after a crash.
  */
 import type { LogRecord } from '../core/record.js';
+import { Arrivals } from './arrivals.js';
 import { DedupTable } from './dedup-table.js';
-import { GroupState, type Settled } from './group-state.js';
+import { comeBack, forgetBlocks, hold, unblock } from './group-blocks.js';
+import type { Settled } from './group-changes.js';
+import { GroupState } from './group-state.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import {
@@ -20,12 +23,14 @@ import {
   type Recount,
 } from './queue-records.js';
 import { SeqSet } from './seq-set.js';
-import { StateReader, StateWriter } from './state-bytes.js';
 
 /** The group of a work queue. */
 export const WORK_GROUP = '';
 
-type WideOperation = Extract<Operation, { readonly o: 'purge' | 'group' | 'ungroup' | 'seek' }>;
+type WideOperation = Extract<
+  Operation,
+  { readonly o: 'purge' | 'group' | 'ungroup' | 'seek' | 'pass' }
+>;
 
 /** How an operation names its group. */
 export function groupField(group: string): string | undefined {
@@ -52,6 +57,14 @@ export class QueueState {
   readonly groups: Map<string, GroupState> = new Map();
   /** The seq that takes the place of a message, by its seq: messages that were updated. */
   readonly updated: Map<number, number> = new Map();
+  /** Messages below that are done with may be missing from the log. */
+  sparseBelow = 0;
+  /** Unix milliseconds: messages that are gone came before. */
+  goneMs = 0;
+  /** How much has come, up to where; only in a queue that keeps what is done with. */
+  arrivals: Arrivals = new Arrivals();
+  /** Messages that are about to be changed: nobody may get them. No part of a checkpoint. */
+  readonly held: Set<number> = new Set();
   /** Seq of the newest record that says all that is not said of single messages. */
   baseSeq = -1;
   /** Messages that are done with whatever groups there are or will be. */
@@ -66,7 +79,13 @@ export class QueueState {
 
   /** A group that gets every message from `start` on. */
   addGroup(name: string, start: number): void {
-    if (!this.groups.has(name)) this.groups.set(name, new GroupState(name, start));
+    if (!this.groups.has(name)) this.setGroup(new GroupState(name, start));
+  }
+
+  /** The group, in the place of one of its name. */
+  setGroup(group: GroupState): void {
+    group.held = this.held;
+    this.groups.set(group.name, group);
   }
 
   /** Everything below is done with; as long as there is no group, nothing else is. */
@@ -102,12 +121,14 @@ export class QueueState {
 
   applyMessage(seq: number, header: MessageHeader, size: number, nowMs: number): void {
     const { dedup, of } = header;
+    if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (of !== undefined) {
       this.#onUpdate(seq, of);
+      if (dedup !== undefined) this.dedup.set(dedup, of, this.seenMs);
       return;
     }
-    if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
+    if (this.options.keepMs !== 0) this.arrivals.note(seq, size);
     // A purge, or a group that begins later, may have come before the message was durable.
     if (this.gone.has(seq)) return;
     let isOpen = this.groups.size === 0;
@@ -116,6 +137,7 @@ export class QueueState {
       group.onMessage(seq, header);
       isOpen = true;
     }
+    if (header.fills !== undefined) comeBack(this, seq, header);
     if (!isOpen) return;
     this.messages++;
     this.bytes += size;
@@ -172,7 +194,17 @@ export class QueueState {
         this.#onLease(operation);
         return true;
       case 'done':
+        hold(this.#group(operation.g), operation.h, operation.to);
         this.#onDone(operation);
+        return true;
+      case 'renew':
+        this.dedup.set(operation.k, operation.s, this.seenMs);
+        return true;
+      case 'blocks':
+        hold(this.#group(operation.g), operation.h, operation.to);
+        return true;
+      case 'unblock':
+        unblock(this.#group(operation.g), operation.k, operation.s);
         return true;
       case 'back':
         this.#onBack(operation);
@@ -195,6 +227,7 @@ export class QueueState {
       case 'group':
       case 'ungroup':
       case 'seek':
+      case 'pass':
         this.#applyWide(seq, operation);
         return true;
     }
@@ -221,8 +254,9 @@ export class QueueState {
       case 'group': {
         const group = new GroupState(operation.name, operation.start);
         group.seek(operation.start, seq, operation.open);
+        group.activeMs = operation.t;
         this.#settleGone(group, operation.start, seq);
-        this.groups.set(operation.name, group);
+        this.setGroup(group);
         this.#recount(operation);
         return;
       }
@@ -232,14 +266,34 @@ export class QueueState {
         return;
       case 'seek':
         this.#onSeek(seq, operation);
+        return;
+      case 'pass':
+        this.#onPass(operation);
     }
   }
 
   #onSeek(seq: number, operation: Operation & { readonly o: 'seek' }): void {
     const group = this.groups.get(operation.g ?? WORK_GROUP);
     group?.seek(operation.to, seq, operation.open);
-    if (group !== undefined) this.#settleGone(group, operation.to, seq);
+    if (group !== undefined) {
+      this.#settleGone(group, operation.to, seq);
+      group.activeMs = operation.t;
+    }
     this.#recount(operation);
+  }
+
+  #onPass(operation: Operation & { readonly o: 'pass' }): void {
+    const { g, to, open, t } = operation;
+    const group = this.groups.get(g ?? WORK_GROUP);
+    if (group !== undefined) group.pass(to, open, t);
+    else if (g === undefined) this.gone.addBelow(to);
+    for (const seq of this.updated.keys()) if (this.isSettled(seq)) this.#forgetUpdate(seq);
+    this.#recount(operation);
+  }
+
+  /** What is done with may be delivered again, as it was, where that is kept. */
+  #forgetUpdate(seq: number): void {
+    if (this.options.keepMs === 0) this.updated.delete(seq);
   }
 
   /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
@@ -258,7 +312,7 @@ export class QueueState {
   }
 
   #onBase(seq: number, operation: Operation & { readonly o: 'base' }): void {
-    const { options, paused, groups, epoch } = operation;
+    const { options, paused, groups, epoch, sparse, goneMs } = operation;
     this.baseSeq = seq;
     this.epoch = epoch;
     this.options = options;
@@ -266,22 +320,32 @@ export class QueueState {
     this.dedup.windowMs = options.dedupWindowMs;
     const known = new Set(groups.map(({ name }) => name));
     for (const name of this.groups.keys()) if (!known.has(name)) this.groups.delete(name);
-    for (const { name, start } of groups) this.addGroup(name, start);
+    for (const { name, start, active } of groups) {
+      this.addGroup(name, start);
+      this.#group(name, active);
+    }
+    this.sparseBelow = Math.max(this.sparseBelow, sparse);
+    this.goneMs = Math.max(this.goneMs, goneMs);
+    if (options.keepMs === 0) this.arrivals = new Arrivals();
+    // Which keys wait is said behind it.
+    for (const group of this.groups.values()) forgetBlocks(group, options.onDead === 'unblock');
   }
 
-  #group(name: string | undefined): GroupState {
+  /** `activeMs`: it gets or settles something. */
+  #group(name: string | undefined, activeMs = 0): GroupState {
     const key = name ?? WORK_GROUP;
     let group = this.groups.get(key);
     if (group === undefined) {
       // The record that made it is gone: one that says which groups there are comes later.
       group = new GroupState(key, 0);
-      this.groups.set(key, group);
+      this.setGroup(group);
     }
+    if (activeMs > group.activeMs) group.activeMs = activeMs;
     return group;
   }
 
-  #onLease({ g, s, z, k, p }: Operation & { readonly o: 'lease' }): void {
-    const group = this.#group(g);
+  #onLease({ g, s, z, k, p, t }: Operation & { readonly o: 'lease' }): void {
+    const group = this.#group(g, t);
     const keys = k === undefined ? undefined : new Map(k);
     const priorities = p === undefined ? undefined : new Map(p);
     eachSeq(s, (seq, index) => {
@@ -290,7 +354,7 @@ export class QueueState {
   }
 
   #onDone({ g, s, z, at, t }: Operation & { readonly o: 'done' }): void {
-    const group = this.#group(g);
+    const group = this.#group(g, t);
     const atOnce = { nowMs: t, dueMs: 0, key: undefined };
     eachSeq(s, (seq, index) => {
       const how = at === undefined ? atOnce : { ...atOnce, dueMs: at[index] ?? 0 };
@@ -302,11 +366,11 @@ export class QueueState {
     if (size === undefined || !this.isSettled(seq)) return;
     this.messages--;
     this.bytes -= size;
-    this.updated.delete(seq);
+    this.#forgetUpdate(seq);
   }
 
   #onBack({ g, s, at = 0, undo, error, t }: Operation & { readonly o: 'back' }): void {
-    const group = this.#group(g);
+    const group = this.#group(g, t);
     const how = { dueMs: at, isUndone: undo === true, error, nowMs: t };
     eachSeq(s, (seq) => group.giveBack(seq, how));
   }
@@ -321,53 +385,5 @@ export class QueueState {
   /** What was leased is not any more, which no record says yet. */
   abandonLeases(nowMs: number): void {
     for (const group of this.groups.values()) group.abandon(nowMs);
-  }
-
-  /** What a checkpoint holds. */
-  encode(): Uint8Array {
-    const writer = new StateWriter();
-    writer.string(JSON.stringify(this.options));
-    writer.string(this.tag);
-    writer.bool(this.isPaused);
-    for (const value of [this.epoch, this.seenMs, this.messages, this.bytes]) writer.f64(value);
-    writer.f64(this.baseSeq);
-    writer.f64(this.keptBefore);
-    this.gone.encodeTo(writer);
-    this.dedup.encodeTo(writer);
-    writer.u32(this.updated.size);
-    for (const [seq, by] of this.updated) {
-      writer.f64(seq);
-      writer.f64(by);
-    }
-    writer.u32(this.groups.size);
-    for (const group of this.groups.values()) group.encodeTo(writer);
-    return writer.finish();
-  }
-
-  /** Throws for what `encode` has not made. */
-  static decode(bytes: Uint8Array): QueueState {
-    const reader = new StateReader(bytes);
-    const options = JSON.parse(reader.string()) as StoredQueueOptions;
-    const state = new QueueState(options, reader.string());
-    state.isPaused = reader.bool();
-    state.epoch = reader.f64();
-    state.seenMs = reader.f64();
-    state.messages = reader.f64();
-    state.bytes = reader.f64();
-    state.baseSeq = reader.f64();
-    state.keptBefore = reader.f64();
-    state.gone = SeqSet.decode(reader);
-    state.dedup = DedupTable.decode(reader);
-    for (let left = reader.u32(); left > 0; left--) {
-      const seq = reader.f64();
-      state.updated.set(seq, reader.f64());
-    }
-    state.groups.clear();
-    for (let left = reader.u32(); left > 0; left--) {
-      const group = GroupState.decode(reader);
-      state.groups.set(group.name, group);
-    }
-    reader.done();
-    return state;
   }
 }

@@ -4,7 +4,8 @@ import type { Redex } from '../store/redex.js';
 import { Acking } from './delivery.js';
 import type { CheckedMessage } from './enqueue-input.js';
 import { Enqueued } from './enqueued.js';
-import type { EnqueueResult, Enqueuing, PlannedEnqueue } from './enqueuing.js';
+import type { EnqueueResult } from './enqueue-plan.js';
+import type { Enqueuing, PlannedEnqueue } from './enqueuing.js';
 import type { Lease } from './lease.js';
 import { CHANNEL_PREFIX, type OpenQueues } from './open-queues.js';
 import { commitParts, type QueuePart } from './queue-commit.js';
@@ -77,11 +78,11 @@ async function finish(
   const results = new Map<Part, EnqueueResult[]>();
   for (const [core, part] of parts) {
     const { plan, settlement, leases } = part;
-    core.counters.enqueued += plan?.messages.length ?? 0;
+    core.counters.enqueued += plan?.added ?? 0;
     results.set(part, (await plan?.results(firstSeqs.get(core) ?? 0)) ?? []);
     plan?.end();
     if (settlement === undefined) core.wake();
-    else settlement.onCommitted(leases);
+    else await settlement.onCommitted(leases);
   }
   return { enqueued: places.flatMap(({ part, index }) => results.get(part)?.[index] ?? []) };
 }
@@ -94,6 +95,7 @@ function partOf(core: QueueContext, { leases, plan }: Part): QueuePart {
   const operations = [...byGroup].map(([group, seqs]): OperationContent => {
     return { o: 'done', g: groupField(group), s: runsOf(seqs), why: 'ack' };
   });
+  operations.push(...(plan?.operations ?? []));
   return { core, operations, messages: plan?.messages ?? [] };
 }
 

@@ -9,11 +9,12 @@ import { decodedValue } from '../channel/codec.js';
 import { checkKnown } from '../channel/option-checks.js';
 import { millisecondsOf } from '../channel/record-input.js';
 import { cancelMessages } from './cancelling.js';
+import { claimLeases } from './claiming.js';
 import { takeMessage, type TakeOptions } from './certain-message.js';
 import { leaseOf } from './delivery-token.js';
 import { Delivery, type AckOptions } from './delivery.js';
 import { Enqueued } from './enqueued.js';
-import type { EnqueueResult } from './enqueuing.js';
+import type { EnqueueResult } from './enqueue-plan.js';
 import {
   checkDurability,
   checkMessage,
@@ -28,13 +29,19 @@ import type { QueueHost } from './queue-closing.js';
 import type { QueueCore } from './queue-core.js';
 import { leaseLost } from './queue-errors.js';
 import { QueueGroups } from './queue-groups.js';
+import { QueueKeys } from './queue-keys.js';
 import type { QueueOptions, StoredQueueOptions } from './queue-options.js';
 import { receiveRequest, type ReceiveOptions } from './receive-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
-import { QueueManager, type MessageChange, type RedriveOptions } from './queue-manager.js';
-import type { QueueStats } from './queue-stats.js';
-import { queueStats } from './queue-stats.js';
-import type { PendingDelivery, PendingOptions } from './queue-manager.js';
+import {
+  QueueManager,
+  type AckUpToOptions,
+  type MessageChange,
+  type PendingDelivery,
+  type PendingOptions,
+  type RedriveOptions,
+} from './queue-manager.js';
+import { queueStats, type QueueStats } from './queue-stats.js';
 
 /** What became of one delivery of many. */
 export interface SettleResult {
@@ -55,6 +62,8 @@ export class Queue<T = Uint8Array> {
   readonly #manager: QueueManager<T>;
   /** The groups of consumers of a queue whose mode is `fanout`. */
   readonly groups: QueueGroups;
+  /** The keys that wait for a dead letter. */
+  readonly keys: QueueKeys;
 
   /** For the QueueStore, which opens it. */
   constructor(core: QueueCore, host: QueueHost, codec: Codec<T> | undefined) {
@@ -64,6 +73,7 @@ export class Queue<T = Uint8Array> {
     this.#browser = new QueueBrowser(core, codec);
     this.#manager = new QueueManager(core, host, codec);
     this.groups = new QueueGroups(core);
+    this.keys = new QueueKeys(core);
   }
 
   get name(): string {
@@ -239,6 +249,15 @@ export class Queue<T = Uint8Array> {
     return this.#core.settlement.expireUntil(at === undefined ? undefined : millisecondsOf(at));
   }
 
+  /**
+   * Acknowledges every message up to a seq and including it, for one group, whether it was
+   * delivered or not: in one record, however many they are. Resolves to how many. Rejects with
+   * OUT_OF_RANGE, NOT_FOUND for a group, IO, POISONED, CLOSED.
+   */
+  ackUpTo(seq: number, options: AckUpToOptions = {}): Promise<number> {
+    return this.#manager.ackUpTo(seq, options);
+  }
+
   /** Deliveries that are not settled, longest first. */
   pending(options: PendingOptions = {}): PendingDelivery[] {
     return this.#manager.pending(options);
@@ -250,7 +269,7 @@ export class Queue<T = Uint8Array> {
   ): Promise<Delivery<T>[]> {
     const { minIdleMs = 0, ...rest } = options;
     const request = receiveRequest(rest);
-    return this.#deliveries(await this.#manager.claim(request, rest.group, minIdleMs));
+    return this.#deliveries(await claimLeases(this.#core, request, rest.group, minIdleMs));
   }
 
   /**

@@ -12,7 +12,7 @@ import type { Delivery } from './delivery.js';
 import { leaseLost, noMessage } from './queue-errors.js';
 import type { Queue } from './queue.js';
 import type { QueueMessage } from './queue-browser.js';
-import { storedQueueOptions } from './queue-options.js';
+import { storedQueueOptions } from './stored-options.js';
 import type { QueueStore } from './queue-store.js';
 
 /** From which end messages are listed: `Left` is where the next one to be delivered is. */

@@ -119,6 +119,7 @@ export class Settlement implements SettlementHost {
       throw error;
     }
     this.#onAcknowledged(held);
+    if (held.some(({ message }) => message.header.holds !== undefined)) await this.#onGone(held);
     if (held.length === leases.length) return NONE;
     const acknowledged = new Set(held);
     return new Set(leases.filter((lease) => !acknowledged.has(lease)));
@@ -138,8 +139,13 @@ export class Settlement implements SettlementHost {
   }
 
   /** What a commit has acknowledged. */
-  onCommitted(leases: readonly Lease[]): void {
+  async onCommitted(leases: readonly Lease[]): Promise<void> {
     this.#onAcknowledged(leases);
+    await this.#onGone(leases);
+  }
+
+  #onGone(leases: readonly Lease[]): Promise<void> {
+    return this.core.onGone(leases.map(({ message }) => message));
   }
 
   async nack(lease: Lease, options: NackOptions): Promise<void> {

@@ -12,6 +12,8 @@ export function queueInspectContract(part: QueueContractPart): void {
   looks(part);
   claims(part);
   counts(part);
+  ages(part);
+  rates(part);
 }
 
 function looks({ check, checks, expect }: QueueContractPart): void {
@@ -167,6 +169,84 @@ function counts({ check, expect }: QueueContractPart): void {
       0,
       0,
       undefined,
+    ]);
+  });
+}
+
+function ages({ check, expect }: QueueContractPart): void {
+  check('the age of the oldest that could be delivered', async ({ queues, elapse }) => {
+    const queue = await textQueue(queues);
+    const oldest = async (): Promise<number | undefined> => (await queue.stats()).oldestReadyMs;
+    expect(await oldest()).toBe(undefined);
+    await queue.enqueue('late', { delayMs: 5000 });
+    await elapse(1000);
+    expect(await oldest()).toBe(undefined);
+    await queue.enqueue('plain');
+    await elapse(500);
+    await queue.enqueue('high', { priority: 5 });
+    await elapse(500);
+    expect(await oldest()).toBe(1000);
+    const [high, plain] = await queue.receive({ max: 2 });
+    expect(await oldest()).toBe(undefined);
+    await high?.nack({ delayMs: 0 });
+    expect(await oldest()).toBe(500);
+    await plain?.ack();
+    await elapse(3500);
+    expect(await drained(queue, { max: 1 })).toEqual(['high']);
+    // From when it was due, not from when it came.
+    expect(await oldest()).toBe(500);
+  });
+}
+
+function rates({ check, expect }: QueueContractPart): void {
+  check('what happened in the last minute', async ({ queues, elapse }) => {
+    const queue = await textQueue(queues);
+    const rate = async (): Promise<number[]> => {
+      const { enqueued, delivered, acknowledged } = (await queue.stats()).lastMinute;
+      return [enqueued, delivered, acknowledged];
+    };
+    expect(await rate()).toEqual([0, 0, 0]);
+    await queue.enqueueMany(['1', '2', '3'].map((payload) => ({ payload })));
+    expect(await rate()).toEqual([3, 0, 0]);
+    await elapse(30_000);
+    expect(await drained(queue)).toEqual(['1', '2', '3']);
+    await queue.enqueue('4');
+    expect(await rate()).toEqual([4, 3, 3]);
+    await elapse(31_000);
+    expect(await rate()).toEqual([1, 3, 3]);
+    await elapse(30_000);
+    expect(await rate()).toEqual([0, 0, 0]);
+    await drained(queue);
+    expect(await rate()).toEqual([0, 1, 1]);
+  });
+
+  check('how long messages waited from when they were due', async ({ queues, elapse }) => {
+    const queue = await textQueue(queues);
+    expect((await queue.stats()).lag).toEqual({
+      count: 0,
+      maxMs: 0,
+      p50Ms: 0,
+      p90Ms: 0,
+      p99Ms: 0,
+      buckets: [],
+    });
+    for (let i = 0; i < 8; i++) await queue.enqueue('at once');
+    await drained(queue);
+    await queue.enqueue('later', { delayMs: 1000 });
+    await queue.enqueue('now');
+    await elapse(1100);
+    const found = await queue.receive({ max: 5 });
+    for (const delivery of found) await delivery.nack({ delayMs: 0 });
+    // Only first deliveries count.
+    await drained(queue);
+    const { lag } = await queue.stats();
+    expect([lag.count, lag.maxMs, lag.p50Ms, lag.p90Ms, lag.p99Ms]).toEqual([
+      10, 1100, 0, 128, 1100,
+    ]);
+    expect(lag.buckets).toEqual([
+      { upToMs: 0, count: 8 },
+      { upToMs: 128, count: 1 },
+      { upToMs: 2048, count: 1 },
     ]);
   });
 }

@@ -178,7 +178,7 @@ function times({ check, expect }: QueueContractPart): void {
   });
 }
 
-function ends({ check, expect }: QueueContractPart): void {
+function ends({ check, checks, expect }: QueueContractPart): void {
   check('what was not delivered in its time is a dead letter', async ({ queues, elapse }) => {
     const queue = await textQueue(queues, { ttlMs: 2000 });
     await queue.enqueue('short', { ttlMs: 1000 });
@@ -198,6 +198,30 @@ function ends({ check, expect }: QueueContractPart): void {
       ['again', 'expired', 0],
     ]);
     expect((await queue.stats()).counters.expired).toBe(2);
+  });
+
+  check('what is over may be dropped, what fails still may not', async ({ queues, elapse }) => {
+    const queue = await textQueue(queues, { ttlMs: 1000, onExpired: 'drop', maxDeliveries: 1 });
+    await queue.enqueue('fails');
+    await (await received(queue)).nack();
+    await queue.enqueue('over');
+    await elapse(1000);
+    expect(await queue.receive()).toEqual([]);
+    expect(textsOf(await browsed(await queue.deadLetters()))).toEqual(['fails']);
+    const { messages, counters } = await queue.stats();
+    expect([messages, counters.expired, counters.deadLettered]).toEqual([0, 1, 1]);
+  });
+
+  check('without dead letters what is over is dropped, and nothing else said', async (subject) => {
+    const { queues } = subject;
+    const both = { deadLetter: false, onExpired: 'dead' } as const;
+    await checks.mistake(() => textQueue(queues, both), 'TypeError');
+    const queue = await textQueue(queues, { deadLetter: false });
+    expect(queue.options.onExpired).toBe('drop');
+    await checks.mistake(() => queue.configure({ onExpired: 'dead' }), 'TypeError');
+    const other = await textQueue(queues, {}, 'other');
+    await other.configure({ deadLetter: false });
+    expect(other.options.onExpired).toBe('drop');
   });
 
   check('the end is of delivery: who has it in time may settle it later', async (subject) => {

@@ -3,6 +3,7 @@
  * has `describe`, `test` and `expect`.
  */
 import type { TestRunner } from './contract-support.js';
+import { queueBlockContract } from './queue-contract-blocks.js';
 import { queueCommitContract } from './queue-contract-commit.js';
 import { queueDeadContract } from './queue-contract-dead.js';
 import { queueDedupContract } from './queue-contract-dedup.js';
@@ -12,6 +13,7 @@ import { queueInspectContract } from './queue-contract-inspect.js';
 import { queueLimitContract } from './queue-contract-limits.js';
 import { queueManageContract } from './queue-contract-manage.js';
 import { queueOrderContract } from './queue-contract-order.js';
+import { queuePassingContract } from './queue-contract-passing.js';
 import { queueReceiveContract } from './queue-contract-receive.js';
 import { queueRestartContract } from './queue-contract-restart.js';
 import { queueSettleContract } from './queue-contract-settle.js';
@@ -44,7 +46,9 @@ export function queueStoreContract(runner: TestRunner, options: QueueContractOpt
     describe('order and time', () => queueOrderContract(part));
     describe('dedup', () => queueDedupContract(part));
     describe('groups', () => queueGroupContract(part));
+    describe('many at once', () => queuePassingContract(part));
     describe('dead letters', () => queueDeadContract(part));
+    describe('keys that wait for a dead letter', () => queueBlockContract(part));
     describe('look', () => queueInspectContract(part));
     describe('manage', () => queueManageContract(part));
     describe('limits', () => queueLimitContract(part));

@@ -26,8 +26,8 @@ const HOURS = 12 * 3_600_000;
 let built: ProcessPackage;
 let scratch: string;
 
-beforeAll(() => {
-  built = buildProcessPackage();
+beforeAll(async () => {
+  built = await buildProcessPackage();
   scratch = mkdtempSync(join(tmpdir(), 'redex-queue-kills-'));
 });
 

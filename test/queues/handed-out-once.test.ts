@@ -145,3 +145,32 @@ test('a dead letter that could not be moved is received', async () => {
   expect(failed).toBeGreaterThan(10);
   await lab.close();
 });
+
+test.each(['receive', 'take', 'redrive'] as const)(
+  'what is being replaced is got as it was, and there is a new one, or as it is now: %s',
+  async (how) => {
+    const lab = await openQueueLab();
+    const other = await lab.queues.queue('other');
+    const seen = new Set<boolean>();
+    for (const turns of [...TURNS, ...TURNS.map((each) => -each)]) {
+      const queue = await lab.queues.queue(`q${turns}`, { deadLetter: false });
+      const options = { dedupKey: 'k', dedupMode: 'replace' } as const;
+      const { id } = await queue.enqueue(Buffer.from('old'), options);
+      const replacing = afterTurns(turns, () => queue.enqueue(Buffer.from('new'), options));
+      const getting = afterTurns(-turns, async () => {
+        if (how === 'redrive') return queue.redrive({ to: 'other' });
+        if (how === 'receive') return (await queue.receive())[0];
+        return queue.take(id);
+      });
+      const [{ replaced = false }, got] = await Promise.all([replacing, getting]);
+      seen.add(replaced);
+      const inHand = typeof got === 'object' ? [text(got.payload)] : [];
+      const left = [...(await queue.receive({ max: 5 })), ...(await other.receive({ max: 5 }))];
+      const all = [...inHand, ...textsOf(left)];
+      const isGone = replaced || (how === 'redrive' && got === 0);
+      expect(all.toSorted(), `${turns} turns`).toEqual(isGone ? ['new'] : ['new', 'old']);
+    }
+    expect(seen.has(false) && seen.has(true)).toBe(true);
+    await lab.close();
+  },
+);

@@ -73,12 +73,12 @@ test('12 a batch that is too large is refused as a whole; each of many is told a
   const large = await Redex.open('/large', {
     fs: lab.faults,
     runtime: lab.runtime,
-    maxRecordBytes: 500,
+    maxRecordBytes: 1000,
   });
   const store = await QueueStore.open(large, { runtime: lab.runtime, reserveBytes: 0 });
   const small = await textQueue(store);
-  await checks.code(small.enqueue('x'.repeat(501)), 'LIMIT');
-  await checks.code(small.enqueueMany([{ payload: 'a' }, { payload: 'x'.repeat(501) }]), 'LIMIT');
+  await checks.code(small.enqueue('x'.repeat(1001)), 'LIMIT');
+  await checks.code(small.enqueueMany([{ payload: 'a' }, { payload: 'x'.repeat(1001) }]), 'LIMIT');
   expect(await browsed(small)).toEqual([]);
   await store.close();
   await large.close();

@@ -15,7 +15,7 @@ import {
 } from '../../src/queues/durable-event-queue.js';
 import { EventQueue } from '../../src/queues/event-queue.js';
 import { encodeOperation, OPERATION } from '../../src/queues/queue-records.js';
-import { storedQueueOptions } from '../../src/queues/queue-options.js';
+import { storedQueueOptions } from '../../src/queues/stored-options.js';
 import { ManualRuntime } from '../../src/testing/manual-runtime.js';
 import { openQueueLab, type QueueLab } from '../support/queue-seed-kit.js';
 
@@ -266,8 +266,9 @@ test('push at the last id that there is rejects, and nothing is written', async 
     maxDeliveries: 1_000_000,
     maxInFlight: 1_000_000,
   };
-  const groups = [{ name: '', start: 0 }];
-  const base = { t: 0, o: 'base', tag: 'tag', epoch: 0, options, paused: false, groups } as const;
+  const groups = [{ name: '', start: 0, active: 0 }];
+  const said = { tag: 'tag', epoch: 0, options, paused: false, groups, sparse: 0, goneMs: 0 };
+  const base = { t: 0, o: 'base', ...said } as const;
   await channel.append(encodeOperation(base), { type: OPERATION });
   await channel.close();
   const queue = await DurableEventQueue.open(lab.queues, { codec: utf8Codec });

@@ -1,0 +1,113 @@
+/**
+ * Groups that are too far behind, or that nobody asks for any more, are moved on, so that they do
+ * not keep everything. It is looked when something happens in the queue: as long as nothing does,
+ * nothing grows.
+ */
+import type { GroupState } from './group-state.js';
+import { passGroup } from './passing.js';
+import type { QueueContext } from './queue-context.js';
+import { reportQueue } from './queue-report.js';
+
+/** Who was not there, because the queue was not open or paused, has so long to come back. */
+const LONGEST_GRACE_MS = 300_000;
+
+export class GroupLag {
+  readonly #core: QueueContext;
+  /** When each group was asked for last, in this process. */
+  readonly #askedMs = new Map<string, number>();
+  #running: Promise<void> | undefined;
+  #idleLookMs: number | undefined;
+  #wasPaused = false;
+
+  constructor(core: QueueContext) {
+    this.#core = core;
+  }
+
+  /** Somebody wants messages of a group. */
+  onAsked(group: string): void {
+    if (this.#core.options.maxIdleMs === null) return;
+    this.#askedMs.set(group, this.#core.log.clock.now());
+  }
+
+  /** Messages were written or settled. */
+  onProgress(): void {
+    const { maxLag, maxIdleMs } = this.#core.options;
+    if (maxLag === null && maxIdleMs === null) return;
+    if (this.#running !== undefined || this.#core.isClosed) return;
+    if (!this.#isLagging() && !this.#isTimeForIdle()) return;
+    this.#running = this.#run()
+      .catch((error: unknown) => {
+        if (this.#core.isClosed) return;
+        const { logger, name } = this.#core;
+        logger.warn('groups of a queue could not be moved on', { queue: name, error });
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /** Messages of a group that are too many. Not a few, because each time costs a look at them. */
+  #excess({ open }: GroupState): number {
+    const { maxLag } = this.#core.options;
+    if (maxLag === null || open <= maxLag + Math.floor(maxLag / 8)) return 0;
+    return open - maxLag;
+  }
+
+  #isLagging(): boolean {
+    for (const group of this.#core.state.groups.values()) if (this.#excess(group) > 0) return true;
+    return false;
+  }
+
+  #isTimeForIdle(): boolean {
+    const { options, state, log } = this.#core;
+    const { maxIdleMs } = options;
+    if (maxIdleMs === null) return false;
+    const nowMs = log.clock.now();
+    const isFirst = this.#idleLookMs === undefined || this.#wasPaused;
+    this.#wasPaused = state.isPaused;
+    if (isFirst) this.#idleLookMs = nowMs + Math.min(maxIdleMs, LONGEST_GRACE_MS);
+    return !state.isPaused && nowMs >= (this.#idleLookMs ?? 0);
+  }
+
+  async #run(): Promise<void> {
+    const { state, options } = this.#core;
+    const isTime = this.#isTimeForIdle();
+    const { maxIdleMs } = options;
+    if (isTime && maxIdleMs !== null) {
+      this.#idleLookMs = this.#core.log.clock.now() + Math.ceil(maxIdleMs / 8);
+    }
+    for (const group of Array.from(state.groups.values())) {
+      const excess = this.#excess(group);
+      const isIdle = isTime && (await this.#isIdle(group));
+      if (!isIdle && excess === 0) continue;
+      const below = this.#core.log.limit;
+      const most = isIdle ? Infinity : excess;
+      const how = { below, most, why: 'skipped', durability: 'written' } as const;
+      this.#tell(group, isIdle, await passGroup(this.#core, group, how));
+    }
+  }
+
+  #tell(group: GroupState, isIdle: boolean, count: number): void {
+    if (count === 0) return;
+    const { name: queue, logger, counters } = this.#core;
+    counters.skipped += count;
+    const why = isIdle ? 'nobody asked for its messages' : 'it was too far behind';
+    logger.warn('a group of a queue was moved on', { queue, group: group.name, count, why });
+    reportQueue(queue, 'skipped', count);
+  }
+
+  async #isIdle({ name, open, inFlight, settled, activeMs }: GroupState): Promise<boolean> {
+    const { log, options } = this.#core;
+    const { maxIdleMs } = options;
+    if (open === 0 || inFlight > 0 || maxIdleMs === null) return false;
+    const sinceMs = log.clock.now() - maxIdleMs;
+    if (activeMs > sinceMs || (this.#askedMs.get(name) ?? 0) > sinceMs) return false;
+    const [oldest] = await log.channel.readBatch({ from: settled.floor, limit: 1 });
+    return oldest !== undefined && oldest.timestamp <= sinceMs;
+  }
+
+  /** Waits for what is under way. Never rejects. */
+  async stop(): Promise<void> {
+    await this.#running;
+  }
+}

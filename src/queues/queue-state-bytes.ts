@@ -1,0 +1,59 @@
+/** The state of a queue as the bytes of a checkpoint. */
+import { Arrivals } from './arrivals.js';
+import { DedupTable } from './dedup-table.js';
+import { GroupState } from './group-state.js';
+import { storedOptionsFrom } from './stored-options.js';
+import { QueueState } from './queue-state.js';
+import { SeqSet } from './seq-set.js';
+import { StateReader, StateWriter } from './state-bytes.js';
+
+export function encodeState(state: QueueState): Uint8Array {
+  const writer = new StateWriter();
+  writer.string(JSON.stringify(state.options));
+  writer.string(state.tag);
+  writer.bool(state.isPaused);
+  for (const value of [state.epoch, state.seenMs, state.messages, state.bytes]) writer.f64(value);
+  writer.f64(state.baseSeq);
+  writer.f64(state.keptBefore);
+  writer.f64(state.sparseBelow);
+  writer.f64(state.goneMs);
+  state.arrivals.encodeTo(writer);
+  state.gone.encodeTo(writer);
+  state.dedup.encodeTo(writer);
+  writer.u32(state.updated.size);
+  for (const [seq, by] of state.updated) {
+    writer.f64(seq);
+    writer.f64(by);
+  }
+  writer.u32(state.groups.size);
+  for (const group of state.groups.values()) group.encodeTo(writer);
+  return writer.finish();
+}
+
+/** Throws for what `encodeState` has not made. */
+export function decodeState(bytes: Uint8Array): QueueState {
+  const reader = new StateReader(bytes);
+  const options = storedOptionsFrom(JSON.parse(reader.string()));
+  if (options === undefined) throw new Error('a state has no options of a queue');
+  const state = new QueueState(options, reader.string());
+  state.isPaused = reader.bool();
+  state.epoch = reader.f64();
+  state.seenMs = reader.f64();
+  state.messages = reader.f64();
+  state.bytes = reader.f64();
+  state.baseSeq = reader.f64();
+  state.keptBefore = reader.f64();
+  state.sparseBelow = reader.f64();
+  state.goneMs = reader.f64();
+  state.arrivals = Arrivals.decode(reader);
+  state.gone = SeqSet.decode(reader);
+  state.dedup = DedupTable.decode(reader);
+  for (let left = reader.u32(); left > 0; left--) {
+    const seq = reader.f64();
+    state.updated.set(seq, reader.f64());
+  }
+  state.groups.clear();
+  for (let left = reader.u32(); left > 0; left--) state.setGroup(GroupState.decode(reader));
+  reader.done();
+  return state;
+}
