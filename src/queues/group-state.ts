@@ -35,10 +35,7 @@ export class GroupState {
   /** Messages that are not settled. */
   open = 0;
   inFlight = 0;
-  /**
-   * Messages that are about to be handed out, which nothing in the log says yet: nobody else may
-   * take them. No part of the state.
-   */
+  /** Messages that are about to be handed out, which the log does not say; no part of the state. */
   readonly taken: Set<number> = new Set();
   /** Messages that are about to be changed, of the queue. */
   held: ReadonlySet<number> = new Set();
@@ -304,9 +301,8 @@ export class GroupState {
   /** The first message of the highest priority that waits in a heap; not taken out. */
   peekReady(nowMs: number): { readonly seq: number; readonly priority: number } | undefined {
     for (; this.#highest >= 0; this.#highest--) {
-      const priority = this.#highest;
-      const seq = this.#firstOf(priority, nowMs);
-      if (seq !== undefined) return { seq, priority };
+      const seq = this.#firstOf(this.#highest, nowMs);
+      if (seq !== undefined) return { seq, priority: this.#highest };
     }
     return undefined;
   }
