@@ -376,8 +376,10 @@ export class QueueState {
   }
 
   #cancel(seq: number, size: number, how: Settled): void {
-    if (this.isSettled(seq)) return;
+    const wasSettled = this.isSettled(seq);
+    // A group that begins before it does not get it either.
     this.gone.add(seq);
+    if (wasSettled) return;
     for (const group of this.groups.values()) group.settle(seq, size, how);
     this.#onSettled(seq, size);
   }

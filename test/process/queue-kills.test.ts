@@ -14,7 +14,7 @@ import process from 'node:process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { QueueLedger } from '../support/process-queue-ledger.js';
 import type { FoundLetter, FoundMessage, FoundQueues } from '../support/process-queue-records.js';
-import type { QueueKillMessage } from '../support/process-queue-records.js';
+import type { QueueKillMessage } from '../support/process-queue-load.js';
 import { queueKillRun, type QueueKillStats } from '../support/process-queue-run.js';
 import { buildProcessPackage, type ProcessPackage } from '../support/process-package.js';
 

@@ -5,6 +5,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { pumped as pump } from '../../src/crash-test/pump.js';
 import type { Queue } from '../../src/queues/queue.js';
+import { storedQueueOptions } from '../../src/queues/queue-options.js';
+import { QueueState } from '../../src/queues/queue-state.js';
 import { QueueStore } from '../../src/queues/queue-store.js';
 import { Redex } from '../../src/store/redex.js';
 import { benign } from '../../src/testing/choices.js';
@@ -236,4 +238,15 @@ test('a message that is behind one that waits for its sync is delivered after it
   expect((await pumped(queue.stats())).inFlight).toBe(2);
   await pumped(store.close());
   await pumped(redex.close());
+});
+
+test('what was cancelled stays so for a group that is known before it, and begins there', () => {
+  const state = new QueueState(storedQueueOptions({ mode: 'fanout' }, 'q', false), 'tag');
+  // As a log says it whose first records are gone: where the groups are now comes first.
+  for (const name of ['a', 'b']) state.addGroup(name, 5);
+  state.apply(6, { o: 'cancel', t: 0, s: [4, 1], z: [1], at: [0], k: [null] });
+  state.apply(7, { o: 'ungroup', t: 0, name: 'b', open: 0, total: [0, 0] });
+  state.apply(8, { o: 'group', t: 0, name: 'b', start: 3, open: 0, total: [0, 0] });
+  expect(state.groups.get('b')?.settled.has(4)).toBe(true);
+  expect(state.groups.get('b')?.settled.has(3)).toBe(false);
 });

@@ -1,6 +1,12 @@
 /** What may and must be in a queue, by what its consumers and producers have told. */
-import type { FoundLetter, FoundMessage, FoundQueues } from './process-queue-records.js';
-import { MAX_DELIVERIES, type Ending, type QueueKillMessage } from './process-queue-records.js';
+import type { QueueKillMessage } from './process-queue-load.js';
+import {
+  MAX_DELIVERIES,
+  type Ending,
+  type FoundLetter,
+  type FoundMessage,
+  type FoundQueues,
+} from './process-queue-records.js';
 
 interface Known {
   readonly number: number;

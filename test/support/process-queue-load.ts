@@ -20,8 +20,25 @@ import {
   SEGMENT_BYTES,
   type Ending,
   type FoundMessage,
-  type QueueKillMessage,
+  type FoundQueues,
 } from './process-queue-records.js';
+
+/** What the program tells; numbers are those of messages, tokens those of what is under way. */
+export type QueueKillMessage =
+  | readonly ['start', number]
+  | readonly ['found', FoundQueues]
+  /** It begins its work; how many channels had to be recovered is not told. */
+  | readonly ['open', number]
+  | readonly ['enqueue', readonly number[]]
+  | readonly ['enqueued', readonly FoundMessage[]]
+  | readonly ['receive', token: number, most: number]
+  | readonly ['received', token: number, readonly FoundMessage[]]
+  | readonly ['settle', token: number, number, Ending]
+  | readonly ['settled', token: number, number]
+  /** One is acknowledged and the other enqueued in one step. */
+  | readonly ['move', token: number, from: number, to: number]
+  | readonly ['moved', token: number, from: number, to: FoundMessage]
+  | readonly ['failed', string];
 
 const REPORTS = 3;
 const MAX_MS = 60_000;

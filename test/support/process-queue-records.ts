@@ -1,4 +1,4 @@
-/** What a program that consumes a queue tells, and what is found in its queues. */
+/** Messages of a program that consumes a queue, and what is found in its queues. */
 import type { Queue } from '../../src/queues/queue.js';
 
 /** How a consumer ends a delivery. */
@@ -24,23 +24,6 @@ export interface FoundQueues {
   /** As the queue counts them. */
   readonly counted: number;
 }
-
-/** What the program tells; numbers are those of messages, tokens those of what is under way. */
-export type QueueKillMessage =
-  | readonly ['start', number]
-  | readonly ['found', FoundQueues]
-  /** It begins its work; how many channels had to be recovered is not told. */
-  | readonly ['open', number]
-  | readonly ['enqueue', readonly number[]]
-  | readonly ['enqueued', readonly FoundMessage[]]
-  | readonly ['receive', token: number, most: number]
-  | readonly ['received', token: number, readonly FoundMessage[]]
-  | readonly ['settle', token: number, number, Ending]
-  | readonly ['settled', token: number, number]
-  /** One is acknowledged and the other enqueued in one step. */
-  | readonly ['move', token: number, from: number, to: number]
-  | readonly ['moved', token: number, from: number, to: FoundMessage]
-  | readonly ['failed', string];
 
 export const QUEUE = 'work';
 export const MAX_DELIVERIES = 3;

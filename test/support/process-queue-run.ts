@@ -10,7 +10,8 @@ import { Redex } from '../../src/store/redex.js';
 import { Random } from '../../src/testing/choices.js';
 import { live, type LifeEnd, type Moment } from './process-kill-child.js';
 import { QueueLedger } from './process-queue-ledger.js';
-import { findQueues, numberOf, QUEUE, type QueueKillMessage } from './process-queue-records.js';
+import type { QueueKillMessage } from './process-queue-load.js';
+import { findQueues, numberOf, QUEUE } from './process-queue-records.js';
 
 const LIVES = 20;
 
