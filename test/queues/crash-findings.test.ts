@@ -5,7 +5,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { pumped as pump } from '../../src/crash-test/pump.js';
 import type { Queue } from '../../src/queues/queue.js';
-import { storedQueueOptions } from '../../src/queues/queue-options.js';
+import { storedQueueOptions } from '../../src/queues/stored-options.js';
 import { QueueState } from '../../src/queues/queue-state.js';
 import { QueueStore } from '../../src/queues/queue-store.js';
 import { Redex } from '../../src/store/redex.js';
