@@ -11,6 +11,7 @@ import type { ChannelJournal } from '../journal/channel-journal.js';
 import type { AppenderParts } from './appender-parts.js';
 import { isJournaled, type ChannelContext } from './channel-context.js';
 import { WRITER_FILES } from './open-holder.js';
+import { busyError } from './sync-worker.js';
 
 /** Bytes of the journal that a frame of these records may take, with a new segment for it. */
 export function journalBytes(
@@ -20,6 +21,11 @@ export function journalBytes(
 ): number {
   const roll = channel.roomFor(SEAL_BYTES) + channel.roomFor(FILE_HEADER_BYTES);
   return roll + channel.roomFor(frameBound(recordCount, payloadBytes));
+}
+
+/** BUSY, of a synchronous append: also when a sync that had to come first has used the room. */
+export function journalIsFull(): RedexError {
+  return busyError('the journal has to be freed first');
 }
 
 export interface WaitingAppends {
@@ -43,6 +49,14 @@ export class AppendWaits {
   /** What is queued cannot be written before a checkpoint has made room in the journal. */
   get isForRoom(): boolean {
     return this.#forRoom;
+  }
+
+  /** Throws BUSY unless such records can be written now, as far as the journal goes. */
+  requireRoom(recordCount: number, payloadBytes: number): void {
+    const { context } = this.#parts;
+    if (!isJournaled(context)) return;
+    const bytes = journalBytes(context.journal, recordCount, payloadBytes);
+    if (!context.journal.journal.ensureRoomNow(bytes)) throw journalIsFull();
   }
 
   /**

@@ -10,7 +10,7 @@ import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
 import { AppendLock } from './append-lock.js';
 import { AppendQueue, type PendingAppend } from './append-queue.js';
-import { AppendWaits, journalBytes, largestFrame } from './append-waits.js';
+import { AppendWaits, journalIsFull, largestFrame } from './append-waits.js';
 import type { AppenderParts, PreparedFrame, WriteInFlight } from './appender-parts.js';
 import { isJournaled } from './channel-context.js';
 import { FailedWrites } from './failed-writes.js';
@@ -20,6 +20,7 @@ import { busyError } from './sync-worker.js';
 
 /** Frames above this size are written off the calling thread. */
 const ASYNC_WRITE_BYTES = 512 * 1024;
+
 export class Appender {
   readonly #parts: AppenderParts;
   #filling: AppendQueue;
@@ -83,10 +84,11 @@ export class Appender {
     if (this.#writing.isEmpty && this.#inFlight === undefined) this.#pump(false);
   }
 
-  /** The same for a synchronous append: it is written, or rejected, when this returns. */
+  /** The same for a synchronous append, which is the only one: written, or rejected, behind this. */
   submitNow(waiter: PendingAppend): void {
     this.#filling.push(waiter);
-    this.flushNow();
+    this.#flushNow();
+    if (this.#waits.isForRoom) this.rejectAll(journalIsFull());
   }
 
   #onTickEnd(): void {
@@ -252,22 +254,21 @@ export class Appender {
 
   /** Writes everything that is queued before it returns. Throws BUSY with nothing written. */
   flushNow(): void {
+    this.#flushNow();
+    if (this.#waits.isForRoom) throw journalIsFull();
+  }
+
+  #flushNow(): void {
     if (this.#lock.isHeld) throw busyError('the segments of the channel are being exchanged');
     this.#completeInFlight();
-    if (this.#failed.isPending && this.#inFlight !== undefined) {
-      throw busyError('a failed write has to be cut off, and another has not returned');
-    }
+    const isPending = this.#failed.isPending && this.#inFlight !== undefined;
+    if (isPending) throw busyError('a failed write has to be cut off, and another is under way');
     this.#pump(true);
-    if (this.#waits.isForRoom) throw busyError('the journal has to be freed first');
   }
 
   /** Throws BUSY unless such records can be written now. */
   requireRoom(recordCount: number, payloadBytes: number): void {
-    const { context } = this.#parts;
-    if (!isJournaled(context)) return;
-    const bytes = journalBytes(context.journal, recordCount, payloadBytes);
-    if (context.journal.journal.ensureRoomNow(bytes)) return;
-    throw busyError('the journal has to be freed first');
+    this.#waits.requireRoom(recordCount, payloadBytes);
   }
 
   /** Writes a witness if nothing else is going on, and there are descriptors for it. */
