@@ -23,7 +23,7 @@ export function journalBytes(
   return roll + channel.roomFor(frameBound(recordCount, payloadBytes));
 }
 
-/** BUSY, of a synchronous append: also when a sync that had to come first has used the room. */
+/** BUSY, of a synchronous append; also when a sync that had to come first has used the room. */
 export function journalIsFull(): RedexError {
   return busyError('the journal has to be freed first');
 }

@@ -84,7 +84,7 @@ export class Appender {
     if (this.#writing.isEmpty && this.#inFlight === undefined) this.#pump(false);
   }
 
-  /** The same for a synchronous append, which is the only one: written, or rejected, behind this. */
+  /** The same for a synchronous append, the only one: it is written, or rejected, then. */
   submitNow(waiter: PendingAppend): void {
     this.#filling.push(waiter);
     this.#flushNow();
