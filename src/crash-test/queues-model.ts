@@ -206,6 +206,8 @@ export class QueuesModel {
 
   /** After a crash nothing is known but what was found. */
   collapse(fits: Fits, moment: Moment): void {
+    // What came after the crash, nobody was told.
+    for (const [id, { knownAt }] of this.ids) if (knownAt > moment.at) this.ids.delete(id);
     const sure = new Set<QueueEntry>();
     const lost = new Set<QueueEntry>();
     for (const entry of this.entries.values()) if (!this.#kept.has(entry)) lost.add(entry);
