@@ -61,3 +61,36 @@ test.each(Object.keys(OF_GROUP))(
     }
   },
 );
+
+test('what an update does not name stays as another one has just left it', async () => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await textQueue(lab.queues);
+  const { id } = await queue.enqueue('old', { dedupKey: 'k', ttlMs: 1000 });
+  await queue.enqueue('newer', { dedupKey: 'k', ttlMs: 60_000, dedupMode: 'replace' });
+  const changes = [
+    queue.update(id, { payload: 'newest' }),
+    queue.update(id, { headers: { a: 'b' } }),
+  ];
+  await Promise.all(changes);
+  const message = await queue.get(id);
+  expect(message).toMatchObject({ payload: 'newest', headers: { a: 'b' } });
+  expect(message?.expiresAt).toBe(lab.runtime.now() + 60_000);
+  await lab.close();
+});
+
+test('an update beside a replacement leaves what the next process finds', async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    let lab = await QueueLab.open({ reserveBytes: 0 });
+    let queue = await textQueue(lab.queues);
+    const { id } = await queue.enqueue('old', { dedupKey: 'k' });
+    const updating = queue.update(id, { payload: 'updated' });
+    for (let left = turns; left > 0; left--) await Promise.resolve();
+    const options = { dedupKey: 'k', dedupMode: 'replace', durability: 'written' } as const;
+    await Promise.all([updating, queue.enqueue('replaced', options)]);
+    const before = (await queue.get(id))?.payload;
+    lab = await lab.killed();
+    queue = await textQueue(lab.queues);
+    expect((await queue.get(id))?.payload, `${turns} turns`).toBe(before);
+    await lab.close();
+  }
+});
