@@ -2,7 +2,8 @@
  * Goal: what two calls at once, or a value that nobody means, did to a queue stays mended.
  * Method: for each finding the fewest steps that show it, on a disk in memory.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { Channel } from '../../src/channel/channel.js';
 import { utf8Codec } from '../../src/channel/codec.js';
 import type { Queue } from '../../src/queues/queue.js';
 import { received, textQueue } from '../../src/testing/queue-contract-support.js';
@@ -93,4 +94,45 @@ test('an update beside a replacement leaves what the next process finds', async 
     expect((await queue.get(id))?.payload, `${turns} turns`).toBe(before);
     await lab.close();
   }
+});
+
+test('what is to be dropped and cannot be is not lost to everybody', async () => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await textQueue(lab.queues, { onExpired: 'drop' });
+  await queue.enqueue('a', { ttlMs: 10 });
+  await lab.runtime.advance(1000);
+  const appending = vi.spyOn(Channel.prototype, 'append');
+  appending.mockRejectedValueOnce(new Error('no room'));
+  expect(await queue.receive()).toEqual([]);
+  appending.mockRestore();
+  expect((await queue.stats()).inFlight).toBe(0);
+  await lab.runtime.advance(61_000);
+  expect(await queue.receive()).toEqual([]);
+  expect((await queue.stats()).messages).toBe(0);
+  await lab.close();
+});
+
+test('a group that is waited for is not idle, however long nothing comes', async () => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await lab.queues.queue('f', {
+    mode: 'fanout',
+    codec: utf8Codec,
+    maxIdleMs: 1000,
+  });
+  await queue.groups.create('g');
+  await queue.enqueue('a', { delayMs: 5000 });
+  const receiving = queue.receive({ group: 'g', waitMs: 20_000 });
+  for (const payload of ['b', 'c', 'd']) {
+    await lab.runtime.advance(1200);
+    await queue.enqueue(payload, { delayMs: 5000 });
+    // Another call comes behind what the message has set off.
+    await queue.groups.create('g');
+  }
+  expect(queue.groups.list()).toMatchObject([{ open: 4 }]);
+  await lab.runtime.advance(5000);
+  const [delivery] = await receiving;
+  expect(delivery?.payload).toBe('a');
+  await delivery?.ack();
+  expect(lab.logged).toEqual([]);
+  await lab.close();
 });
