@@ -6,7 +6,7 @@ import { expect, test, vi } from 'vitest';
 import { Channel } from '../../src/channel/channel.js';
 import { utf8Codec } from '../../src/channel/codec.js';
 import type { Queue } from '../../src/queues/queue.js';
-import { received, textQueue } from '../../src/testing/queue-contract-support.js';
+import { browsed, received, textQueue } from '../../src/testing/queue-contract-support.js';
 import { QueueLab } from '../support/queue-kit.js';
 
 async function fanout(lab: QueueLab): Promise<Queue<string>> {
@@ -134,5 +134,61 @@ test('a group that is waited for is not idle, however long nothing comes', async
   expect(delivery?.payload).toBe('a');
   await delivery?.ack();
   expect(lab.logged).toEqual([]);
+  await lab.close();
+});
+
+test('what replaces a message of the same call leaves what a later call would leave', async () => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await textQueue(lab.queues, { dedupMode: 'replace' });
+  const first = { priority: 5, maxDeliveries: 9, ttlMs: 1000, delayMs: 100 };
+  await queue.enqueueMany([
+    { payload: 'old', dedupKey: 'one', ...first },
+    { payload: 'new', dedupKey: 'one', headers: { a: 'b' } },
+  ]);
+  await queue.enqueue('old', { dedupKey: 'two', ...first });
+  await queue.enqueue('new', { dedupKey: 'two', headers: { a: 'b' } });
+  const [one, two] = await browsed(queue);
+  expect(one).toEqual({ ...two, id: one?.id, seq: one?.seq });
+  expect(one).toMatchObject({ payload: 'new', priority: 5, maxDeliveries: 9, state: 'delayed' });
+  const keyed = { payload: 'old', key: 'k', dedupKey: 'three' };
+  const later = { payload: 'new', delayMs: 10, dedupKey: 'three' };
+  await expect(queue.enqueueMany([keyed, later])).rejects.toThrow(TypeError);
+  await lab.close();
+});
+
+test('a message that its taker cannot read is a dead letter', async () => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await textQueue(lab.queues);
+  const decode = (): string => {
+    throw new Error('no text');
+  };
+  const codec = { encode: (text: string): Uint8Array => Buffer.from(text), decode };
+  const other = await lab.queues.queue(queue.name, { codec });
+  const { id } = await queue.enqueue('a');
+  await expect(other.take(id)).rejects.toThrow('no text');
+  await lab.runtime.elapse(1);
+  const dead = await queue.deadLetters();
+  expect(await browsed(dead)).toMatchObject([{ origin: { cause: 'decode' } }]);
+  await lab.close();
+});
+
+test('what nobody can mean is refused', async () => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await textQueue(lab.queues);
+  const reason = new Error('enough');
+  const signal = AbortSignal.abort(reason);
+  await expect(queue.enqueueMany([{ payload: 'a' }], { signal })).rejects.toBe(reason);
+  const options = { signal: {} as AbortSignal };
+  await expect(queue.enqueueMany([{ payload: 'a' }], options)).rejects.toThrow(TypeError);
+  expect((await queue.stats()).messages).toBe(0);
+  for (const wrong of [{ from: NaN }, { from: -1 }, { limit: NaN }, { limit: -1 }]) {
+    await expect(queue.browse(wrong).next()).rejects.toThrow(RangeError);
+  }
+  const state = 'gone' as 'ready';
+  await expect(queue.browse({ state }).next()).rejects.toThrow(TypeError);
+  for (const deadLetter of ['', '\0', '\ud800']) {
+    await expect(lab.queues.queue('new', { deadLetter })).rejects.toThrow(RangeError);
+  }
+  expect(await lab.queues.list()).toEqual([queue.name]);
   await lab.close();
 });
