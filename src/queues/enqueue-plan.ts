@@ -111,9 +111,9 @@ export class EnqueuePlan {
   #addOwn(message: CheckedMessage, of: number, isReplaced: boolean, nowMs: number): void {
     const index = this.#places[of];
     if (typeof index !== 'number') throw new Error('a new message has a place');
-    const first = this.messages[index];
-    if (isReplaced && first !== undefined) {
-      this.messages[index] = replacedBy(first, messageAt(message, nowMs), isPutOff(message));
+    const before = this.messages[index];
+    if (isReplaced && before !== undefined) {
+      this.messages[index] = replacedBy(before, messageAt(message, nowMs), isPutOff(message));
     }
     const result = this.#resultOf(index).then((first) => duplicateOf(first, isReplaced));
     result.catch(() => undefined);
