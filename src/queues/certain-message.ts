@@ -8,6 +8,7 @@ import { leaseOperation } from './lease-operation.js';
 import { readMessage, type Unfit } from './message-picker.js';
 import { findMessage } from './queue-browser.js';
 import type { QueueCore } from './queue-core.js';
+import { noGroup } from './queue-errors.js';
 
 export interface TakeOptions {
   /** In a queue with groups, for which. */
@@ -28,6 +29,8 @@ export async function takeMessage(
   if (found === undefined) return undefined;
   const unfit: Unfit[] = [];
   const lease = await core.log.run(async () => {
+    // It may have been deleted since, and is not to come back by this.
+    if (core.state.groups.get(group.name) !== group) throw noGroup(core.name, group.name);
     const message = await readMessage(core, found.seq);
     if (message === undefined || !mayBeTaken(core, group, found.seq, message)) return undefined;
     const { seq, header } = message;

@@ -21,14 +21,16 @@ export async function claimLeases(
   const idle = [...leases.of(group.name)].filter(
     (lease) => lease.since <= before && !lease.isSettling && !core.isLast(lease),
   );
-  const taken = idle.slice(0, max);
-  if (taken.length === 0) return [];
-  for (const lease of taken) lease.isSettling = true;
-  const messages = taken.map(({ message }) => message);
-  const operation = leaseOperation(group.name, messages);
+  const chosen = idle.slice(0, max);
+  if (chosen.length === 0) return [];
+  for (const lease of chosen) lease.isSettling = true;
   return log.run(async () => {
+    // They may have been purged, or their group sought or deleted, while this waited for that.
+    const taken = chosen.filter((lease) => leases.holds(lease));
+    if (taken.length === 0) return [];
+    const messages = taken.map(({ message }) => message);
     try {
-      await log.operate(operation);
+      await log.operate(leaseOperation(group.name, messages));
     } catch (error) {
       for (const lease of taken) lease.isSettling = false;
       throw error;

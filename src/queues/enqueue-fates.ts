@@ -45,6 +45,7 @@ export function fatesOf(
     if (dedup === undefined) return NEW;
     const before = own.get(dedup);
     if (before !== undefined) {
+      if (dedupMode === 'replace') refuseDelay(core, message, checked[before]?.header.key);
       return { kind: dedupMode === 'replace' ? 'replaced own' : 'told own', index: before };
     }
     const fate = fateOf(core, message, known.get(dedup));
@@ -59,13 +60,16 @@ function fateOf(core: QueueContext, message: CheckedMessage, of: EarlierMessage 
   if (message.dedupMode === 'extend') return { kind: 'renewed', of };
   const { header } = of;
   if (header === undefined || !isWaiting(core, of.seq)) return NEW;
-  if (header.key !== undefined && isPutOff(message) && core.options.ordering === 'strict') {
-    throw new TypeError('it replaces a message with a key, which may have no delay');
-  }
+  refuseDelay(core, message, header.key);
   return { kind: 'replaced', of, header };
 }
 
-function isPutOff({ delayMs, runAtMs }: CheckedMessage): boolean {
+function refuseDelay(core: QueueContext, message: CheckedMessage, key: string | undefined): void {
+  if (key === undefined || !isPutOff(message) || core.options.ordering !== 'strict') return;
+  throw new TypeError('it replaces a message with a key, which may have no delay');
+}
+
+export function isPutOff({ delayMs, runAtMs }: CheckedMessage): boolean {
   return delayMs !== undefined || runAtMs !== undefined;
 }
 
@@ -84,4 +88,11 @@ export function replacementOf(
     update: { header: { of: seq, headers, until, dedup }, payload },
     edit: isPutOff(message) ? { o: 'edit', s: seq, z: size, at: now?.at ?? 0, was } : undefined,
   };
+}
+
+/** The same of a message that comes with what replaces it, and was never written as it was. */
+export function replacedBy(first: NewMessage, now: NewMessage, isMoved: boolean): NewMessage {
+  const { at, until = first.header?.until, headers } = now.header ?? {};
+  const due = isMoved ? at : first.header?.at;
+  return { header: { ...first.header, at: due, until, headers }, payload: now.payload };
 }

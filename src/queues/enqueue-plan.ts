@@ -3,7 +3,14 @@
  * written. From when it is made until its end nobody gets what it replaces, and who comes with one
  * of its keys waits.
  */
-import { fatesOf, replacementOf, type EarlierMessage, type Fate } from './enqueue-fates.js';
+import {
+  fatesOf,
+  isPutOff,
+  replacedBy,
+  replacementOf,
+  type EarlierMessage,
+  type Fate,
+} from './enqueue-fates.js';
 import { messageAt, type CheckedMessage } from './enqueue-input.js';
 import { holdMessage, letGo, type HeldMessage } from './held-messages.js';
 import type { QueueContext } from './queue-context.js';
@@ -104,7 +111,10 @@ export class EnqueuePlan {
   #addOwn(message: CheckedMessage, of: number, isReplaced: boolean, nowMs: number): void {
     const index = this.#places[of];
     if (typeof index !== 'number') throw new Error('a new message has a place');
-    if (isReplaced) this.messages[index] = messageAt(message, nowMs);
+    const before = this.messages[index];
+    if (isReplaced && before !== undefined) {
+      this.messages[index] = replacedBy(before, messageAt(message, nowMs), isPutOff(message));
+    }
     const result = this.#resultOf(index).then((first) => duplicateOf(first, isReplaced));
     result.catch(() => undefined);
     this.#places.push(result);

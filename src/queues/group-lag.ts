@@ -82,7 +82,9 @@ export class GroupLag {
       if (!isIdle && excess === 0) continue;
       const below = this.#core.log.limit;
       const most = isIdle ? Infinity : excess;
-      const how = { below, most, why: 'skipped', durability: 'written' } as const;
+      // Who has come meanwhile is not passed over.
+      const isMeant = (): boolean => !isIdle || !this.#isActive(group);
+      const how = { below, most, why: 'skipped', durability: 'written', isMeant } as const;
       this.#tell(group, isIdle, await passGroup(this.#core, group, how));
     }
   }
@@ -96,12 +98,21 @@ export class GroupLag {
     reportQueue(queue, 'skipped', count);
   }
 
-  async #isIdle({ name, open, inFlight, settled, activeMs }: GroupState): Promise<boolean> {
+  /** It is asked for messages, or was in the time, or got or settled some. */
+  #isActive({ name, inFlight, activeMs }: GroupState): boolean {
     const { log, options } = this.#core;
-    const { maxIdleMs } = options;
-    if (open === 0 || inFlight > 0 || maxIdleMs === null) return false;
-    const sinceMs = log.clock.now() - maxIdleMs;
-    if (activeMs > sinceMs || (this.#askedMs.get(name) ?? 0) > sinceMs) return false;
+    // Who waits for long asks all the time.
+    if (this.#core.isAsked(name)) this.onAsked(name);
+    if (inFlight > 0) return true;
+    const sinceMs = log.clock.now() - (options.maxIdleMs ?? Infinity);
+    return activeMs > sinceMs || (this.#askedMs.get(name) ?? 0) > sinceMs;
+  }
+
+  async #isIdle(group: GroupState): Promise<boolean> {
+    const { log, options } = this.#core;
+    const { open, settled } = group;
+    if (open === 0 || options.maxIdleMs === null || this.#isActive(group)) return false;
+    const sinceMs = log.clock.now() - options.maxIdleMs;
     const [oldest] = await log.channel.readBatch({ from: settled.floor, limit: 1 });
     return oldest !== undefined && oldest.timestamp <= sinceMs;
   }

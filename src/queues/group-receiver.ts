@@ -64,7 +64,7 @@ export class GroupReceiver {
   readonly #turn: LoopTurn;
   #waiting: Receiver[] = [];
   #isServing = false;
-  #isAsked = false;
+  #mayServe = false;
   #timer: { readonly dueMs: number; readonly cancel: Cancel } | undefined;
 
   constructor(core: QueueContext, group: GroupState) {
@@ -99,9 +99,14 @@ export class GroupReceiver {
     return receiver.promise;
   }
 
+  /** Somebody waits for messages. */
+  get isAsked(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** There may be something for those who wait. */
   wake(): void {
-    this.#isAsked = true;
+    this.#mayServe = true;
     if (this.#isServing || this.#waiting.length === 0) return;
     this.#isServing = true;
     this.#core.runtime.defer(() => void this.#serve());
@@ -121,21 +126,21 @@ export class GroupReceiver {
 
   async #serve(): Promise<void> {
     try {
-      while (this.#isAsked && this.#waiting.length > 0) {
+      while (this.#mayServe && this.#waiting.length > 0) {
         if (this.#turn.isLong) {
           await this.#turn.next();
           continue;
         }
-        this.#isAsked = false;
+        this.#mayServe = false;
         await this.#serveOnce();
       }
     } catch (error) {
       // Whoever comes first is told; the next one asks again.
       this.#waiting[0]?.fail(error);
-      if (this.#waiting.length > 0) this.#isAsked = true;
+      if (this.#waiting.length > 0) this.#mayServe = true;
     }
     this.#isServing = false;
-    if (this.#isAsked) this.wake();
+    if (this.#mayServe) this.wake();
   }
 
   async #serveOnce(): Promise<void> {
@@ -144,12 +149,12 @@ export class GroupReceiver {
       unfit = await this.#handOut();
     });
     if (unfit.length > 0) {
-      this.#isAsked = true;
+      this.#mayServe = true;
       await this.#core.setAside(this.#group.name, unfit);
     }
     // Those who do not wait are told that there is nothing.
     for (const receiver of Array.from(this.#waiting)) {
-      if (receiver.request.waitMs === 0 && !this.#isAsked) receiver.finish([]);
+      if (receiver.request.waitMs === 0 && !this.#mayServe) receiver.finish([]);
     }
     this.#setTimer();
   }
@@ -203,7 +208,7 @@ export class GroupReceiver {
       if (next === picked.length) break;
     }
     // Others may still be served by what is left in the log.
-    this.#isAsked = true;
+    this.#mayServe = true;
     const left = picked.slice(next).map(({ message }) => message.seq);
     if (left.length > 0) await this.#core.giveBack(group, left, { isUndone: true });
   }

@@ -14,17 +14,19 @@ export interface Passing {
   readonly most: number;
   readonly why: 'settled' | 'skipped';
   readonly durability: Durability;
+  /** Asked when nothing else is under way; by default it is. */
+  readonly isMeant?: (() => boolean) | undefined;
 }
 
 /** Resolves to how many messages that were. Not in `run`. */
 export async function passGroup(
   core: QueueContext,
   group: GroupState,
-  { below, most, why, durability }: Passing,
+  { below, most, why, durability, isMeant = () => true }: Passing,
 ): Promise<number> {
   const { log, state, leases } = core;
   const passed = await log.alone(async () => {
-    if (state.groups.get(group.name) !== group) return 0;
+    if (state.groups.get(group.name) !== group || !isMeant()) return 0;
     const found = await messagesBelow(core, group, below, most);
     if (found.count === 0) return 0;
     const operation: OperationContent = {

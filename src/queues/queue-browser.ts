@@ -1,6 +1,7 @@
 /** Looks at messages without taking them. */
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { checkInteger, checkKnown } from '../channel/option-checks.js';
+import { checkSeq } from '../channel/record-input.js';
 import { comesInOrder, FRONT, type GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
 import { readMessage } from './message-picker.js';
@@ -8,7 +9,8 @@ import { openMessages } from './open-messages.js';
 import type { QueueCore } from './queue-core.js';
 import type { FailedDelivery, Origin } from './queue-records.js';
 
-export type MessageState = 'ready' | 'delayed' | 'inFlight';
+const STATES = ['ready', 'delayed', 'inFlight'] as const;
+export type MessageState = (typeof STATES)[number];
 
 /** A message as it is now. */
 export interface QueueMessage<T = Uint8Array> {
@@ -93,11 +95,16 @@ export class QueueBrowser<T> {
     this.#core.requireOpen();
     checkKnown(options, BROWSE);
     const { group: name, state, from = 0, limit = Infinity } = options;
+    checkSeq('from', from);
+    if (limit !== Infinity) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+    if (state !== undefined && !STATES.includes(state)) {
+      throw new TypeError(`state must be ${STATES.map((each) => `'${each}'`).join(' or ')}`);
+    }
     const { groups } = this.#core.state;
     const isOne = name !== undefined || this.#core.options.mode === 'work';
     const group = isOne ? this.#core.group(name) : undefined;
     let left = limit;
-    for await (const message of openMessages(this.#core, group, Math.max(from, 0))) {
+    for await (const message of openMessages(this.#core, group, from)) {
       const view = this.view(message, group ?? groups.values().next().value);
       if (state !== undefined && view.state !== state) continue;
       if (left-- <= 0) return;

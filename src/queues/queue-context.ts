@@ -49,6 +49,8 @@ export interface QueueContext extends PickerHost {
   requireOpen(): void;
   /** The group of a call. Throws TypeError in a work queue with one, NOT_FOUND. */
   group(name: string | undefined): GroupState;
+  /** Somebody waits for messages of a group. */
+  isAsked(group: string): boolean;
   /** There may be something for those who wait. */
   wake(): void;
   /** The message is kept for what is done with it next: nobody else gets it. */

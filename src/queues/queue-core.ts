@@ -152,6 +152,10 @@ export class QueueCore implements QueueContext {
     return receiver;
   }
 
+  isAsked(group: string): boolean {
+    return this.#receivers.get(group)?.isAsked === true;
+  }
+
   /** Once for all that happens in a turn. */
   wake(): void {
     if (this.#isWoken) return;

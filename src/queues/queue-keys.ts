@@ -49,6 +49,8 @@ export class QueueKeys {
     const { log } = this.#core;
     const group = this.#core.group(options.group);
     const isDone = await log.run(async () => {
+      // It may have been deleted since, and is not to come back by this.
+      if (this.#core.state.groups.get(group.name) !== group) return false;
       if (group.lanes.blocksOf(key).length === 0) return false;
       await log.operate({ o: 'unblock', g: groupField(group.name), k: key }, 'synced');
       return true;

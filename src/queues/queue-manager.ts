@@ -8,6 +8,7 @@ import { bytesOf, checkDurability, checkHeaders } from './enqueue-input.js';
 import { FRONT, isPriority } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
 import { lastMessages } from './last-messages.js';
+import { readMessage } from './message-picker.js';
 import { passGroup } from './passing.js';
 import { findMessage, QueueBrowser, type QueueMessage } from './queue-browser.js';
 import { closeQueue, type QueueHost } from './queue-closing.js';
@@ -208,29 +209,35 @@ export class QueueManager<T> {
     this.#core.requireOpen();
     checkChange(change);
     const { log, state, options } = this.#core;
-    const message = await findMessage(this.#core, idOrSeq);
-    if (message === undefined) throw noMessage(this.#core.name, String(idOrSeq));
-    const { seq, header } = message;
+    const found = await findMessage(this.#core, idOrSeq);
+    if (found === undefined) throw noMessage(this.#core.name, String(idOrSeq));
+    const { seq, header } = found;
     const { priority, delayMs } = change;
     const isMoved = priority !== undefined || delayMs !== undefined;
     if (isMoved && header.key !== undefined && options.ordering === 'strict') {
       throw new TypeError('a message with a key may have neither delay nor priority');
     }
     const isChanged = 'payload' in change || change.headers !== undefined;
-    const payload = 'payload' in change ? bytesOf(change.payload, this.#codec) : message.payload;
-    await log.run(async () => {
+    const given = 'payload' in change ? bytesOf(change.payload, this.#codec) : undefined;
+    const write = async (): Promise<void> => {
+      // What is not given stays as it is now, whoever has changed it since.
+      const message = isChanged ? ((await readMessage(this.#core, seq)) ?? found) : found;
       if (state.isSettled(seq)) throw noMessage(this.#core.name, message.id);
       const isFront = header.front === true;
       const was = [header.at ?? 0, isFront ? FRONT : message.priority] as const;
       const dueMs = (delayMs ?? 0) > 0 ? log.clock.now() + (delayMs ?? 0) : 0;
       const at = delayMs === undefined ? undefined : dueMs;
-      const headers = change.headers ?? message.headers;
+      const { headers = message.headers } = change;
+      const { until } = message.header;
       await log.write(
         isMoved ? [{ o: 'edit', s: seq, z: message.size, at, priority, was }] : [],
-        isChanged ? [{ header: { of: seq, headers }, payload }] : [],
+        isChanged
+          ? [{ header: { of: seq, headers, until }, payload: given ?? message.payload }]
+          : [],
         'synced',
       );
-    });
+    };
+    await (isChanged ? log.alone(write) : log.run(write));
     this.#core.wake();
   }
 

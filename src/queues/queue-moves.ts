@@ -62,17 +62,27 @@ export class QueueMoves {
    * one waits again.
    */
   async bury(core: QueueContext, group: string, given: readonly Doomed[]): Promise<void> {
-    let doomed = given;
     const { deadLetter, onExpired } = core.options;
-    if (deadLetter !== false && onExpired === 'drop') {
-      const expired = doomed.filter(({ cause }) => cause === 'expired');
-      if (expired.length > 0) await this.#discard(core, group, expired);
-      doomed = doomed.filter(({ cause }) => cause !== 'expired');
-    }
+    const isDropped = ({ cause }: Doomed): boolean =>
+      deadLetter === false || (onExpired === 'drop' && cause === 'expired');
+    await this.#each(core, group, given.filter(isDropped), (chunk) =>
+      this.#discard(core, group, chunk),
+    );
+    if (deadLetter === false) return;
+    const moved = given.filter((each) => !isDropped(each));
+    await this.#each(core, group, moved, (chunk) => this.#move(core, group, chunk, deadLetter));
+  }
+
+  /** Does it with as many at once as one commit takes. What fails waits again. */
+  async #each(
+    core: QueueContext,
+    group: string,
+    doomed: readonly Doomed[],
+    work: (chunk: readonly Doomed[]) => Promise<void>,
+  ): Promise<void> {
     for (const chunk of chunksOf(doomed, ({ message }) => message.payload.length)) {
       try {
-        if (deadLetter === false) await this.#discard(core, group, chunk);
-        else await this.#move(core, group, chunk, deadLetter);
+        await work(chunk);
       } catch (error) {
         await this.#keep(core, group, chunk, error);
       }

@@ -28,6 +28,8 @@ export class QueueReclaim {
   #isStopped = false;
   /** Bytes of the channel behind the last compaction. */
   #keptBytes = 0;
+  /** Of messages, the newest records with which the windows of their keys began again. */
+  #renewed: ReadonlyMap<number, number> = new Map();
   /** From there on all is kept, whether it is done with or not. */
   #kept: Kept = NOTHING_KEPT;
   /** Groups may not begin again meanwhile, nor it while they do. */
@@ -79,6 +81,9 @@ export class QueueReclaim {
     if (fromSeq !== Infinity) await passAll(this.#core, fromSeq);
     const floor = this.#goneBelow();
     if (channel.trimmableBytes(floor) === 0 && !this.#isSparse()) return;
+    // Those that come from now on are not covered by the checkpoints.
+    this.#renewed = state.renewed;
+    state.renewed = new Map();
     // Two of them, or what went between would be missed by the older one.
     for (let turn = 0; turn < 2 && !this.#isStopped; turn++) {
       // Nothing else is under way: what it says is what is so at its place.
@@ -92,6 +97,7 @@ export class QueueReclaim {
     const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
     if (this.#isSparse()) await this.#compact(safe);
+    this.#renewed = new Map();
     state.arrivals.dropBelow(channel.firstSeq);
     for (const seq of state.updated.keys()) {
       if (seq < this.#kept.fromSeq && state.isSettled(seq)) state.updated.delete(seq);
@@ -136,12 +142,12 @@ export class QueueReclaim {
   #keeps(record: LogRecord, safe: number, oldestKey: number): boolean {
     const { seq, type } = record;
     if (seq >= safe || seq >= this.#kept.fromSeq) return true;
-    if (type === MESSAGE) return this.#keepsMessage(record, oldestKey);
+    if (type === MESSAGE) return this.#keepsMessage(record, oldestKey, safe);
     const operation = type === OPERATION ? decodeOperation(record) : undefined;
-    return operation === undefined || this.#keepsOperation(seq, operation, oldestKey);
+    return operation === undefined || this.#keepsOperation(seq, operation, oldestKey, safe);
   }
 
-  #keepsMessage(record: LogRecord, oldestKey: number): boolean {
+  #keepsMessage(record: LogRecord, oldestKey: number, safe: number): boolean {
     const { state } = this.#core;
     const { seq } = record;
     const header = headerOf(record);
@@ -149,12 +155,14 @@ export class QueueReclaim {
     const { of, dedup } = header;
     if (of !== undefined && state.updated.get(of) === seq) return true;
     // Only since then its key is remembered.
-    if (of !== undefined) return dedup !== undefined && of >= oldestKey;
+    if (of !== undefined) {
+      return dedup !== undefined && of >= oldestKey && this.#isNewest(seq, of, safe);
+    }
     if (!state.isSettled(seq)) return true;
     return dedup !== undefined && seq >= oldestKey;
   }
 
-  #keepsOperation(seq: number, operation: Operation, oldestKey: number): boolean {
+  #keepsOperation(seq: number, operation: Operation, oldestKey: number, safe: number): boolean {
     const { state } = this.#core;
     switch (operation.o) {
       case 'lease':
@@ -165,7 +173,7 @@ export class QueueReclaim {
         // A message that stays for its key stays done with.
         return this.#hasOpen(operation.s, oldestKey);
       case 'renew':
-        return operation.s >= oldestKey;
+        return operation.s >= oldestKey && this.#isNewest(seq, operation.s, safe);
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
@@ -185,6 +193,12 @@ export class QueueReclaim {
     }
     // What they did to counts and places is not known without them.
     return true;
+  }
+
+  /** No later record that is durable lets the window of the same key begin again. */
+  #isNewest(seq: number, of: number, safe: number): boolean {
+    const newest = this.#renewed.get(of) ?? seq;
+    return newest <= seq || newest >= safe;
   }
 
   /** Some message of them is not done with, or is at `oldestKey` or above. */

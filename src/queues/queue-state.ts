@@ -57,6 +57,8 @@ export class QueueState {
   readonly groups: Map<string, GroupState> = new Map();
   /** The seq that takes the place of a message, by its seq: messages that were updated. */
   readonly updated: Map<number, number> = new Map();
+  /** The records by which windows of messages began again last; no part of a checkpoint. */
+  renewed: Map<number, number> = new Map();
   /** Messages below that are done with may be missing from the log. */
   sparseBelow = 0;
   /** Unix milliseconds: messages that are gone came before. */
@@ -124,7 +126,7 @@ export class QueueState {
     if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (of !== undefined) {
       this.#onUpdate(seq, of);
-      if (dedup !== undefined) this.dedup.set(dedup, of, this.seenMs);
+      if (dedup !== undefined) this.#renew(seq, dedup, of);
       return;
     }
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
@@ -141,6 +143,11 @@ export class QueueState {
     if (!isOpen) return;
     this.messages++;
     this.bytes += size;
+  }
+
+  #renew(seq: number, key: string, of: number): void {
+    this.dedup.set(key, of, this.seenMs);
+    this.renewed.set(of, Math.max(seq, this.renewed.get(of) ?? 0));
   }
 
   #onUpdate(seq: number, of: number): void {
@@ -198,7 +205,7 @@ export class QueueState {
         this.#onDone(operation);
         return true;
       case 'renew':
-        this.dedup.set(operation.k, operation.s, this.seenMs);
+        this.#renew(seq, operation.k, operation.s);
         return true;
       case 'blocks':
         hold(this.#group(operation.g), operation.h, operation.to);

@@ -31,7 +31,7 @@ import { leaseLost } from './queue-errors.js';
 import { QueueGroups } from './queue-groups.js';
 import { QueueKeys } from './queue-keys.js';
 import type { QueueOptions, StoredQueueOptions } from './queue-options.js';
-import { receiveRequest, type ReceiveOptions } from './receive-options.js';
+import { checkSignal, receiveRequest, type ReceiveOptions } from './receive-options.js';
 import { QueueBrowser, type BrowseOptions, type QueueMessage } from './queue-browser.js';
 import {
   QueueManager,
@@ -111,6 +111,8 @@ export class Queue<T = Uint8Array> {
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<EnqueueResult[]> {
     this.#core.requireOpen();
+    checkSignal(signal);
+    signal?.throwIfAborted();
     const { checked, durability } = this.#checked(messages);
     return this.#core.enqueuing.enqueue(checked, durability, signal);
   }
@@ -229,7 +231,13 @@ export class Queue<T = Uint8Array> {
   ): Promise<Delivery<T> | undefined> {
     checkKnown(options, TAKE);
     const lease = await takeMessage(this.#core, idOrSeq, options);
-    return lease === undefined ? undefined : this.#delivery(lease);
+    if (lease === undefined) return undefined;
+    try {
+      return this.#delivery(lease);
+    } catch (error) {
+      this.#core.settlement.onUndecodable(lease);
+      throw error;
+    }
   }
 
   /**

@@ -40,13 +40,17 @@ export function receiveRequest(options: ReceiveOptions): ReceiveRequest {
     checkType(name, value, 'number');
     checkInteger(name, value, least, name === 'waitMs' ? MAX_DELAY_MS : Number.MAX_SAFE_INTEGER);
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError('signal must be an AbortSignal');
-  }
+  checkSignal(signal);
   for (const text of [group, consumer]) {
     if (text !== undefined && typeof text !== 'string') {
       throw new TypeError('group and consumer must be strings');
     }
   }
   return { max, maxBytes, waitMs, signal, consumer };
+}
+
+/** Throws TypeError. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw new TypeError('signal must be an AbortSignal');
 }

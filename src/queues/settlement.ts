@@ -161,8 +161,9 @@ export class Settlement implements SettlementHost {
     // What was tried counts, even if it is released.
     const count = isFailed || lease.attempts > 0;
     const { counters, options, runtime, log } = this.core;
-    lease.isSettling = true;
+    // Before it is being settled: an error may be any value, and throw when it is looked at.
     const reason = error === undefined ? undefined : textOf(error);
+    lease.isSettling = true;
     if (count) counters.failed++;
     else counters.released++;
     if (count && this.core.isLast(lease)) {
@@ -231,7 +232,10 @@ export class Settlement implements SettlementHost {
       const { log } = this.core;
       lease.isSettling = true;
       try {
-        await log.run(() => log.operate(leaseOperation(lease.group, [lease.message])));
+        await log.run(() => {
+          this.requireHeldStill([lease]);
+          return log.operate(leaseOperation(lease.group, [lease.message]));
+        });
       } finally {
         lease.isSettling = false;
       }
@@ -306,5 +310,9 @@ function drawn(runtime: { random(bytes: Uint8Array): Uint8Array }): number {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    return 'an error that has no text';
+  }
 }

@@ -192,3 +192,26 @@ test('a window that began again with a message is remembered when that is done w
   expect(await queue.enqueue('again', { dedupKey: 'k' })).toMatchObject({ id, duplicate: true });
   await lab.close();
 });
+
+test.each(['replace', 'extend'] as const)(
+  'what has begun a window again goes when a later record does: %s',
+  async (dedupMode) => {
+    let lab = await QueueLab.open({ segmentBytes: 4096, reserveBytes: 0 });
+    let queue = await textQueue(lab.queues, { dedupMode, dedupWindowMs: 10_000 });
+    const options = { dedupKey: 'k', durability: 'written' } as const;
+    const { id } = await queue.enqueue('0', options);
+    for (let round = 1; round <= 3; round++) {
+      for (let i = 1; i <= 300; i++) await queue.enqueue(`${round}${'.'.repeat(100)}`, options);
+      await lab.runtime.elapse(6000);
+      await queue.enqueue(`${round}`, options);
+      await queue.reclaim();
+      expect((await queue.stats()).sizeBytes).toBeLessThan(20_000);
+      lab = await (round === 2 ? lab.killed() : fromScratch(lab));
+      queue = await textQueue(lab.queues);
+    }
+    expect((await queue.get(id))?.payload).toBe(dedupMode === 'replace' ? '3' : '0');
+    await lab.runtime.elapse(6000);
+    expect(await queue.enqueue('last', options)).toMatchObject({ id, duplicate: true });
+    await lab.close();
+  },
+);
