@@ -29,6 +29,7 @@ interface Found {
   readonly lookedTo: number;
 }
 
+const NOTHING: Room = { messages: 0, bytes: 0 };
 const NO_HEADER: MessageHeader = {};
 const NOTHING_FOUND: Found = { known: new Map(), lookedTo: Infinity };
 
@@ -121,8 +122,15 @@ export class Enqueuing {
     }
   }
 
-  /** Room is taken, and keys are, until `end`. Rejects with LIMIT, CLOSED, the signal's reason. */
-  async plan(checked: readonly CheckedMessage[], signal?: AbortSignal): Promise<PlannedEnqueue> {
+  /**
+   * Room is taken, and keys are, until `end`. What is `freed` in the same step need not be there.
+   * Rejects with LIMIT, CLOSED, the signal's reason.
+   */
+  async plan(
+    checked: readonly CheckedMessage[],
+    signal?: AbortSignal,
+    freed: Room = NOTHING,
+  ): Promise<PlannedEnqueue> {
     const keys = checked.flatMap(({ dedup }) => (dedup === undefined ? [] : [dedup]));
     for (;;) {
       this.#core.log.reserve.requireRoom(this.#core.name);
@@ -130,7 +138,7 @@ export class Enqueuing {
       // In one turn from here on, until the room is taken or has to be made.
       if (keys.some((key) => this.#pending.has(key) || this.#isNewer(key, found))) continue;
       const plan = new EnqueuePlan(this.#core, this.#pending, checked, found.known);
-      const excess = this.#excess(plan.room);
+      const excess = this.#excess(plan.room, freed);
       if (excess === undefined) return this.#begun(plan);
       await this.#makeRoom(plan.room, excess, signal);
     }
@@ -197,11 +205,11 @@ export class Enqueuing {
   }
 
   /** The limit that this much more would exceed. */
-  #excess({ messages, bytes }: Room): Parameters<typeof queueFull> | undefined {
+  #excess({ messages, bytes }: Room, freed: Room): Parameters<typeof queueFull> | undefined {
     const { state, options, name } = this.#core;
     const { maxMessages, maxBytes } = options;
-    const allMessages = state.messages + this.#taken.messages + messages;
-    const allBytes = state.bytes + this.#taken.bytes + bytes;
+    const allMessages = state.messages + this.#taken.messages + messages - freed.messages;
+    const allBytes = state.bytes + this.#taken.bytes + bytes - freed.bytes;
     if (maxMessages !== null && allMessages > maxMessages) {
       return [name, 'maxMessages', maxMessages, allMessages];
     }

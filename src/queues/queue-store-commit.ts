@@ -4,8 +4,9 @@ import type { Redex } from '../store/redex.js';
 import { Acking } from './delivery.js';
 import type { CheckedMessage } from './enqueue-input.js';
 import { Enqueued } from './enqueued.js';
-import type { EnqueueResult } from './enqueue-plan.js';
+import type { EnqueueResult, Room } from './enqueue-plan.js';
 import type { Enqueuing, PlannedEnqueue } from './enqueuing.js';
+import type { GroupState } from './group-state.js';
 import type { Lease } from './lease.js';
 import { CHANNEL_PREFIX, type OpenQueues } from './open-queues.js';
 import { commitParts, type QueuePart } from './queue-commit.js';
@@ -54,7 +55,10 @@ export async function commitSteps(
   try {
     // In the order of the names: two that want the same keys do not wait for each other.
     const inOrder = [...parts].toSorted(([a], [b]) => (a.name < b.name ? -1 : 1));
-    for (const [, part] of inOrder) part.plan = await part.enqueuing?.plan(part.checked);
+    for (const [core, part] of inOrder) {
+      const freed = roomOf(core, part.leases);
+      part.plan = await part.enqueuing?.plan(part.checked, undefined, freed);
+    }
     const make = (): QueuePart[] => {
       for (const { settlement, leases } of all) settlement?.requireHeldStill(leases);
       return [...parts].map(([core, part]) => partOf(core, part));
@@ -85,6 +89,23 @@ async function finish(
     else await settlement.onCommitted(leases);
   }
   return { enqueued: places.flatMap(({ part, index }) => results.get(part)?.[index] ?? []) };
+}
+
+/** What is there no more when these are acknowledged: those that no other group has before it. */
+function roomOf({ state }: QueueContext, leases: readonly Lease[]): Room {
+  const acked = new Map<number, Set<string>>();
+  let messages = 0;
+  let bytes = 0;
+  for (const { group, message } of leases) {
+    const { seq, size } = message;
+    const groups = acked.get(seq) ?? new Set();
+    acked.set(seq, groups.add(group));
+    const isOpen = (each: GroupState): boolean => !each.settled.has(seq) && !groups.has(each.name);
+    if ([...state.groups.values()].some(isOpen)) continue;
+    messages++;
+    bytes += size;
+  }
+  return { messages, bytes };
 }
 
 function partOf(core: QueueContext, { leases, plan }: Part): QueuePart {

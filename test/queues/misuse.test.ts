@@ -196,3 +196,32 @@ test('what nobody can mean is refused', async () => {
   expect(await lab.queues.list()).toEqual([queue.name]);
   await lab.close();
 });
+
+test.each(['wait', 'reject'] as const)(
+  'a commit has the room of what it acknowledges, overflow %s',
+  async (overflow) => {
+    const lab = await QueueLab.open({ reserveBytes: 0 });
+    const queue = await textQueue(lab.queues, { maxMessages: 1, maxBytes: 4, overflow });
+    await queue.enqueue('a');
+    const { enqueued } = await lab.queues.commit([
+      (await received(queue)).acking(),
+      queue.enqueuing('next'),
+    ]);
+    expect(enqueued).toHaveLength(1);
+    const held = await received(queue);
+    // The room of one is not that of two, and what one group is not done with is there.
+    const two = lab.queues.commit([held.acking(), queue.enqueuing('b'), queue.enqueuing('c')]);
+    await expect(two).rejects.toMatchObject({ code: 'LIMIT' });
+    expect(await browsed(queue)).toMatchObject([{ payload: 'next' }]);
+    const both = await textQueue(lab.queues, { mode: 'fanout', maxMessages: 1 }, 'both');
+    for (const group of ['x', 'y']) await both.groups.create(group);
+    await both.enqueue('a');
+    const [x, y] = [await received(both, { group: 'x' }), await received(both, { group: 'y' })];
+    await expect(lab.queues.commit([x.acking(), both.enqueuing('b')])).rejects.toMatchObject({
+      code: 'LIMIT',
+    });
+    await lab.queues.commit([x.acking(), y.acking(), both.enqueuing('b')]);
+    expect(await browsed(both)).toMatchObject([{ payload: 'b' }]);
+    await lab.close();
+  },
+);
