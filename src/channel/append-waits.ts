@@ -8,10 +8,14 @@ import type { FrameContent } from '../format/frame-encoder.js';
 import { FILE_HEADER_BYTES } from '../format/file-header.js';
 import { SEAL_BYTES } from '../format/unit.js';
 import type { ChannelJournal } from '../journal/channel-journal.js';
+import type { EncodedFrame } from '../segment/segment-writer.js';
 import type { AppenderParts } from './appender-parts.js';
 import { isJournaled, type ChannelContext } from './channel-context.js';
 import { WRITER_FILES } from './open-holder.js';
 import { busyError } from './sync-worker.js';
+
+/** Frames above this size are written off the calling thread. */
+const ASYNC_WRITE_BYTES = 512 * 1024;
 
 /** Bytes of the journal that a frame of these records may take, with a new segment for it. */
 export function journalBytes(
@@ -135,4 +139,9 @@ export function largestFrame({ settings, journal }: ChannelContext): number {
   return journal === undefined
     ? maxFrameBytes
     : Math.min(maxFrameBytes, Math.floor(journal.journal.maxEntryBytes / 8));
+}
+
+/** To be written off the calling thread; what goes to the journal is in memory for the moment. */
+export function isLong({ byteLength }: EncodedFrame, context: ChannelContext): boolean {
+  return byteLength > ASYNC_WRITE_BYTES && !isJournaled(context);
 }

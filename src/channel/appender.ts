@@ -10,16 +10,13 @@ import type { FrameContent } from '../format/frame-encoder.js';
 import type { EncodedFrame, SegmentWriter } from '../segment/segment-writer.js';
 import { AppendLock } from './append-lock.js';
 import { AppendQueue, type PendingAppend } from './append-queue.js';
-import { AppendWaits, journalIsFull, largestFrame } from './append-waits.js';
+import { AppendWaits, isLong, journalIsFull, largestFrame } from './append-waits.js';
 import type { AppenderParts, PreparedFrame, WriteInFlight } from './appender-parts.js';
 import { isJournaled } from './channel-context.js';
 import { FailedWrites } from './failed-writes.js';
 import { FrameWriteFailure } from './frame-writer.js';
 import { WRITER_FILES } from './open-holder.js';
 import { busyError } from './sync-worker.js';
-
-/** Frames above this size are written off the calling thread. */
-const ASYNC_WRITE_BYTES = 512 * 1024;
 
 export class Appender {
   readonly #parts: AppenderParts;
@@ -147,7 +144,7 @@ export class Appender {
       try {
         const writer = this.#prepare(content, rolls);
         const frame = this.#parts.frames.encode(writer, queue.gather, content);
-        if (this.#isLong(frame) && !blocking && this.#inFlight === undefined) {
+        if (isLong(frame, this.#parts.context) && !blocking && this.#inFlight === undefined) {
           this.#writeAsync(writer, this.#parts.frames.detach(frame));
           return false;
         }
@@ -188,11 +185,6 @@ export class Appender {
   goOn(): void {
     this.#pump(false);
     this.#startSync();
-  }
-
-  /** What goes to the journal is in memory for the moment, however long it is. */
-  #isLong(frame: EncodedFrame): boolean {
-    return frame.byteLength > ASYNC_WRITE_BYTES && !isJournaled(this.#parts.context);
   }
 
   #writeAsync(writer: SegmentWriter, frame: EncodedFrame): void {
@@ -325,12 +317,16 @@ export class Appender {
     this.#filling.gather.closeFrame();
     [this.#writing, this.#filling] = [this.#filling, this.#writing];
     const content = this.#writing.gather.frame(0);
-    const { frames, unsynced, worker } = this.#parts;
+    const { frames, unsynced, worker, health } = this.#parts;
     const rolls = frames.rollsFor(content);
     if (rolls && unsynced.hasOpenPast) worker.syncNow();
-    const writer = this.#prepare(content, rolls);
-    this.#isBegun = true;
-    return { content, writer };
+    try {
+      const writer = this.#prepare(content, rolls);
+      this.#isBegun = true;
+      return { content, writer };
+    } catch (error) {
+      throw this.#failed.take(error) ?? health.poisonedError();
+    }
   }
 
   /** Encodes the frame that was begun. Its bytes do not change. */
