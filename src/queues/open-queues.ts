@@ -4,7 +4,6 @@
  */
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
-import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import { BlockedKeys } from './blocked-keys.js';
 import { DiskReserve } from './disk-reserve.js';
@@ -139,12 +138,13 @@ export class OpenQueues implements QueueHost {
       const reserve = this.#reserve;
       const parts = { channel, checkpoints, state, clock, logger, reserve, checkpointSeq };
       const log = new QueueLog(parts);
-      await begin(log, logger);
+      await begin(log);
       const decode = (payload: Uint8Array): DecodedPayload | undefined => {
         const codec = this.#open.get(name)?.codec;
         return codec === undefined ? undefined : { codec, value: decodedValue(codec, payload) };
       };
-      const { moves, blockedKeys } = { moves: this.#moves, blockedKeys: this.#blockedKeys };
+      const moves = this.#moves;
+      const blockedKeys = this.#blockedKeys;
       const own = { moves, blockedKeys, segmentBytes, decode };
       const core = new QueueCore({ name, log, runtime, logger, ...own });
       this.#cores.add(core);
@@ -246,25 +246,16 @@ export class OpenQueues implements QueueHost {
 /**
  * Nobody has any message now. Synced before anything else is written, as only a queue that ends
  * with its own close gives the next seq again: those of messages that a power cut took are passed
- * over, because somebody may hold their ids. Where it cannot be written, the next process will
- * find it so.
+ * over, because somebody may hold their ids. Rejects where it cannot be written.
  */
-async function begin(log: QueueLog, logger: Logger): Promise<void> {
+async function begin(log: QueueLog): Promise<void> {
   const { state, clock, channel } = log;
   const { nextSeq } = channel;
   const jumped = clock.jumpedMs > 0 ? true : undefined;
   const isSure = state.epoch === 0 || state.closedSeq === nextSeq - 1;
   const seq = isSure ? nextSeq : nextSeq + UNSURE_SEQS;
-  try {
-    await log.operate({ o: 'open', epoch: state.epoch + 1, jumped }, 'synced', seq);
-    state.skipRange(nextSeq, seq);
-  } catch (error) {
-    if (!RedexError.is(error, 'IO')) throw error;
-    logger.warn('a queue was opened, which could not be written', { channel: channel.name, error });
-    state.epoch += 1;
-    if (jumped) state.onJump(channel.nextSeq, clock.now());
-    state.abandonLeases(clock.now());
-  }
+  await log.operate({ o: 'open', epoch: state.epoch + 1, jumped }, 'synced', seq);
+  state.skipRange(nextSeq, seq);
 }
 
 const LETTERS = '0123456789abcdefghijkmnpqrstvwxyz';

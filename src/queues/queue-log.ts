@@ -172,11 +172,6 @@ export class QueueLog {
     this.#noteRecords(1, size);
   }
 
-  /** Writes messages, all or none of them, and applies them; resolves to the first seq. */
-  async append(messages: readonly NewMessage[], durability: Durability): Promise<number> {
-    return this.write([], messages, durability);
-  }
-
   /** Writes an operation, at `seq` or behind what there is, and applies it. */
   async operate(
     operation: OperationContent,

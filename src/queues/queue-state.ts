@@ -390,9 +390,4 @@ export class QueueState {
     for (const group of this.groups.values()) group.settle(seq, size, how);
     this.#onSettled(seq, size);
   }
-
-  /** What was leased is not any more, which no record says yet. */
-  abandonLeases(nowMs: number): void {
-    for (const group of this.groups.values()) group.abandon(nowMs);
-  }
 }

@@ -77,7 +77,9 @@ async function expectExact(
 test.each(range(0, 13))('trim({ beforeSeq: %i }) of twelve records is exact', async (beforeSeq) => {
   const lab = new Lab();
   const channel = await grown(lab, 4);
+  const left = channel.sizeBytes - channel.trimmableBytes(beforeSeq);
   await lab.done(channel.trim({ beforeSeq }));
+  expect([channel.sizeBytes, channel.trimmableBytes(beforeSeq)]).toEqual([left, 0]);
   await expectExact(lab, channel, beforeSeq, 12);
   await lab.drain();
   const kept = [0, 3, 6, 9].filter((base) => base + 3 > beforeSeq || base === 9);

@@ -64,6 +64,21 @@ test('2 an id that somebody holds is not given again: drained, purged, cut', asy
   await lab.close();
 });
 
+test('2 a clean open passes no id over, and a cut behind it gives none again', async () => {
+  // The reserve would sync the journal by itself.
+  const first = await QueueLab.open({ reserveBytes: 0 });
+  await (await textQueue(first.queues)).enqueue('a');
+  const lab = await first.reopened();
+  const queue = await textQueue(lab.queues);
+  const given = await queue.enqueue('b', { durability: 'written' });
+  expect(given.seq).toBeLessThan(10);
+  const next = await lab.cut(worst);
+  const again = await textQueue(next.queues);
+  expect((await again.enqueue('c')).seq).toBeGreaterThan(given.seq);
+  expect(await drained(again)).toEqual(['a', 'c']);
+  await next.close();
+});
+
 describe('3 leases and clocks', () => {
   test('a lease does not outlive its process, nor end with a jump of the clock', async () => {
     const lab = await QueueLab.open();
