@@ -9,7 +9,7 @@ const TOLD_MS = 10_000;
 
 /**
  * Runs `images` of a crash test from a seed on with the package in `root`, `jobs` pieces at a time;
- * none is begun behind a failure. `run` is what else a piece is given. Tells how far it is on stderr.
+ * none is begun behind a failure. `run` is what else a piece is given. Progress goes to stderr.
  */
 export async function runInPieces({ root, images, seed, jobs, run }) {
   const piece = Math.min(PIECE, Math.ceil(images / jobs));
