@@ -140,7 +140,9 @@ export class Commands {
     }
     this.#activity.changing -= changes;
     if (this.#hasEnded) return;
-    operation.answer = answer;
+    // A channel that is still open is shown, though a crash may leave a deletion that failed.
+    const saysNothing = answer.kind === 'found' && wasPoisoned;
+    operation.answer = saysNothing ? { kind: 'refused' } : answer;
     if (answer.kind === 'done' && wasPoisoned && changes > 0) {
       throw new Violation(`S3: a poisoned store has done a ${operation.kind}`);
     }
