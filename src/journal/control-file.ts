@@ -61,10 +61,14 @@ export class ControlFile {
     }
   }
 
-  /** Stores an epoch of its own for this open, before its first group (RULES J6). */
-  beginEpoch(place: () => GroupPlace | undefined): void {
-    const redoFrom = this.#current?.redoFrom ?? place();
-    if (redoFrom === undefined) throw new Error('an epoch begins before there is a segment');
+  /**
+   * Stores an epoch of its own for this open, before its first group (RULES J6). That goes to
+   * `first`: from there on is redone, unless groups from before it are kept.
+   */
+  beginEpoch(first: GroupPlace | undefined): void {
+    if (first === undefined) throw new Error('an epoch begins before there is a segment');
+    const kept = this.#current?.redoFrom;
+    const redoFrom = kept !== undefined && kept.number < first.number ? kept : first;
     const { storeId } = this.#options;
     const counter = (this.#current?.counter ?? 0) + 1;
     const epoch = this.epoch + 1;

@@ -195,6 +195,18 @@ export class JournalSegments {
     return segments[0]?.first;
   }
 
+  /**
+   * The place of a group as a recovery has to be told it. Groups may have gone on in another segment
+   * since `place` was where the next one would stand: the one before is free then, and may go.
+   */
+  lastingPlace(place: GroupPlace): GroupPlace {
+    const active = this.#active;
+    if (active === undefined || active.number === place.segment) return place;
+    const [holder] = this.writtenAfter(place.number - 1);
+    if (holder?.number === place.segment) return place;
+    return holder?.first ?? this.place(place.number, place.link) ?? place;
+  }
+
   /** The segments with groups above `number`, oldest first. */
   writtenAfter(number: number): JournalSegment[] {
     const active = this.#active === undefined ? [] : [this.#active];

@@ -351,7 +351,7 @@ export class Journal {
     try {
       this.control.prepare();
       if (this.segments.remaining === 0 && !this.segments.rotate(0)) this.#firstSegment();
-      this.control.beginEpoch(() => this.segments.place(this.#number, this.#link));
+      this.control.beginEpoch(this.segments.place(this.#number, this.#link));
     } catch (error) {
       if (error instanceof JournalSyncError) this.fail(error.path, error.cause);
       else this.#room.fail(this.segments.directory, error);

@@ -234,7 +234,8 @@ export class StoreJournal {
     if (journal.isFailed) return false;
     let oldest = Math.min(end.number, this.names.oldestGroup);
     for (const channel of this.#waiting.values()) oldest = Math.min(oldest, channel.oldestGroup);
-    const place = oldest >= end.number ? end : journal.segments.startOf(oldest);
+    const { segments } = journal;
+    const place = oldest >= end.number ? segments.lastingPlace(end) : segments.startOf(oldest);
     const before = journal.control.current?.redoFrom.number ?? 0;
     if (place !== undefined && place.number > before) {
       try {
@@ -243,7 +244,7 @@ export class StoreJournal {
         journal.fail(journal.control.path, error);
         return false;
       }
-      journal.segments.release(place.number - 1);
+      segments.release(place.number - 1);
       journal.onFreed();
       return true;
     }

@@ -49,7 +49,7 @@ test('it is durable with the directory and its name before the first group', () 
   const control = controlOn(fs);
   expect([control.current, control.epoch]).toEqual([undefined, 0]);
   control.prepare();
-  control.beginEpoch(() => placeOf(1));
+  control.beginEpoch(placeOf(1));
   const left = onDisk(fs.crash(worst));
   expect(left).toEqual(control.current);
   expect(left).toMatchObject({ counter: 1, epoch: 1, redoFrom: placeOf(1), isClosed: false });
@@ -59,23 +59,38 @@ test('each open has the next epoch, and goes on where the control block says', a
   const fs = crashStore();
   let control = controlOn(fs);
   control.prepare();
-  control.beginEpoch(() => placeOf(1));
+  control.beginEpoch(placeOf(1));
   await control.advance(placeOf(5), true);
   control.close();
   for (const epoch of [2, 3]) {
     control = controlOn(fs);
-    control.beginEpoch(() => placeOf(9));
+    control.beginEpoch(placeOf(9));
     control.close();
     const left = onDisk(fs.crash(worst));
     expect(left).toMatchObject({ epoch, redoFrom: placeOf(5), isClosed: false });
   }
 });
 
+test('nothing is kept: the epoch begins where its first group goes, in another segment', async () => {
+  const fs = crashStore();
+  let control = controlOn(fs);
+  control.prepare();
+  control.beginEpoch(placeOf(1));
+  await control.advance(placeOf(5), true);
+  control.close();
+  control = controlOn(fs);
+  // The segment in which the journal ended has been removed since.
+  const first: GroupPlace = { ...placeOf(5), segment: 2, position: 64 };
+  control.beginEpoch(first);
+  control.close();
+  expect(onDisk(fs.crash(worst))).toMatchObject({ epoch: 2, redoFrom: first });
+});
+
 test('an epoch cannot begin before there is a segment', () => {
   const control = controlOn(memoryStore());
   control.prepare();
   expect(() => {
-    control.beginEpoch(() => undefined);
+    control.beginEpoch(undefined);
   }).toThrow('before there is a segment');
 });
 
@@ -84,7 +99,7 @@ test('what a stopped process has left of a first one is replaced', () => {
   const control = controlOn(fs);
   control.prepare();
   fs.openSync(`${JOURNAL}/control.tmp`, 'create').closeSync();
-  control.beginEpoch(() => placeOf(1));
+  control.beginEpoch(placeOf(1));
   expect(onDisk(fs)?.epoch).toBe(1);
   expect(fs.readDirectorySync(JOURNAL).map(({ name }) => name)).toEqual(['control']);
 });
@@ -96,7 +111,7 @@ test(`a crash while it is written leaves the older or the newer, ${CRASHES} cras
     const fs = crashStore(runtime);
     const control = controlOn(fs);
     control.prepare();
-    control.beginEpoch(() => placeOf(1));
+    control.beginEpoch(placeOf(1));
     for (const number of [2, 3]) {
       const written = control.advance(placeOf(number));
       if (number === 3) break;
@@ -114,7 +129,7 @@ test('what is advanced to is what holds, only after the sync', async () => {
   const fs = crashStore(runtime);
   const control = controlOn(fs);
   control.prepare();
-  control.beginEpoch(() => placeOf(1));
+  control.beginEpoch(placeOf(1));
   const written = control.advance(placeOf(2), true);
   expect(control.current).toMatchObject({ redoFrom: placeOf(1), isClosed: false });
   expect(onDisk(fs.crash(worst))).toMatchObject({ redoFrom: placeOf(1), isClosed: false });
@@ -130,7 +145,7 @@ test.each(['writeSync', 'datasync'] as const)(
     const fs = new FaultFs(memoryStore());
     const control = controlOn(fs);
     control.prepare();
-    control.beginEpoch(() => placeOf(1));
+    control.beginEpoch(placeOf(1));
     fs.inject({ operation, nth: 1, effect: { error: 'EIO' } });
     await expect(control.advance(placeOf(2))).rejects.toMatchObject({ code: 'EIO' });
     expect(control.current).toMatchObject({ counter: 2, redoFrom: placeOf(1) });
@@ -145,7 +160,7 @@ test('each write leaves the block before it in the other slot', async () => {
   const fs = memoryStore();
   const control = controlOn(fs);
   control.prepare();
-  control.beginEpoch(() => placeOf(1));
+  control.beginEpoch(placeOf(1));
   for (let counter = 2; counter < 6; counter++) {
     await control.advance(placeOf(counter));
     const bytes = readWholeFile(fs, control.path, CONTROL_FILE_BYTES) ?? new Uint8Array(0);

@@ -284,3 +284,32 @@ describe('use', () => {
     expect(fs.openPaths).toEqual([]);
   });
 });
+
+test('the place of the next group is where it has gone, not in a segment that is free then', () => {
+  const segments = segmentsOn(memoryStore(), MIB);
+  for (let i = 0; i < 2; i++) segments.allocateNow(0);
+  segments.rotate(0);
+  write(segments, 64, 1);
+  const behindFirst = segments.place(2, NO_LINK);
+  if (behindFirst === undefined) throw new Error('there is a segment');
+  expect(segments.lastingPlace(behindFirst)).toEqual(behindFirst);
+  segments.rotate(0);
+  const inSecond = { ...behindFirst, segment: 2, position: JOURNAL_SEGMENT_HEADER_BYTES };
+  // Before it is written, and after.
+  expect(segments.lastingPlace(behindFirst)).toEqual(inSecond);
+  for (const number of [2, 3]) write(segments, 64, number);
+  expect(segments.lastingPlace(behindFirst)).toEqual(inSecond);
+});
+
+test('the place of the next group stays where it has gone there, though others went elsewhere', () => {
+  const segments = segmentsOn(memoryStore(), MIB);
+  for (let i = 0; i < 2; i++) segments.allocateNow(0);
+  segments.rotate(0);
+  write(segments, 64, 1);
+  const place = segments.place(2, NO_LINK);
+  if (place === undefined) throw new Error('there is a segment');
+  write(segments, 64, 2);
+  segments.rotate(0);
+  write(segments, 64, 3);
+  expect(segments.lastingPlace(place)).toEqual(place);
+});
