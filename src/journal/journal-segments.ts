@@ -196,8 +196,8 @@ export class JournalSegments {
   }
 
   /**
-   * The place of a group as a recovery has to be told it. Groups may have gone on in another segment
-   * since `place` was where the next one would stand: the one before is free then, and may go.
+   * Where the group stands, or will, that would have stood at `place` when that was asked for. When
+   * it has gone to another segment since, that of `place` is free, and may be removed.
    */
   lastingPlace(place: GroupPlace): GroupPlace {
     const active = this.#active;

@@ -71,7 +71,7 @@ test('each open has the next epoch, and goes on where the control block says', a
   }
 });
 
-test('nothing is kept: the epoch begins where its first group goes, in another segment', async () => {
+test('nothing is kept: the epoch begins where its first group goes, wherever that is', async () => {
   const fs = crashStore();
   let control = controlOn(fs);
   control.prepare();

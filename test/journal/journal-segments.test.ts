@@ -285,7 +285,7 @@ describe('use', () => {
   });
 });
 
-test('the place of the next group is where it has gone, not in a segment that is free then', () => {
+test('the place of the next group is not in a segment that is free by then', () => {
   const segments = segmentsOn(memoryStore(), MIB);
   for (let i = 0; i < 2; i++) segments.allocateNow(0);
   segments.rotate(0);
@@ -301,7 +301,7 @@ test('the place of the next group is where it has gone, not in a segment that is
   expect(segments.lastingPlace(behindFirst)).toEqual(inSecond);
 });
 
-test('the place of the next group stays where it has gone there, though others went elsewhere', () => {
+test('the place of the next group is where it has gone, though others went elsewhere', () => {
   const segments = segmentsOn(memoryStore(), MIB);
   for (let i = 0; i < 2; i++) segments.allocateNow(0);
   segments.rotate(0);
