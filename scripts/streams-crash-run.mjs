@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * A long run of the crash test of streams: node scripts/streams-crash-run.mjs --images 100000
- * [--seed 1] [--every 4] [--jobs 2] [--package DIR]. Prints what was done; ends with 1 and the seed
+ * [--seed 1] [--every 2] [--jobs 2] [--package DIR]. Prints what was done; ends with 1 and the seed
  * when a promise is broken. The package has to be built; --package names the directory of another.
  */
 import { availableParallelism } from 'node:os';
@@ -13,7 +13,7 @@ const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '100000' },
     seed: { type: 'string', default: '1' },
-    every: { type: 'string', default: '4' },
+    every: { type: 'string', default: '2' },
     jobs: { type: 'string', default: String(availableParallelism()) },
     package: { type: 'string' },
   },

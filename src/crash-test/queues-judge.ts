@@ -96,26 +96,33 @@ export class QueuesJudge {
 
   /** Rejects with a Violation. */
   async judge(image: QueuesImage): Promise<void> {
-    const { fs, deep, nowMs } = image;
     try {
-      const bytes = imageKey(fs);
-      this.#count('images');
-      if (this.#keys.has(bytes)) this.#count('repeated');
-      else this.#count('distinct');
-      this.#keys.add(bytes);
-      const key = `${bytes} ${nowMs}`;
-      const same = deep === 'nested' ? undefined : this.#looks.get(key);
-      if (same !== undefined) {
-        this.#model.match(same.sights, image);
-        return;
-      }
-      this.#count(deep);
-      this.#looks.set(key, await judgeImage(this.#model, image));
+      const left = await this.#judgeOne(image);
+      if (left !== undefined) await this.#judgeOne({ ...image, fs: left, deep: 'open' });
     } catch (error) {
-      throw new Violation(`${image.where}, ${deep}: ${String(error)}`, { cause: error });
+      throw new Violation(`${image.where}, ${image.deep}: ${String(error)}`, { cause: error });
     }
+  }
+
+  /** Resolves with what a crash of its opening has left, where there was one. */
+  async #judgeOne(image: QueuesImage): Promise<CrashFs | undefined> {
+    const { fs, deep, nowMs } = image;
+    const bytes = imageKey(fs);
+    this.#count('images');
+    this.#count(this.#keys.has(bytes) ? 'repeated' : 'distinct');
+    this.#keys.add(bytes);
+    const key = `${bytes} ${nowMs}`;
+    const same = deep === 'nested' ? undefined : this.#looks.get(key);
+    if (same !== undefined) {
+      this.#model.match(same.sights, image);
+      return undefined;
+    }
+    this.#count(deep);
+    const { found, left } = await judgeImage(this.#model, image);
+    this.#looks.set(key, found);
     // A turn of the event loop: what was opened can be collected.
     await microtasksDone();
+    return left;
   }
 
   #count(what: string): void {
@@ -134,16 +141,22 @@ async function close({ redex, store }: Opened): Promise<void> {
   await redex.close();
 }
 
-/** What was opened is left as it is: nothing of it is outside the memory. */
-async function judgeImage(model: QueuesModel, image: QueuesImage): Promise<Look> {
+/**
+ * What was opened is left as it is: nothing of it is outside the memory. Resolves with what was
+ * found, and with what a crash of the opening has left.
+ */
+async function judgeImage(
+  model: QueuesModel,
+  image: QueuesImage,
+): Promise<{ readonly found: Look; readonly left: CrashFs | undefined }> {
   const { fs, nowMs, number, deep } = image;
   const copy = deep === 'scratch' ? fs.crash(benign) : undefined;
   if (deep === 'older') removeCheckpoints(fs, false);
-  let nested: CrashFs | undefined;
+  let left: CrashFs | undefined;
   if (deep === 'nested') {
-    let left = number % 29;
+    let operations = number % 29;
     fs.onOperation = (operation) => {
-      if (changesState(operation) && left-- === 0) nested = fs.crash(nestedChoice(number));
+      if (changesState(operation) && operations-- === 0) left = fs.crash(nestedChoice(number));
     };
   }
   const opened = await openImage(fs, nowMs);
@@ -159,8 +172,7 @@ async function judgeImage(model: QueuesModel, image: QueuesImage): Promise<Look>
     await use(model, image, again, found);
   } else if (USED.has(deep)) await use(model, image, opened, found);
   if (copy !== undefined) await judgeScratch(model, image, copy, found);
-  if (nested !== undefined) await judgeNested(model, image, nested);
-  return found;
+  return { found, left };
 }
 
 function nestedChoice(number: number): Choose {
@@ -238,12 +250,6 @@ function removeCheckpoints(fs: CrashFs, isAll: boolean): void {
     const removed = isAll ? files : files.toSorted().slice(-1);
     for (const file of removed) fs.unlinkSync(`${directory}/${file}`);
   }
-}
-
-async function judgeNested(model: QueuesModel, image: QueuesImage, fs: CrashFs): Promise<void> {
-  const opened = await openImage(fs, image.nowMs);
-  const found = await look(opened.redex, opened.queues, model);
-  model.match(found.sights, image);
 }
 
 /** What was promised to be remembered is, and what was not enqueued is not. */

@@ -13,7 +13,7 @@ import { ext4Ordered, xfs } from '../testing/crash-journal.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { changesState } from './image.js';
 import { imageKey } from './image-key.js';
-import { judgeStreams, type StreamsImage } from './streams-judge.js';
+import { judgeStreams, type StreamsDepth, type StreamsImage } from './streams-judge.js';
 import { StreamsModel } from './streams-model.js';
 import {
   MAX_TOTAL_BYTES,
@@ -24,7 +24,7 @@ import {
 import { Violation } from './violation.js';
 
 export interface StreamsCrashOptions {
-  /** Images that are judged, about. */
+  /** Images that are judged, about, with those that a crash of an opening leaves. */
   readonly images: number;
   readonly seed: number;
   /** Steps of each workload. Default: 40. */
@@ -35,11 +35,16 @@ export interface StreamsCrashOptions {
 
 export interface StreamsCrashReport {
   readonly images: number;
-  /** Of these, those that were opened: others had the same bytes, and the same may be there. */
+  /** Of these, those that were judged: others had the same bytes, and the same may be there. */
   readonly distinct: number;
   readonly workloads: number;
   /** How often each kind of step was done. */
   readonly steps: Readonly<Record<string, number>>;
+  /**
+   * Beside `images` and `distinct`: how many were left by a crash of an opening, and how many were
+   * closed and opened again.
+   */
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 /**
@@ -47,37 +52,60 @@ export interface StreamsCrashReport {
  */
 export async function streamsCrashTest(options: StreamsCrashOptions): Promise<StreamsCrashReport> {
   const steps: Record<string, number> = {};
-  let images = 0;
-  let distinct = 0;
+  const counts = { images: 0, distinct: 0, nested: 0, again: 0 };
   let workloads = 0;
-  for (let { seed } = options; images < options.images; seed++) {
+  for (let { seed } = options; counts.images < options.images; seed++) {
     const run = new StreamsRun(seed, options, steps);
     try {
       await run.run();
-      distinct += await judgeAll(run.images);
+      await judgeAll(run.images, counts);
     } catch (error) {
       throw new Violation(`seed ${seed}: ${String(error)}`, { cause: error });
     }
-    images += run.images.length;
     workloads++;
   }
-  return { images, distinct, workloads, steps };
+  const { images, distinct } = counts;
+  return { images, distinct, workloads, steps, counts };
 }
 
-/** Resolves with how many of them were not the same. */
-async function judgeAll(images: readonly StreamsImage[]): Promise<number> {
+/** Counts the images, those that a crash of an opening left included. */
+async function judgeAll(
+  images: readonly StreamsImage[],
+  counts: Record<string, number>,
+): Promise<void> {
   const judged = new Set<string>();
   for (const image of images) {
-    const { fs, possible, nowMs } = image;
-    const key = `${imageKey(fs)} ${nowMs} ${JSON.stringify([...possible])}`;
-    if (judged.has(key)) continue;
-    judged.add(key);
-    await judgeStreams(image);
-    // A turn of the event loop: what was opened can be collected.
-    await microtasksDone();
+    const left = await judgeNew(image, judged, counts);
+    if (left !== undefined) await judgeNew(left, judged, counts);
   }
-  return judged.size;
 }
+
+/** The same bytes were judged already when the same may be there. */
+async function judgeNew(
+  image: StreamsImage,
+  judged: Set<string>,
+  counts: Record<string, number>,
+): Promise<StreamsImage | undefined> {
+  const { fs, possible, nowMs } = image;
+  add(counts, 'images');
+  const key = `${imageKey(fs)} ${nowMs} ${JSON.stringify([...possible])}`;
+  if (judged.has(key)) return undefined;
+  judged.add(key);
+  add(counts, 'distinct');
+  const left = await judgeStreams(image);
+  if (left !== undefined) add(counts, 'nested');
+  if (image.depth === 'again') add(counts, 'again');
+  // A turn of the event loop: what was opened can be collected.
+  await microtasksDone();
+  return left;
+}
+
+function add(counts: Record<string, number>, what: string): void {
+  counts[what] = (counts[what] ?? 0) + 1;
+}
+
+/** Every image is opened and compared; what else is done with it goes by turns. */
+const TURNS: readonly StreamsDepth[] = ['open', 'nested', 'open', 'again', 'nested', 'open'];
 
 /** Those that keep what was synced. */
 const PROFILES: readonly Profile[] = [processKill, xfs, ext4Ordered, strict];
@@ -146,10 +174,11 @@ class StreamsRun {
   }
 
   async #do(streams: StreamStore, step: StreamStep): Promise<void> {
-    const { what, effects, isSynced, refused } = step;
+    const { what, effects, passing = [], isSynced, refused } = step;
     const [kind = what] = what.split(' ');
     this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
     this.#where = what;
+    for (const each of passing) this.#model.begin(each);
     const acknowledge = this.#model.begin(effects);
     let code: string | undefined;
     try {
@@ -188,6 +217,7 @@ class StreamsRun {
     const kind = profile === processKill ? 'kill' : 'power';
     this.images.push({
       fs: this.#disk.crash(choose, { profile }),
+      depth: TURNS[seed % TURNS.length] ?? 'open',
       possible: this.#model.possible(kind),
       nowMs: this.#runtime.now(),
       where,

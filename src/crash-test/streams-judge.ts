@@ -13,30 +13,45 @@ import { NO_STREAM, ownBytes, type Possible, type StreamSight } from './streams-
 import { MAX_TOTAL_BYTES } from './streams-workload.js';
 import { Violation } from './violation.js';
 
+/** What is done with an image beside opening it and comparing. */
+export type StreamsDepth =
+  /** Nothing. */
+  | 'open'
+  /** The streams, and then the store, are closed and opened again: they are the same. */
+  | 'again'
+  /** The opening is crashed, and what that leaves is judged, too. */
+  | 'nested';
+
 export interface StreamsImage {
   readonly fs: CrashFs;
+  readonly depth: StreamsDepth;
   readonly possible: Possible;
   readonly nowMs: number;
   readonly where: string;
 }
 
 /**
- * Judges the image, and what another crash leaves while it is opened and looked at. Rejects with a
- * Violation.
+ * Judges the image. Resolves with what another crash has left while it was opened and looked at, if
+ * there was one. Rejects with a Violation.
  */
-export async function judgeStreams(image: StreamsImage): Promise<void> {
+export async function judgeStreams(image: StreamsImage): Promise<StreamsImage | undefined> {
   const random = new Random(seedOf(image.where));
-  const { fs } = image;
+  const { fs, depth, where } = image;
   let left: CrashFs | undefined;
-  let operations = random.below(RECOVERY_OPERATIONS);
-  fs.onOperation = (operation) => {
-    if (changesState(operation) && operations-- === 0) left = fs.crash((n) => random.below(n));
-  };
-  await judgeImage(image, random.uint32());
+  if (depth === 'nested') {
+    let operations = random.below(RECOVERY_OPERATIONS);
+    fs.onOperation = (operation) => {
+      if (changesState(operation) && operations-- === 0) left = fs.crash((n) => random.below(n));
+    };
+  }
+  try {
+    await judgeImage(image, random.uint32());
+  } catch (error) {
+    throw new Violation(`${where}: ${String(error)}`, { cause: error });
+  }
   fs.onOperation = undefined;
-  if (left === undefined) return;
-  const where = `${image.where}, and again in recovery`;
-  await judgeImage({ ...image, fs: left, where }, random.uint32());
+  if (left === undefined) return undefined;
+  return { ...image, fs: left, depth: 'open', where: `${where}, and again in recovery` };
 }
 
 /** Operations among which the second crash is, if there are so many. */
@@ -47,24 +62,25 @@ function seedOf(where: string): number {
   return Buffer.from(where).reduce((seed, byte) => Math.imul(seed, 31) + byte, 0);
 }
 
-/** The seed is for the names of files, of which no two processes draw the same. */
+/**
+ * What was opened is left as it is unless it is opened again: nothing of it is outside the memory.
+ * The seed is for the names of files, of which no two processes draw the same.
+ */
 async function judgeImage(
-  { fs, possible, nowMs, where }: StreamsImage,
+  { fs, possible, nowMs, depth }: StreamsImage,
   seed: number,
 ): Promise<void> {
   const runtime = new ManualRuntime({ startMs: nowMs, ioOrder: 'immediate', seed });
-  try {
-    const redex = await Redex.open('/data', { fs, runtime });
-    let found = await judgeOnce(redex, runtime, possible, nowMs);
-    // What was found once stays, whether what was counted was written down or not.
-    found = await judgeOnce(redex, runtime, asPossible(found), nowMs);
-    await redex.close();
-    const again = await Redex.open('/data', { fs, runtime });
-    await judgeOnce(again, runtime, asPossible(found), nowMs);
-    await again.close();
-  } catch (error) {
-    throw new Violation(`${where}: ${String(error)}`, { cause: error });
-  }
+  const redex = await Redex.open('/data', { fs, runtime });
+  const { streams, found } = await judgeOnce(redex, runtime, possible, nowMs);
+  if (depth !== 'again') return;
+  await streams.close();
+  // What was found once stays, whether what was counted was written down or not.
+  const second = await judgeOnce(redex, runtime, asPossible(found), nowMs);
+  await second.streams.close();
+  await redex.close();
+  const again = await Redex.open('/data', { fs, runtime });
+  await judgeOnce(again, runtime, asPossible(second.found), nowMs);
 }
 
 type Found = ReadonlyMap<string, StreamSight>;
@@ -77,7 +93,7 @@ async function judgeOnce(
   runtime: ManualRuntime,
   possible: Possible,
   nowMs: number,
-): Promise<Found> {
+): Promise<{ readonly streams: StreamStore; readonly found: Found }> {
   const streams = await StreamStore.open(redex, { maxTotalBytes: MAX_TOTAL_BYTES, runtime });
   const found = new Map<string, StreamSight>();
   for (const [name, sights] of possible) {
@@ -85,8 +101,7 @@ async function judgeOnce(
     found.set(name, await matching(streams, name, sights, { nowMs, mayBeSwept }));
   }
   await judgeWhole(redex, streams, found);
-  await streams.close();
-  return found;
+  return { streams, found };
 }
 
 /** Whether a tombstone may go at the open, with a fork that has expired. */

@@ -19,6 +19,8 @@ export interface StreamStep {
   readonly run: (streams: StreamStore) => Promise<unknown>;
   /** The code that it has to be refused with; then nothing changes. */
   readonly refused?: string | undefined;
+  /** What it may have made of the streams before it is done, one after the other. */
+  readonly passing?: readonly Effects[];
   /** Streams that it rests on, beside those that it changes. */
   readonly reads?: readonly string[];
 }
@@ -119,9 +121,7 @@ export class StreamsWorkload {
     const { status } = this.#model.last(name);
     if (status === 'gone') return this.#refusedCreation(name, 'EXISTS', {});
     if (status === 'none') {
-      const sources = STREAM_NAMES.filter(
-        (each) => this.#isLive(each, nowMs) && this.#model.last(each).keeps === undefined,
-      );
+      const sources = STREAM_NAMES.filter((each) => this.#isLive(each, nowMs));
       const chance = this.#random.below(8);
       if (chance === 0) return this.#refusedCreation(name, 'LIMIT', { data: LARGE });
       if (sources.length === 0 || chance < 4) return this.#creation(name, nowMs);
@@ -181,32 +181,52 @@ export class StreamsWorkload {
 
   /** All but the last message goes. */
   #trim(name: string): StreamStep | undefined {
-    const before = this.#model.last(name);
-    const { messages, inherited } = before;
-    // What forks read, and what is another's, stays here.
-    if (messages.length < inherited + 2 || this.#model.forksOf(name).length > 0) return undefined;
-    const after = { ...before, messages: messages.slice(-1), inherited: 0 };
+    const { messages, inherited } = this.#model.last(name);
+    // What is another's stays here.
+    if (messages.length < inherited + 2) return undefined;
+    const effects = this.#withoutFirst(name, messages.length - 1);
     const run = async (streams: StreamStore): Promise<void> => {
       const place = await placeOf(streams, name, messages.length - 1);
       await streams.trimStream(name, { before: place });
     };
-    return { what: `trim ${name}`, effects: { [name]: after }, isSynced: true, run };
+    return { what: `trim ${name}`, effects, isSynced: true, run };
+  }
+
+  /** So many messages of a stream go, and of its forks what they have of these. */
+  #withoutFirst(name: string, count: number, changed: Effects = {}): Effects {
+    const before = changed[name] ?? this.#model.last(name);
+    const { messages, inherited } = before;
+    const left = { messages: messages.slice(count), inherited: Math.max(0, inherited - count) };
+    let effects: Effects = { ...changed, [name]: { ...before, ...left } };
+    for (const fork of this.#model.forksOf(name)) {
+      const its = changed[fork] ?? this.#model.last(fork);
+      effects = this.#withoutFirst(fork, Math.min(count, its.inherited), effects);
+    }
+    return effects;
   }
 
   /** Everything that has more messages than it keeps lets go of some; nothing else runs. */
   #retention(nowMs: number): StreamStep[] {
-    const effects: Record<string, StreamSight> = {};
-    for (const [name, sight] of this.#model.all) {
-      const { messages, inherited, keeps = Infinity } = sight;
+    let effects: Effects = {};
+    const passing: Effects[] = [];
+    const excessive: string[] = [];
+    for (const name of this.#sourcesFirst) {
+      const { messages, inherited, keeps = Infinity } = effects[name] ?? this.#model.last(name);
       if (!this.#isLive(name, nowMs) || messages.length - inherited <= keeps) continue;
-      effects[name] = { ...sight, messages: messages.slice(-keeps), inherited: 0 };
+      effects = this.#withoutFirst(name, messages.length - keeps, effects);
+      passing.push(effects);
+      excessive.push(name);
     }
     const run = async (streams: StreamStore): Promise<void> => {
       // What was not used since the store was opened is not known to have too much.
-      for (const name of Object.keys(effects)) await streams.head(name);
+      for (const name of excessive) await streams.head(name);
       await streams.applyRetention();
     };
-    return [{ what: 'retain', effects, isSynced: true, run }];
+    return [{ what: 'retain', effects, passing, isSynced: true, run }];
+  }
+
+  get #sourcesFirst(): string[] {
+    return STREAM_NAMES.toSorted((a, b) => this.#sourcesOf(a).length - this.#sourcesOf(b).length);
   }
 
   /** A stream is deleted and made again in one turn. */

@@ -8,8 +8,9 @@ import { expect, test } from 'vitest';
 import { streamsCrashTest } from '../../src/crash-test/streams-crash-test.js';
 
 test('a sample of crashes', async () => {
-  const { images, steps } = await streamsCrashTest({ images: 100, seed: 1, every: 24 });
+  const { images, steps, counts } = await streamsCrashTest({ images: 100, seed: 1, every: 24 });
   expect(images).toBeGreaterThanOrEqual(100);
+  for (const kind of ['nested', 'again']) expect(counts[kind], kind).toBeGreaterThan(0);
   const kinds = ['create', 'append', 'fork', 'fork-within', 'delete', 'trim', 'expire'];
   for (const kind of [...kinds, 'exceed', 'refuse', 'replace', 'retain']) {
     expect(steps[kind], kind).toBeGreaterThan(0);
