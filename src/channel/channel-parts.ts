@@ -100,7 +100,6 @@ export class ChannelParts implements ChannelCore {
     const lastTimestamp = segments.at(-1)?.lastTimestamp ?? ZERO_NANOS;
     this.frames = new FrameWriter(context, this.chain, this.unsynced, lastTimestamp);
     const { unsynced, health, frames, worker, schedule } = this;
-    const onProgress = (): void => this.#wakeProgress();
     this.appender = new Appender({
       context,
       unsynced,
@@ -108,7 +107,7 @@ export class ChannelParts implements ChannelCore {
       frames,
       worker,
       schedule,
-      onProgress,
+      onProgress: () => this.#wakeProgress(),
       mustYield: () => this.#isSettling && context.shared.files.isContended,
     });
     this.intake = new Intake(context, this.appender, frames);
@@ -282,6 +281,7 @@ export class ChannelParts implements ChannelCore {
   async syncAll(): Promise<void> {
     await this.written();
     await this.worker.syncAll();
+    this.health.requireSynced(this.unsynced);
   }
 
   /** Resolves when what was appended before the call is written or rejected. */

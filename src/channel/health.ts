@@ -8,6 +8,7 @@ import { diagnostics } from '../core/runtime.js';
 import { corruption } from '../segment/segment.js';
 import type { ChannelContext } from './channel-context.js';
 import type { SuffixDamage } from './recovery-report.js';
+import type { Unsynced } from './unsynced.js';
 
 /**
  * What has failed: a sync, cutting off what a failed write has left, or removing a segment that
@@ -75,6 +76,12 @@ export class Health {
     if (this.#damage === undefined) return undefined;
     const { path, position, check, seqRange } = this.#damage;
     return corruption(path, position, check, seqRange);
+  }
+
+  /** Of what could not be redone the files are not touched, not even for a sync: throws why. */
+  requireSynced({ durableSeq, writtenSeq }: Pick<Unsynced, 'durableSeq' | 'writtenSeq'>): void {
+    const refusal = this.#context.journal?.refusal;
+    if (refusal !== undefined && durableSeq < writtenSeq) throw refusal;
   }
 
   /** Runs `work`; what fails once the channel is closed, or deleted, fails because of that. */

@@ -120,3 +120,13 @@ export function coveredEnd(
   const index = frameNextSeqs.findIndex((nextSeq) => nextSeq >= witness);
   return frameEnds[index] ?? frameEnds.at(-1) ?? 0;
 }
+
+/** The seq behind the frames that end at `position` or before; 0 when none does. */
+export function seqBehind(
+  frameEnds: readonly number[],
+  frameNextSeqs: readonly number[],
+  position: number,
+): number {
+  const index = frameEnds.findLastIndex((end) => end <= position);
+  return frameNextSeqs[index] ?? 0;
+}

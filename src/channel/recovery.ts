@@ -22,6 +22,7 @@ import { applyCut, type CutTarget } from './recovery-cut.js';
 import {
   coveredEnd,
   planRecovery,
+  seqBehind,
   type RecoveryPlan,
   type ScannedSegment,
 } from './recovery-plan.js';
@@ -281,7 +282,8 @@ async function settleSuffix(
     else scan.finishIndex?.();
     segments.push(scan.segment);
   }
-  const witness = Math.max(suffix.proven, manifest.firstSeq, manifest.nextSeqFloor);
+  const proven = Math.max(suffix.proven, manifest.firstSeq, manifest.nextSeqFloor);
+  const witness = isHeld ? seqInJournal(context, kept, proven) : proven;
   const inherited = kept
     .map((scan) => inheritedRange(scan, witness))
     .filter((range) => range.from < range.to);
@@ -300,14 +302,29 @@ async function settleSuffix(
     damage: undefined,
     leftovers: NO_LEFTOVERS,
   };
-  if (isHeld) {
-    // It is all in the journal, which has been synced, and nothing of it goes anywhere.
-    return { ...recovered, durableSeq: plan.nextSeq, inherited: [], inheritedDirectories: [] };
-  }
+  // Nothing of it is written again: it stays as it is until it can be redone.
+  if (isHeld) return { ...recovered, inherited: [], inheritedDirectories: [] };
   if (context.stored.sync !== 'always') return recovered;
   for (const range of inherited) await rewriteInherited(fs, range);
   for (const path of inheritedDirectories) await fs.syncDirectory(path);
   return { ...recovered, durableSeq: plan.nextSeq, inherited: [], inheritedDirectories: [] };
+}
+
+/**
+ * Behind what the journal has, which is synced with all that stands before it. What a channel that
+ * writes to its files itself has written behind that may be in the page cache only.
+ */
+function seqInJournal(
+  { journal }: ChannelContext,
+  kept: readonly SegmentScan[],
+  proven: number,
+): number {
+  return kept.reduce((seq, { segment, frameEnds, frameNextSeqs }) => {
+    const path = `${segment.directory}/${segmentFileName(segment.baseSeq, 'dat')}`;
+    const waiting = journal?.waitingFor(path);
+    if (waiting === undefined) return seq;
+    return Math.max(seq, seqBehind(frameEnds, frameNextSeqs, waiting.end));
+  }, proven);
 }
 
 function inheritedRange(scan: SegmentScan, witness: number): InheritedRange {

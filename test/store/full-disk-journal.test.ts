@@ -166,6 +166,27 @@ describe('no space for a redo', () => {
     ]);
     await again.close();
   });
+
+  test('what only a page cache may hold behind it is not taken for synced', async () => {
+    const store = new StoreLab();
+    const redex = await store.open();
+    const options = { sync: 'never' } as const;
+    await redex.commit([{ channel: 'a', create: options, records: [payload(1)] }]);
+    await (await redex.channel('a')).append(payload(2));
+    const next = new StoreLab(store.lab.kill());
+    next.lab.fail('anyWrite', /channels\/a\/.*\.dat/, 'ENOSPC', { times: Infinity });
+    const without = await reopened(next.lab);
+    const a = await without.channel('a');
+    expect(await idsIn(a)).toEqual([1, 2]);
+    expect([a.durableSeq, a.nextSeq]).toEqual([1, 2]);
+    for (const sync of [a.sync(), without.sync()]) {
+      expect(await rejection(sync, 'IO')).toMatchObject({ systemCode: 'ENOSPC' });
+    }
+    await without.close();
+    const again = await reopened(next.lab.cut(worst));
+    expect(await idsOfName(again, 'a')).toEqual([1]);
+    await again.close();
+  });
 });
 
 describe('a sync that fails', () => {
