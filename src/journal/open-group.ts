@@ -14,7 +14,9 @@ import {
 } from '../format/journal-group.js';
 import type { AddedBytes } from './waiting-file.js';
 
-const ARENA_BYTES = 1024 * 1024;
+/** Of the first memory; each further one is larger, up to the most. */
+const FIRST_ARENA_BYTES: number = 64 * 1024;
+const ARENA_BYTES: number = 1024 * 1024;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 export class OpenGroup {
@@ -23,6 +25,7 @@ export class OpenGroup {
   #start = 0;
   #end = 0;
   #entryCount = 0;
+  #arenaBytes = FIRST_ARENA_BYTES;
 
   get isEmpty(): boolean {
     return this.#entryCount === 0;
@@ -41,7 +44,8 @@ export class OpenGroup {
   /** Makes memory for a group that can become so large. It must be empty. */
   begin(groupBytes: number): void {
     if (this.#start + groupBytes > this.#arena.byteLength) {
-      this.#arena = new Uint8Array(Math.max(ARENA_BYTES, groupBytes));
+      this.#arena = new Uint8Array(Math.max(this.#arenaBytes, groupBytes));
+      this.#arenaBytes = Math.min(ARENA_BYTES, 4 * this.#arenaBytes);
       this.#view = new DataView(this.#arena.buffer);
       this.#start = 0;
     }
