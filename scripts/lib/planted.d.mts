@@ -10,7 +10,7 @@ export interface PlantedBug {
   readonly blind?: boolean;
   readonly profiles?: readonly string[];
   /** Whose crash test finds it; absent: that of channels. */
-  readonly layer?: 'queues';
+  readonly layer?: 'queues' | 'streams';
   readonly found?: { readonly seed: number; readonly profile: string; readonly images: number };
   /** The test that finds it, where no crash shows it. */
   readonly foundByTest?: string;

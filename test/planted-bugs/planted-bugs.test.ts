@@ -10,6 +10,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { crashTestIn, inParallel, type WorkerReport } from '../../scripts/lib/crash-pool.mjs';
 import { crashTest, type CrashReport } from '../../src/crash-test/crash-test.js';
 import { queuesCrashTest } from '../../src/crash-test/queues-crash-test.js';
+import { streamsCrashTest } from '../../src/crash-test/streams-crash-test.js';
 import { failsTest, plant, plantedSource, readBugs, unplant } from '../../scripts/lib/planted.mjs';
 
 const COUNTS = { S: 7, W: 5, C: 9, G: 6, N: 5, J: 9 };
@@ -81,12 +82,20 @@ describe('no crash shows it', () => {
 
 /** Several bugs are found by the same workload. */
 const passes = new Map<string, Promise<CrashReport>>();
-const ofQueues = found.filter(({ layer }) => layer === 'queues');
 const ofChannels = found.filter(({ layer }) => layer === undefined);
-const seedsOfQueues = new Set(ofQueues.map(({ found: by }) => by?.seed ?? 1));
 
-test.each([...seedsOfQueues])('queues without bugs pass workload %i', async (seed) => {
+function seedsOf(wanted: 'queues' | 'streams'): number[] {
+  const ofLayer = found.filter(({ layer }) => layer === wanted);
+  return [...new Set(ofLayer.map(({ found: by }) => by?.seed ?? 1))];
+}
+
+test.each(seedsOf('queues'))('queues without bugs pass workload %i', async (seed) => {
   const { images } = await queuesCrashTest({ images: 1, seed, every: 2 });
+  expect(images).toBeGreaterThan(0);
+});
+
+test.each(seedsOf('streams'))('streams without bugs pass workload %i', async (seed) => {
+  const { images } = await streamsCrashTest({ images: 1, seed, every: 2 });
   expect(images).toBeGreaterThan(0);
 });
 
