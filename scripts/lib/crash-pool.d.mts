@@ -6,7 +6,7 @@ export interface CrashTestRun {
   /** Of the crash test of channels. */
   readonly profiles?: readonly string[];
   /** Another crash test, which photographs one in so many operations. */
-  readonly layer?: 'queues';
+  readonly layer?: 'queues' | 'streams';
   readonly every?: number;
   readonly shrink?: boolean;
   /** Where the files of a failure are left, in a directory of their own; absent: nowhere. */
