@@ -246,7 +246,8 @@ export async function completeChannel(
   }
   const clean = `${directory}/${CLEAN_MARK_NAME}`;
   if (fs.statSync(clean) === undefined) rewrite(fs, clean, new Uint8Array(CLEAN_FILE_BYTES));
-  await syncChannel(fs, directory);
+  else await syncFile(fs, clean, undefined);
+  await syncNames(fs, directory);
 }
 
 /** What is there, whole, and of this channel. Throws for what is of a newer version, and IO. */
@@ -284,6 +285,11 @@ export async function syncChannel(
   await syncFile(fs, `${directory}/${CONFIG_NAME}`, bytes?.config);
   await syncFile(fs, `${directory}/${MANIFEST_NAME}`, bytes?.manifest);
   await syncFile(fs, `${directory}/${CLEAN_MARK_NAME}`, undefined);
+  await syncNames(fs, directory);
+}
+
+/** What is in a channel's directory and in its first generation, if that is still there. */
+async function syncNames(fs: FileSystem, directory: string): Promise<void> {
   const generation = `${directory}/${generationName(1)}`;
   if (fs.statSync(generation) !== undefined) await fs.syncDirectory(generation);
   await fs.syncDirectory(directory);

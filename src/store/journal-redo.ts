@@ -33,6 +33,9 @@ import { isBeforeRedo, type RedoChannel, type RedoWrite } from '../journal/redo-
 /** Channels that are redone at once. */
 const AT_ONCE = 4;
 
+/** Bytes of entries that are written together. */
+const JOINED_BYTES: number = 256 * 1024;
+
 /** What could not be written to a file. */
 interface HeldWrite extends RedoWrite {
   readonly path: string;
@@ -95,6 +98,7 @@ export async function redoChannels(
 async function redoOne(fs: FileSystem, target: RedoTarget): Promise<HeldChannel | undefined> {
   const { channel, directory } = target;
   const { channelId, firstGroup } = channel;
+  if (channel.writes.length === 0) return undefined;
   let manifest: Manifest;
   try {
     manifest = readManifest(fs, directory, channelId);
@@ -177,11 +181,31 @@ async function redoFile(fs: FileSystem, path: string, writes: readonly RedoWrite
   const file = fs.openSync(path, fs.statSync(path) === undefined ? 'create' : 'write');
   try {
     // Written whatever stands there: the page cache may hold what the disk has lost.
-    for (const { data, position } of writes) writeAllSync(file, data, data.byteLength, position);
+    for (const { data, position } of joined(writes)) {
+      writeAllSync(file, data, data.byteLength, position);
+    }
     await file.datasync();
   } finally {
     file.closeSync();
   }
+}
+
+/** Those that follow each other as one: a group of the journal often has but one record of a file. */
+function* joined(writes: readonly RedoWrite[]): Generator<Pick<RedoWrite, 'data' | 'position'>> {
+  let pieces: Uint8Array[] = [];
+  let position = 0;
+  let byteLength = 0;
+  for (const write of writes) {
+    const { length } = write.data;
+    const isNext = write.position === position + byteLength && byteLength + length <= JOINED_BYTES;
+    if (!isNext || pieces.length === 0) {
+      if (pieces.length > 0) yield { data: Buffer.concat(pieces, byteLength), position };
+      [pieces, byteLength, position] = [[], 0, write.position];
+    }
+    pieces.push(write.data);
+    byteLength += length;
+  }
+  if (pieces.length > 0) yield { data: Buffer.concat(pieces, byteLength), position };
 }
 
 /**

@@ -38,6 +38,8 @@ export class TargetFinder {
   readonly #deleted: string[] = [];
   readonly #created: CreatedTarget[] = [];
   #byId: Map<string, string> | undefined;
+  /** By the path of a directory, the id of the channel in it. */
+  readonly #ids = new Map<string, string | undefined>();
 
   constructor(fs: FileSystem, directories: ChannelDirectories) {
     this.#fs = fs;
@@ -132,9 +134,9 @@ export class TargetFinder {
     if (this.#deleted.includes(entry)) return 'absent';
     const path = this.#directories.pathOfEntry(entry);
     if (this.#fs.statSync(path) === undefined) return 'absent';
-    const found = channelIdIn(this.#fs, path);
+    const found = this.#idIn(path);
     if (found === undefined) return 'unknown';
-    return idOf(found) === idOf(channelId) ? 'own' : 'other';
+    return found === idOf(channelId) ? 'own' : 'other';
   }
 
   /** Why a channel's config cannot be read, if it cannot. */
@@ -160,9 +162,13 @@ export class TargetFinder {
     return this.#byId.get(idOf(channelId));
   }
 
+  /** Looked for once: it is many reads where a crash has left little. */
   #idIn(path: string): string | undefined {
+    if (this.#ids.has(path)) return this.#ids.get(path);
     const found = channelIdIn(this.#fs, path);
-    return found === undefined ? undefined : idOf(found);
+    const id = found === undefined ? undefined : idOf(found);
+    this.#ids.set(path, id);
+    return id;
   }
 }
 

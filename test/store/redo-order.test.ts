@@ -57,3 +57,24 @@ test('J3: a power cut in the middle of a redo leaves all of a commit, or nothing
   }
   expect([...seen].toSorted()).toEqual(['1', '1,9']);
 });
+
+test('a redo writes what belongs together at once, and syncs each file once', async () => {
+  const store = new StoreLab();
+  const redex = await store.open(SMALL);
+  const channel = await redex.channel('a', { sync: 'always' });
+  for (let id = 1; id <= 8; id++) await fill(channel, id);
+  const { lab } = new StoreLab(store.lab.cut(worst));
+  const synced: string[] = [];
+  let written = 0;
+  lab.disk.onOperation = ({ operation, path }) => {
+    if (!path.startsWith('/data/channels/a/')) return;
+    if (operation.startsWith('datasync')) synced.push(path.replace(/\.tmp$/, ''));
+    if (operation.startsWith('write') && path.endsWith('.dat')) written++;
+  };
+  const next = await new StoreLab(lab).open(SMALL);
+  lab.disk.onOperation = undefined;
+  expect(synced).toHaveLength(4);
+  expect(new Set(synced).size).toBe(4);
+  expect(written).toBe(1);
+  expect(await lab.done(idsOfName(next, 'a'))).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+});
