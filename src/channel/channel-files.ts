@@ -250,6 +250,18 @@ export async function completeChannel(
   await syncNames(fs, directory);
 }
 
+/** Whether all is there, and can be read, without which the channel cannot be opened. */
+export function isComplete(fs: FileSystem, directory: string, channel: NewChannel): boolean {
+  try {
+    const config = wholeOf(() => readConfigAt(fs, `${directory}/${CONFIG_NAME}`), channel);
+    const manifest = wholeOf(() => readManifestAt(fs, `${directory}/${MANIFEST_NAME}`), channel);
+    if (config === undefined || manifest === undefined) return false;
+    return fs.statSync(`${directory}/${generationName(manifest.generation)}`) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** What is there, whole, and of this channel. Throws for what is of a newer version, and IO. */
 function wholeOf<T extends { readonly channelId: Uint8Array }>(
   read: () => T | undefined,

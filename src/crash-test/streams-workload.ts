@@ -179,14 +179,15 @@ export class StreamsWorkload {
     return { what, effects: { [name]: sight }, isSynced: true, run, reads: [source] };
   }
 
-  /** All but the last message goes. */
+  /** All but the last message goes, or that too. */
   #trim(name: string): StreamStep | undefined {
     const { messages, inherited } = this.#model.last(name);
+    const count = messages.length - this.#random.below(2);
     // What is another's stays here.
-    if (messages.length < inherited + 2) return undefined;
-    const effects = this.#withoutFirst(name, messages.length - 1);
+    if (count <= inherited) return undefined;
+    const effects = this.#withoutFirst(name, count);
     const run = async (streams: StreamStore): Promise<void> => {
-      const place = await placeOf(streams, name, messages.length - 1);
+      const place = await placeOf(streams, name, count);
       await streams.trimStream(name, { before: place });
     };
     return { what: `trim ${name}`, effects, isSynced: true, run };

@@ -9,6 +9,7 @@ import {
   buildChannel,
   completeChannel,
   drawChannel,
+  isComplete,
   readConfig,
   type ChannelBytes,
   type NewChannel,
@@ -34,7 +35,7 @@ export interface ChannelDirectory {
   readonly path: string;
   /** Undefined when the name is too long for a directory and only the config has it. */
   readonly name: string | undefined;
-  /** Why nobody can open it: a rename could not be finished. */
+  /** Why nobody can open it: a rename, or its creation, could not be finished. */
   readonly error?: RedexError | undefined;
 }
 
@@ -43,8 +44,8 @@ export class ChannelDirectories {
   readonly #health: StoreHealth;
   readonly #channels: string;
   readonly #reclaim: Reclaim;
-  /** Directories whose rename could not be finished, with the reason. */
-  readonly #stuck = new Map<string, RedexError>();
+  /** By their entries, those whose rename or creation could not be finished. */
+  readonly #stuck = new Map<string, ChannelDirectory>();
   /** New names of channels that are on their way, which `channels` shows under no name. */
   readonly #passing = new Set<string>();
   readonly #syncs = new Map<string, DirectorySync>();
@@ -87,7 +88,7 @@ export class ChannelDirectories {
   /** Whether there is a channel's directory of this name. Throws EXISTS for anything else. */
   has(name: string): boolean {
     const path = this.pathOf(name);
-    const stuck = this.#stuck.get(encodeChannelName(name));
+    const stuck = this.#stuck.get(encodeChannelName(name))?.error;
     if (stuck !== undefined) throw stuck;
     const present = this.#settings.fs.statSync(path);
     if (present === undefined) return false;
@@ -115,16 +116,11 @@ export class ChannelDirectories {
       const decoded = kind === 'directory' ? decodeChannelEntry(entry) : undefined;
       if (decoded === undefined) continue;
       const name = decoded.kind === 'name' ? decoded.name : undefined;
-      found.push({ path: `${this.#channels}/${entry}`, name, error: this.#stuck.get(entry) });
+      found.push({ path: this.pathOfEntry(entry), name, error: this.#stuck.get(entry)?.error });
     }
-    for (const name of this.#passing) {
-      const path = this.pathOf(name);
-      if (!found.some((other) => other.path === path)) found.push({ path, name });
-    }
-    for (const [entry, error] of this.#stuck) {
-      const decoded = decodeChannelEntry(entry);
-      const name = decoded?.kind === 'name' ? decoded.name : undefined;
-      found.push({ path: `${this.#channels}/${RENAME_NAME}/${entry}`, name, error });
+    const passing = [...this.#passing].map((name) => ({ path: this.pathOf(name), name }));
+    for (const directory of [...passing, ...this.#stuck.values()]) {
+      if (!found.some(({ path }) => path === directory.path)) found.push(directory);
     }
     return found;
   }
@@ -149,11 +145,18 @@ export class ChannelDirectories {
       } catch (error) {
         if (!RedexError.is(error)) throw error;
         // The others are not to suffer for it; its name stays taken.
-        this.#stuck.set(entry, error);
+        this.#stick(entry, path, error);
         this.#settings.logger.error('a channel cannot be renamed to the end', { path, error });
       }
     }
     this.#reclaim.addAllIn(`${this.#channels}/${NEW_NAME}`, `${this.#channels}/${TRASH_NAME}`);
+  }
+
+  /** Nobody is given a channel of this name until another open can finish it. */
+  #stick(entry: string, path: string, error: RedexError): void {
+    const decoded = decodeChannelEntry(entry);
+    const name = decoded?.kind === 'name' ? decoded.name : undefined;
+    this.#stuck.set(entry, { path, name, error });
   }
 
   #finishRename(path: string, entry: string): void {
@@ -339,9 +342,19 @@ export class ChannelDirectories {
     }
   }
 
-  /** Makes what the journal says was created, as far as it is missing. */
+  /** Makes what the journal says was created, as far as it is missing. Throws what has failed. */
   async finishCreation(entry: string, channel: NewChannel): Promise<void> {
-    await completeChannel(this.#settings.fs, this.pathOfEntry(entry), channel);
+    const { fs } = this.#settings;
+    const path = this.pathOfEntry(entry);
+    try {
+      await completeChannel(fs, path, channel);
+    } catch (error) {
+      // What is whole can be read; of the rest another channel would take the name.
+      if (!isComplete(fs, path, channel)) {
+        this.#stick(entry, path, ioError('redo the journal', path, error, 'absent'));
+      }
+      throw error;
+    }
   }
 
   /** Finishes a deletion that the journal has acknowledged. */

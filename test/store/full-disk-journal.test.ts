@@ -187,6 +187,40 @@ describe('no space for a redo', () => {
     expect(await idsOfName(again, 'a')).toEqual([1]);
     await again.close();
   });
+
+  test.each<[Operation | OperationGroup, RegExp]>([
+    ['mkdirSync', /\/channels\/b$/],
+    ['createSync', /\/channels\/b\/config/],
+    ['createSync', /\/channels\/b\/manifest/],
+    ['anyWrite', /\/channels\/b\/manifest/],
+    ['mkdirSync', /\/channels\/b\/v/],
+    ['createSync', /\/channels\/b\/clean/],
+  ])('to make a channel: %s of %s', async (operation, path) => {
+    const store = new StoreLab();
+    const redex = await store.open();
+    for (const name of ['a', 'b']) await fill(await redex.channel(name), 1, 2);
+    const next = new StoreLab(store.lab.cut(worst));
+    full(next, operation, path);
+    const without = await reopened(next.lab);
+    await fill(await without.channel('a'), 3);
+    // Nobody gets another channel of the name meanwhile, and nobody is told that it is damaged.
+    const told = await without.channel('b').then(
+      (channel) => rejection(channel.append('x'), 'IO'),
+      (error: unknown) => error,
+    );
+    expect(told).toMatchObject({ code: 'IO', systemCode: 'ENOSPC' });
+    const names: string[] = [];
+    for await (const { name } of without.channels()) names.push(name);
+    expect(names).toEqual(['a', 'b']);
+    await without.close();
+    next.lab.faults.clearFaults();
+    const again = await reopened(next.lab.cut(worst));
+    expect([await idsOfName(again, 'a'), await idsOfName(again, 'b')]).toEqual([
+      [1, 2, 3],
+      [1, 2],
+    ]);
+    await again.close();
+  });
 });
 
 describe('a sync that fails', () => {
