@@ -190,7 +190,7 @@ async function redoFile(fs: FileSystem, path: string, writes: readonly RedoWrite
   }
 }
 
-/** Those that follow each other as one: a group of the journal often has but one record of a file. */
+/** Those that follow each other as one: a group of the journal may have one record of a file. */
 function* joined(writes: readonly RedoWrite[]): Generator<Pick<RedoWrite, 'data' | 'position'>> {
   let pieces: Uint8Array[] = [];
   let position = 0;
