@@ -80,7 +80,7 @@ async function write(
   const { caps, hints } = context.parts;
   caps.reserve(entry, bytes);
   try {
-    const tail = await log.write({ messages, change }, durability, context.runtime.now());
+    const { tail } = await log.write({ messages, change }, durability, context.runtime.now());
     // Before whoever waits for the end of this append asks whether the stream has expired.
     context.use(entry);
     entry.noteSize(log.view);

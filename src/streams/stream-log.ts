@@ -140,14 +140,15 @@ export class StreamLog {
   }
 
   /**
-   * Writes messages and a change in one batch. In the turn of the call there has to be a draft, by
-   * which they were decided. Rejects with what the channel says, and with StaleAppend.
+   * Writes messages and a change in one batch; resolves to what readers see of the stream by it. In
+   * the turn of the call there has to be a draft, by which they were decided. Rejects with what the
+   * channel says, and with StaleAppend.
    */
   async write(
     batch: { messages: readonly Uint8Array[]; change: StreamChange; wantsSnapshot?: boolean },
     durability: Durability,
     nowMs: number,
-  ): Promise<StreamPosition> {
+  ): Promise<StreamView> {
     const draft = this.#draft;
     if (draft === undefined) throw new StaleAppend();
     const { state, nextSeq: expectedSeq } = draft;
@@ -164,7 +165,7 @@ export class StreamLog {
       const view = viewOf(state, draft.nextSeq);
       await this.channel.appendBatch(records, { expectedSeq, durability });
       if (view.nextSeq > this.#view.nextSeq) this.#view = view;
-      return view.tail;
+      return view;
     } catch (error) {
       if (this.#draft === draft) this.#draft = undefined;
       if (snapshotBytes !== undefined && RedexError.is(error, 'LIMIT')) {

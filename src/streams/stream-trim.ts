@@ -39,36 +39,40 @@ export function letGo(
     if (state === undefined || !isStaying(entry)) return false;
     if (floor.count <= state.floor.count) return true;
     const freed = floor.bytes - state.floor.bytes;
-    if (!(await writeFloor(context, log, floor))) return false;
+    const stateSeq = await writeFloor(context, log, floor);
+    if (stateSeq === undefined) return false;
     context.parts.caps.release(entry, freed);
     entry.noteSize(log.view);
-    await freeSpace(log, floor);
+    await freeSpace(log, floor, stateSeq);
     return true;
   });
 }
 
-/** The whole state is written, so that nothing before it is needed. False: again. */
+/** Writes the whole state, so that none before it is needed: resolves to its seq. Undefined: again. */
 async function writeFloor(
   context: StreamContext,
   log: StreamLog,
   floor: StreamPosition,
-): Promise<boolean> {
+): Promise<number | undefined> {
   try {
     const batch = { messages: [], change: { floor }, wantsSnapshot: true };
-    await log.write(batch, 'synced', context.runtime.now());
-    return true;
+    const { nextSeq } = await log.write(batch, 'synced', context.runtime.now());
+    return nextSeq - 1;
   } catch (error) {
-    if (error instanceof StaleAppend) return false;
+    if (error instanceof StaleAppend) return undefined;
     throw error;
   }
 }
 
-/** What a crash leaves of it goes with the next trim. */
-async function freeSpace(log: StreamLog, floor: StreamPosition): Promise<void> {
+/**
+ * What a crash leaves of it goes with the next trim. At the tail no message may be left, and the
+ * state is still needed.
+ */
+async function freeSpace(log: StreamLog, floor: StreamPosition, stateSeq: number): Promise<void> {
   const { tail, nextSeq } = log.view;
   const seq = await log.reader.find({ from: floor, to: tail, tail, nextSeq });
   try {
-    if (seq !== undefined) await log.channel.trim({ beforeSeq: seq });
+    if (seq !== undefined) await log.channel.trim({ beforeSeq: Math.min(seq, stateSeq) });
   } catch (error) {
     if (!RedexError.is(error, 'CLOSED')) throw error;
   }

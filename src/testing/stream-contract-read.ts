@@ -200,4 +200,31 @@ function trims({ check, checks, expect }: ContractPart): void {
     await streams.append('a', 'c');
     expect(await textsOf(streams, 'a')).toEqual(['c']);
   });
+
+  check('an empty stream is still what it was', async ({ streams, reopen, elapse }) => {
+    const retention = { maxAgeMs: 1000 };
+    for (const [name, options] of [
+      ['trimmed', TEXT],
+      ['aged', { ...TEXT, retention }],
+    ] as const) {
+      await streams.createStream(name, options, { data: ['a', 'bb'] });
+      await streams.append(name, 'ccc', { producer: { id: 'p', epoch: 0, seq: 0 }, close: true });
+    }
+    await elapse(5000);
+    await streams.trimStream('trimmed', { before: 'now' });
+    await streams.applyRetention();
+    const again = (await reopen?.()) ?? streams;
+    for (const name of ['trimmed', 'aged']) {
+      expect(await textsOf(again, name)).toEqual([]);
+      const { nextOffset, closed, retainedBytes } = await again.head(name);
+      expect({ nextOffset, closed, retainedBytes }).toEqual({
+        nextOffset: at(3, 6),
+        closed: true,
+        retainedBytes: 0,
+      });
+      const producer = { id: 'p', epoch: 0, seq: 0 };
+      const { duplicate } = await again.append(name, 'ccc', { producer, close: true });
+      expect(duplicate).toBe(true);
+    }
+  });
 }
