@@ -1,7 +1,9 @@
 /**
  * liteque on better-sqlite3. It is driven through its queue and not through its runner, which
- * sleeps whenever there is nothing to do.
+ * sleeps whenever there is nothing to do. Its transactions return promises, which better-sqlite3
+ * refuses since 11.10: it works on the last one that did not.
  */
+import Database from 'better-sqlite3-promises';
 import { buildDBClient, SqliteQueue } from 'liteque';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
@@ -11,10 +13,15 @@ const STRIDE = 250;
 /** @param {string} directory @param {import('../../lib/types.js').OpenQueueOptions} options */
 export async function open(directory, { synchronous }) {
   const db = buildDBClient(`${directory}/jobs.sqlite`, { runMigrations: true });
-  // It sets NORMAL, which is neither of the classes.
   // drizzle keeps the database to itself; this is where.
-  const database = db.session.client;
+  db.session.client.close();
+  const database = new Database(`${directory}/jobs.sqlite`);
+  // What it sets by itself, but for `synchronous = NORMAL`, which is neither of the classes.
+  for (const setting of ['cache_size = -65536', 'foreign_keys = ON', 'temp_store = MEMORY']) {
+    database.pragma(setting);
+  }
   database.pragma(`synchronous = ${synchronous}`);
+  db.session.client = database;
   const options = { defaultJobArgs: { numRetries: 2 }, keepFailedJobs: false };
   const queue = new SqliteQueue('work', db, options);
   const state = { isOver: false };
