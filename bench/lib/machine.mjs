@@ -3,8 +3,8 @@ import { readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 
 const PACKAGES = (
-  'better-sqlite3 better-sqlite3-promises lmdb classic-level hypercore plainjob liteque better-queue ' +
-  'better-queue-sqlite sqlite3 bullmq ioredis nats redexlog'
+  'better-sqlite3 better-sqlite3-promises lmdb classic-level hypercore plainjob liteque ' +
+  'better-queue better-queue-sqlite sqlite3 bullmq ioredis nats redexlog'
 ).split(' ');
 
 /** The mount that holds `path`: its type, device and options. */
