@@ -48,7 +48,7 @@ export function letGo(
   });
 }
 
-/** Writes the whole state and resolves to its seq: no state before it is needed. Undefined: again. */
+/** Writes the whole state and resolves to its seq; no state before it counts. Undefined: again. */
 async function writeFloor(
   context: StreamContext,
   log: StreamLog,
