@@ -16,13 +16,12 @@ import { CHECKPOINTS_NAME, loadQueue, STATE_VERSION } from './queue-loading.js';
 import { QueueLog } from './queue-log.js';
 import { closeQueue, discardQueue, type QueueHost } from './queue-closing.js';
 import { QueueMoves } from './queue-moves.js';
+import { CHANNEL_PREFIX } from './queue-names.js';
 import type { QueueOptions } from './queue-options.js';
 import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
 import type { QueueSettings } from './queue-settings.js';
 import { refuseQueueConflict, storedQueueOptions } from './stored-options.js';
 
-/** Before the name of a queue in that of its channel. */
-export const CHANNEL_PREFIX = '$queues/';
 const MAX_CHECKPOINT_BYTES = 1024 ** 3;
 /** More than are given before a sync has covered the first of them. */
 const UNSURE_SEQS = 2 ** 22;

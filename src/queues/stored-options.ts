@@ -1,5 +1,6 @@
 /** The options that a queue stores: with their defaults, changed, compared, and read again. */
 import { redexError } from '../core/errors.js';
+import { nameForDeadLetters } from './queue-names.js';
 import {
   CHOICES,
   NUMBERS,
@@ -10,14 +11,14 @@ import {
 
 /**
  * What is stored for a new queue. A queue of dead letters has none of its own by default. Throws
- * TypeError for options that contradict each other.
+ * TypeError for options that contradict each other, RangeError for a name without room for `.dead`.
  */
 export function storedQueueOptions(
   options: QueueOptions,
   name: string,
   isForDeadLetters = false,
 ): StoredQueueOptions {
-  const { deadLetter = isForDeadLetters ? false : `${name}.dead` } = options;
+  const { deadLetter = isForDeadLetters ? false : nameForDeadLetters(name) } = options;
   const { keepMessages, keepBytes } = options;
   const keepsSome = keepMessages !== undefined || keepBytes !== undefined;
   const stored: StoredQueueOptions = {
