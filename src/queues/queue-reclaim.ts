@@ -16,6 +16,7 @@ import {
   type Operation,
   type Runs,
 } from './queue-records.js';
+import { SeqSet } from './seq-set.js';
 
 /** Bytes that come in before it is looked again. */
 const LOOK_BYTES = 4 * 1024 * 1024;
@@ -30,6 +31,8 @@ export class QueueReclaim {
   #keptBytes = 0;
   /** Of messages, the newest records with which the windows of their keys began again. */
   #renewed: ReadonlyMap<number, number> = new Map();
+  /** What the last compaction has dropped. */
+  #dropped: SeqSet = new SeqSet();
   /** From there on all is kept, whether it is done with or not. */
   #kept: Kept = NOTHING_KEPT;
   /** Groups may not begin again meanwhile, nor it while they do. */
@@ -96,9 +99,11 @@ export class QueueReclaim {
     const to = Math.min(floor, this.#goneBelow(), safe, state.baseSeq);
     const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
+    this.#dropped = new SeqSet();
     if (this.#isSparse()) await this.#compact(safe);
     this.#renewed = new Map();
     state.arrivals.dropBelow(channel.firstSeq);
+    state.moved.keepIf((seq) => seq >= channel.firstSeq && !this.#dropped.has(seq));
     for (const seq of state.updated.keys()) {
       if (seq < this.#kept.fromSeq && state.isSettled(seq)) state.updated.delete(seq);
     }
@@ -140,6 +145,12 @@ export class QueueReclaim {
   }
 
   #keeps(record: LogRecord, safe: number, oldestKey: number): boolean {
+    const isKept = this.#staying(record, safe, oldestKey);
+    if (!isKept) this.#dropped.add(record.seq);
+    return isKept;
+  }
+
+  #staying(record: LogRecord, safe: number, oldestKey: number): boolean {
     const { seq, type } = record;
     if (seq >= safe || seq >= this.#kept.fromSeq) return true;
     if (type === MESSAGE) return this.#keepsMessage(record, oldestKey, safe);

@@ -2,6 +2,7 @@
 import { Arrivals } from './arrivals.js';
 import { DedupTable } from './dedup-table.js';
 import { GroupState } from './group-state.js';
+import { IdIndex } from './id-index.js';
 import { storedOptionsFrom } from './stored-options.js';
 import { QueueState } from './queue-state.js';
 import { SeqSet } from './seq-set.js';
@@ -27,6 +28,7 @@ export function encodeState(state: QueueState): Uint8Array {
   }
   writer.u32(state.groups.size);
   for (const group of state.groups.values()) group.encodeTo(writer);
+  state.moved.encodeTo(writer);
   return writer.finish();
 }
 
@@ -54,6 +56,9 @@ export function decodeState(bytes: Uint8Array): QueueState {
   }
   state.groups.clear();
   for (let left = reader.u32(); left > 0; left--) state.setGroup(GroupState.decode(reader));
+  // An earlier version wrote no more than that.
+  if (reader.hasMore) state.moved = IdIndex.decode(reader);
+  else state.moved.isComplete = false;
   reader.done();
   return state;
 }

@@ -9,6 +9,7 @@ import { DedupTable } from './dedup-table.js';
 import { comeBack, forgetBlocks, hold, unblock } from './group-blocks.js';
 import type { Settled } from './group-changes.js';
 import { GroupState } from './group-state.js';
+import { IdIndex } from './id-index.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import {
@@ -63,6 +64,8 @@ export class QueueState {
   sparseBelow = 0;
   /** Unix milliseconds: messages that are gone came before. */
   goneMs = 0;
+  /** Messages that have come from other queues, for as long as they are in the log. */
+  moved: IdIndex = new IdIndex();
   /** How much has come, up to where; only in a queue that keeps what is done with. */
   arrivals: Arrivals = new Arrivals();
   /** Messages that are about to be changed: nobody may get them. No part of a checkpoint. */
@@ -130,6 +133,7 @@ export class QueueState {
       return;
     }
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
+    if (header.id !== undefined) this.moved.add(header.id, seq);
     if (this.options.keepMs !== 0) this.arrivals.note(seq, size);
     // A purge, or a group that begins later, may have come before the message was durable.
     if (this.gone.has(seq)) return;

@@ -68,3 +68,15 @@ export async function countFor(
   });
   return { open, total: [messages, bytes] };
 }
+
+/** Takes up where messages are that have come from other queues, below a seq, if that is not known. */
+export async function indexMoved(channel: Channel, state: QueueState, to: number): Promise<void> {
+  for await (const records of channel.readBatches({ from: channel.firstSeq, to })) {
+    for (const record of records) {
+      const id = record.type === MESSAGE ? headerOf(record)?.id : undefined;
+      if (id === undefined || state.moved.find(id).includes(record.seq)) continue;
+      state.moved.add(id, record.seq);
+    }
+  }
+  state.moved.isComplete = true;
+}
