@@ -79,6 +79,7 @@ export class QueueReclaim {
   async #run(): Promise<void> {
     const { log, state } = this.#core;
     const { channel } = log;
+    this.#dropped = new SeqSet();
     this.#kept = await keptOf(this.#core);
     const { fromSeq } = this.#kept;
     if (fromSeq !== Infinity) await passAll(this.#core, fromSeq);
@@ -99,15 +100,23 @@ export class QueueReclaim {
     const to = Math.min(floor, this.#goneBelow(), safe, state.baseSeq);
     const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
-    this.#dropped = new SeqSet();
+    this.#forgetGone();
     if (this.#isSparse()) await this.#compact(safe);
     this.#renewed = new Map();
     state.arrivals.dropBelow(channel.firstSeq);
-    state.moved.keepIf((seq) => seq >= channel.firstSeq && !this.#dropped.has(seq));
-    for (const seq of state.updated.keys()) {
-      if (seq < this.#kept.fromSeq && state.isSettled(seq)) state.updated.delete(seq);
-    }
+    this.#forgetGone();
     reportQueue(this.#core.name, 'reclaimed', sizeBytes - channel.sizeBytes);
+  }
+
+  /** Messages are not in the log any more: nothing is known of them. */
+  #forgetGone(): void {
+    const { state, log } = this.#core;
+    const { firstSeq } = log.channel;
+    const dropped = this.#dropped;
+    const isThere = (seq: number): boolean => seq >= firstSeq && !dropped.has(seq);
+    state.moved.keepIf(isThere);
+    for (const seq of state.updated.keys()) if (!isThere(seq)) state.updated.delete(seq);
+    this.#dropped = new SeqSet();
   }
 
   /** Every message below is done with and not kept, and no key of it is remembered. */
@@ -164,13 +173,18 @@ export class QueueReclaim {
     const header = headerOf(record);
     if (header === undefined) return true;
     const { of, dedup } = header;
+    // It goes with what it has changed, but where its key is remembered only since then.
+    if (of !== undefined && this.#dropped.has(of)) return this.#renews(seq, of, dedup, safe);
     if (of !== undefined && state.updated.get(of) === seq) return true;
-    // Only since then its key is remembered.
-    if (of !== undefined) {
-      return dedup !== undefined && of >= oldestKey && this.#isNewest(seq, of, safe);
-    }
+    if (of !== undefined) return this.#renews(seq, of, dedup, safe);
     if (!state.isSettled(seq)) return true;
     return dedup !== undefined && seq >= oldestKey;
+  }
+
+  /** The window of the key of a message begins with it. */
+  #renews(seq: number, of: number, dedup: string | undefined, safe: number): boolean {
+    const oldestKey = this.#core.state.dedup.oldestSeq ?? Infinity;
+    return dedup !== undefined && of >= oldestKey && this.#isNewest(seq, of, safe);
   }
 
   #keepsOperation(seq: number, operation: Operation, oldestKey: number, safe: number): boolean {

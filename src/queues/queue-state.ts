@@ -56,7 +56,10 @@ export class QueueState {
   bytes = 0;
   dedup: DedupTable;
   readonly groups: Map<string, GroupState> = new Map();
-  /** The seq that takes the place of a message, by its seq: messages that were updated. */
+  /**
+   * The seq that takes the place of a message, by its seq: messages that were updated, for as long
+   * as they are in the log. What is done with may be delivered again.
+   */
   readonly updated: Map<number, number> = new Map();
   /** The records by which windows of messages began again last; no part of a checkpoint. */
   renewed: Map<number, number> = new Map();
@@ -298,13 +301,7 @@ export class QueueState {
     const group = this.groups.get(g ?? WORK_GROUP);
     if (group !== undefined) group.pass(to, open, t);
     else if (g === undefined) this.gone.addBelow(to);
-    for (const seq of this.updated.keys()) if (this.isSettled(seq)) this.#forgetUpdate(seq);
     this.#recount(operation);
-  }
-
-  /** What is done with may be delivered again, as it was, where that is kept. */
-  #forgetUpdate(seq: number): void {
-    if (this.options.keepMs === 0) this.updated.delete(seq);
   }
 
   /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
@@ -377,7 +374,6 @@ export class QueueState {
     if (size === undefined || !this.isSettled(seq)) return;
     this.messages--;
     this.bytes -= size;
-    this.#forgetUpdate(seq);
   }
 
   #onBack({ g, s, at = 0, undo, error, t }: Operation & { readonly o: 'back' }): void {
