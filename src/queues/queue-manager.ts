@@ -229,11 +229,11 @@ export class QueueManager<T> {
       const at = delayMs === undefined ? undefined : dueMs;
       const { headers = message.headers } = change;
       const { until } = message.header;
+      const payload = given ?? message.payload;
+      this.#core.enqueuing.requireBytes(payload.length - message.payload.length);
       await log.write(
         isMoved ? [{ o: 'edit', s: seq, z: message.size, at, priority, was }] : [],
-        isChanged
-          ? [{ header: { of: seq, headers, until }, payload: given ?? message.payload }]
-          : [],
+        isChanged ? [{ header: { of: seq, z: message.size, headers, until }, payload }] : [],
         'synced',
       );
     };

@@ -115,7 +115,7 @@ export class QueueReclaim {
     const dropped = this.#dropped;
     const isThere = (seq: number): boolean => seq >= firstSeq && !dropped.has(seq);
     state.moved.keepIf(isThere);
-    for (const seq of state.updated.keys()) if (!isThere(seq)) state.updated.delete(seq);
+    state.updated.keepIf(isThere);
     this.#dropped = new SeqSet();
   }
 

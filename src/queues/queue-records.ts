@@ -61,6 +61,8 @@ export interface MessageHeader {
   readonly origin?: Origin | undefined;
   /** The seq of the message whose place this one takes; with `dedup` its window begins again. */
   readonly of?: number | undefined;
+  /** With `of`: bytes of the payload that the message was enqueued with. */
+  readonly z?: number | undefined;
   /** Of a dead letter: its key waits for it, and this was its place in the order of the key. */
   readonly holds?: number | undefined;
   /** It comes back from the dead letters to its place in the order of its key, for one group. */

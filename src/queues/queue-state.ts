@@ -24,6 +24,7 @@ import {
   type Recount,
 } from './queue-records.js';
 import { SeqSet } from './seq-set.js';
+import { Updates } from './updates.js';
 
 /** The group of a work queue. */
 export const WORK_GROUP = '';
@@ -56,11 +57,7 @@ export class QueueState {
   bytes = 0;
   dedup: DedupTable;
   readonly groups: Map<string, GroupState> = new Map();
-  /**
-   * The seq that takes the place of a message, by its seq: messages that were updated, for as long
-   * as they are in the log. What is done with may be delivered again.
-   */
-  readonly updated: Map<number, number> = new Map();
+  readonly updated: Updates = new Updates();
   /** The records by which windows of messages began again last; no part of a checkpoint. */
   renewed: Map<number, number> = new Map();
   /** Messages below that are done with may be missing from the log. */
@@ -131,7 +128,7 @@ export class QueueState {
     const { dedup, of } = header;
     if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (of !== undefined) {
-      this.#onUpdate(seq, of);
+      this.#onUpdate(seq, of, size - (header.z ?? size));
       if (dedup !== undefined) this.#renew(seq, dedup, of);
       return;
     }
@@ -157,9 +154,12 @@ export class QueueState {
     this.renewed.set(of, Math.max(seq, this.renewed.get(of) ?? 0));
   }
 
-  #onUpdate(seq: number, of: number): void {
+  /** `grown`: bytes that the message has more than it was enqueued with. */
+  #onUpdate(seq: number, of: number, grown: number): void {
     this.skip(seq);
-    if (!this.isSettled(of)) this.updated.set(of, seq);
+    if (this.isSettled(of)) return;
+    this.bytes += grown - this.updated.grownBy(of);
+    this.updated.set(of, seq, grown);
   }
 
   /** The record is no message that anybody gets. */
@@ -373,7 +373,7 @@ export class QueueState {
   #onSettled(seq: number, size: number | undefined): void {
     if (size === undefined || !this.isSettled(seq)) return;
     this.messages--;
-    this.bytes -= size;
+    this.bytes -= size + this.updated.grownBy(seq);
   }
 
   #onBack({ g, s, at = 0, undo, error, t }: Operation & { readonly o: 'back' }): void {

@@ -104,7 +104,7 @@ function roomOf({ state }: QueueContext, leases: readonly Lease[]): Room {
     const isOpen = (each: GroupState): boolean => !each.settled.has(seq) && !groups.has(each.name);
     if ([...state.groups.values()].some(isOpen)) continue;
     messages++;
-    bytes += size;
+    bytes += size + state.updated.grownBy(seq);
   }
   return { messages, bytes };
 }

@@ -16,7 +16,7 @@ async function eachMessage(
       if (record.type !== MESSAGE || state.gone.has(record.seq)) continue;
       const header = headerOf(record);
       if (header === undefined || header.of !== undefined) continue;
-      visit(record.seq, bodyOf(record).length);
+      visit(record.seq, bodyOf(record).length + state.updated.grownBy(record.seq));
     }
   }
 }

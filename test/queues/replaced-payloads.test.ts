@@ -70,3 +70,60 @@ test('a group that is moved on forgets no replacement', async () => {
   expect((await received(queue, { group: 'a' })).payload).toBe('after');
   await lab.close();
 });
+
+async function bytesOf(queue: Queue<string>): Promise<number> {
+  return (await queue.stats()).bytes;
+}
+
+test.each(Object.keys(WAYS))('what is there now is counted, everywhere: %s', async (way) => {
+  let lab = await QueueLab.open(SETTINGS);
+  let queue = await textQueue(lab.queues, { maxDeliveries: 2 });
+  const { id } = await queue.enqueue('12345', { dedupKey: 'k' });
+  await queue.enqueue('1');
+  for (const length of [100, 3, 60]) {
+    await WAYS[way]?.(queue, id, '.'.repeat(length));
+    expect(await bytesOf(queue)).toBe(length + 1);
+  }
+  for (const next of ['killed', 'reopened', 'killed'] as const) {
+    lab = await lab[next]();
+    queue = await textQueue(lab.queues);
+    expect(await bytesOf(queue)).toBe(61);
+  }
+  expect(await drained(queue, { max: 1 })).toEqual(['.'.repeat(60)]);
+  expect(await bytesOf(queue)).toBe(1);
+  await queue.groups.seek(undefined, 'earliest');
+  expect(await bytesOf(queue)).toBe(61);
+  const [delivery] = await queue.receive();
+  await delivery?.reject();
+  expect(await bytesOf(queue)).toBe(1);
+  expect(await bytesOf(await queue.deadLetters())).toBe(60);
+  await queue.groups.seek(undefined, 'earliest');
+  expect(await queue.ackUpTo(delivery?.seq ?? 0)).toBe(1);
+  expect(await bytesOf(queue)).toBe(1);
+  await queue.groups.seek(undefined, 'earliest');
+  expect(await queue.cancel(delivery?.seq ?? 0)).toBe(true);
+  expect(await bytesOf(queue)).toBe(1);
+  await queue.purge();
+  expect(await bytesOf(queue)).toBe(0);
+  await lab.close();
+});
+
+test('a limit of bytes is one of what is there', async () => {
+  const lab = await QueueLab.open(SETTINGS);
+  const queue = await textQueue(lab.queues, { maxBytes: 100, dedupMode: 'replace' });
+  const { id } = await queue.enqueue('.'.repeat(10), { dedupKey: 'k' });
+  const refused = { code: 'LIMIT', what: 'maxBytes', limit: 100, actual: 101 };
+  await expect(queue.enqueue('.'.repeat(101), { dedupKey: 'k' })).rejects.toMatchObject(refused);
+  await expect(queue.update(id, { payload: '.'.repeat(101) })).rejects.toMatchObject(refused);
+  await queue.enqueue('.'.repeat(95), { dedupKey: 'k' });
+  await expect(queue.enqueue('.'.repeat(6))).rejects.toMatchObject(refused);
+  await queue.enqueue('.'.repeat(5));
+  await queue.update(id, { payload: '.'.repeat(20) });
+  await queue.enqueue('.'.repeat(75));
+  const [delivery] = await queue.receive();
+  if (delivery === undefined) throw new Error('there is no message');
+  await queue.enqueue('', { dedupKey: 'other' });
+  await lab.queues.commit([delivery.acking(), queue.enqueuing('.'.repeat(20))]);
+  expect(await bytesOf(queue)).toBe(100);
+  await lab.close();
+});
