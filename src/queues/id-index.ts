@@ -12,7 +12,7 @@ const EMPTY = -1;
 
 export class IdIndex {
   /** False: it was read from a checkpoint of before there were any. */
-  isComplete = true;
+  isComplete: boolean = true;
   #hashes = new Uint32Array(FEWEST_SLOTS);
   #seqs: Float64Array<ArrayBuffer> = new Float64Array(FEWEST_SLOTS).fill(EMPTY);
   #count = 0;

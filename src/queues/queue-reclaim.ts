@@ -31,6 +31,8 @@ export class QueueReclaim {
   #keptBytes = 0;
   /** Of messages, the newest records with which the windows of their keys began again. */
   #renewed: ReadonlyMap<number, number> = new Map();
+  /** In a compaction: messages whose keys are remembered. */
+  #remembered: SeqSet = new SeqSet();
   /** What the last compaction has dropped. */
   #dropped: SeqSet = new SeqSet();
   /** From there on all is kept, whether it is done with or not. */
@@ -146,11 +148,13 @@ export class QueueReclaim {
   }
 
   async #compact(safe: number): Promise<void> {
-    const oldestKey = this.#core.state.dedup.oldestSeq ?? Infinity;
+    const { state, log } = this.#core;
+    const { seqs, lowest: oldestKey } = state.dedup.remembered(log.clock.now());
+    this.#remembered = seqs;
     const keep = (record: LogRecord): boolean => this.#keeps(record, safe, oldestKey);
-    const { channel } = this.#core.log;
-    await channel.compact({ keep });
-    this.#keptBytes = channel.sizeBytes;
+    await log.channel.compact({ keep });
+    this.#keptBytes = log.channel.sizeBytes;
+    this.#remembered = new SeqSet();
   }
 
   #keeps(record: LogRecord, safe: number, oldestKey: number): boolean {
@@ -162,12 +166,12 @@ export class QueueReclaim {
   #staying(record: LogRecord, safe: number, oldestKey: number): boolean {
     const { seq, type } = record;
     if (seq >= safe || seq >= this.#kept.fromSeq) return true;
-    if (type === MESSAGE) return this.#keepsMessage(record, oldestKey, safe);
+    if (type === MESSAGE) return this.#keepsMessage(record, safe);
     const operation = type === OPERATION ? decodeOperation(record) : undefined;
     return operation === undefined || this.#keepsOperation(seq, operation, oldestKey, safe);
   }
 
-  #keepsMessage(record: LogRecord, oldestKey: number, safe: number): boolean {
+  #keepsMessage(record: LogRecord, safe: number): boolean {
     const { state } = this.#core;
     const { seq } = record;
     const header = headerOf(record);
@@ -178,13 +182,12 @@ export class QueueReclaim {
     if (of !== undefined && state.updated.get(of) === seq) return true;
     if (of !== undefined) return this.#renews(seq, of, dedup, safe);
     if (!state.isSettled(seq)) return true;
-    return dedup !== undefined && seq >= oldestKey;
+    return dedup !== undefined && this.#remembered.has(seq);
   }
 
   /** The window of the key of a message begins with it. */
   #renews(seq: number, of: number, dedup: string | undefined, safe: number): boolean {
-    const oldestKey = this.#core.state.dedup.oldestSeq ?? Infinity;
-    return dedup !== undefined && of >= oldestKey && this.#isNewest(seq, of, safe);
+    return dedup !== undefined && this.#remembered.has(of) && this.#isNewest(seq, of, safe);
   }
 
   #keepsOperation(seq: number, operation: Operation, oldestKey: number, safe: number): boolean {
@@ -198,7 +201,7 @@ export class QueueReclaim {
         // A message that stays for its key stays done with.
         return this.#hasOpen(operation.s, oldestKey);
       case 'renew':
-        return operation.s >= oldestKey && this.#isNewest(seq, operation.s, safe);
+        return this.#remembered.has(operation.s) && this.#isNewest(seq, operation.s, safe);
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
@@ -226,11 +229,12 @@ export class QueueReclaim {
     return newest <= seq || newest >= safe;
   }
 
-  /** Some message of them is not done with, or is at `oldestKey` or above. */
+  /** Some message of them is not done with, or has a key that is remembered. */
   #hasOpen(runs: Runs, oldestKey: number): boolean {
     let isOpen = false;
     eachSeq(runs, (seq) => {
-      isOpen ||= seq >= oldestKey || !this.#core.state.isSettled(seq);
+      const hasKey = seq >= oldestKey && this.#remembered.has(seq);
+      isOpen ||= hasKey || !this.#core.state.isSettled(seq);
     });
     return isOpen;
   }

@@ -26,6 +26,7 @@ export function encodeState(state: QueueState): Uint8Array {
   for (const group of state.groups.values()) group.encodeTo(writer);
   state.moved.encodeTo(writer);
   state.updated.encodeGrownTo(writer);
+  state.dedup.encodeOldestTo(writer);
   return writer.finish();
 }
 
@@ -60,4 +61,5 @@ export function decodeState(bytes: Uint8Array): QueueState {
 function decodeRest(state: QueueState, reader: StateReader): void {
   state.moved = IdIndex.decode(reader);
   state.updated.decodeGrown(reader);
+  state.dedup.decodeOldest(reader);
 }

@@ -150,7 +150,7 @@ export class QueueState {
   }
 
   #renew(seq: number, key: string, of: number): void {
-    this.dedup.set(key, of, this.seenMs);
+    this.dedup.set(key, of, this.seenMs, seq);
     this.renewed.set(of, Math.max(seq, this.renewed.get(of) ?? 0));
   }
 
