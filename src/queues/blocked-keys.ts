@@ -17,8 +17,8 @@ export interface BlockedKeysHost {
   /** The queue, if it is open or being opened. */
   opened(name: string): Promise<QueueContext | undefined>;
   allOpened(): Promise<readonly QueueContext[]>;
-  hasQueue(name: string): Promise<boolean>;
-  openQueue(name: string): Promise<QueueContext>;
+  /** An open queue; undefined when there is none. */
+  openIfThere(name: string): Promise<QueueContext | undefined>;
 }
 
 /** A dead letter that others of its key wait for. */
@@ -93,8 +93,8 @@ export class BlockedKeys {
   /** What is in a queue of dead letters and comes from a queue. */
   async #lettersOf(queue: string, deadLetters: string): Promise<ReadonlySet<string>> {
     const found = new Set<string>();
-    if (!(await this.#host.hasQueue(deadLetters))) return found;
-    const core = await this.#host.openQueue(deadLetters);
+    const core = await this.#host.openIfThere(deadLetters);
+    if (core === undefined) return found;
     for await (const { header } of openMessages(core, undefined, core.state.floor)) {
       const { origin } = header;
       if (origin?.queue === queue) found.add(nameOf(origin.group ?? '', origin.seq));

@@ -4,6 +4,7 @@
  */
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
+import { NamedLocks } from '../store/named-locks.js';
 import type { Redex } from '../store/redex.js';
 import { BlockedKeys } from './blocked-keys.js';
 import { DiskReserve } from './disk-reserve.js';
@@ -28,6 +29,8 @@ const UNSURE_SEQS = 2 ** 22;
 
 interface Opened {
   readonly core: Promise<QueueCore>;
+  /** The same, once it is there. */
+  loaded: QueueCore | undefined;
   codec: Codec<unknown> | undefined;
 }
 
@@ -39,6 +42,8 @@ export class OpenQueues implements QueueHost {
   readonly #reserve: DiskReserve;
   readonly #open = new Map<string, Opened>();
   readonly #cores = new WeakSet<QueueContext>();
+  /** A queue is opened or deleted: one after the other for each name. */
+  readonly #turns = new NamedLocks();
   #isClosed = false;
 
   constructor(redex: Redex, settings: QueueSettings) {
@@ -51,14 +56,13 @@ export class OpenQueues implements QueueHost {
       redex,
       logger,
       openForDeadLetters: (name) => this.openForDeadLetters(name),
-      openQueue: (name) => this.openQueue(name),
+      openIfThere: (name) => this.#openIfThere(name),
     });
     this.#blockedKeys = new BlockedKeys({
       logger,
       opened: (name) => this.#opened(name),
       allOpened: () => this.#allOpened(),
-      hasQueue: (name) => this.#redex.hasChannel(`${CHANNEL_PREFIX}${name}`),
-      openQueue: (name) => this.openQueue(name),
+      openIfThere: (name) => this.#openIfThere(name),
     });
   }
 
@@ -104,11 +108,16 @@ export class OpenQueues implements QueueHost {
   }
 
   #begin(name: string, codec: Codec<unknown> | undefined, load: () => Promise<QueueCore>): Opened {
-    const begun: Opened = { core: load(), codec };
+    const begun: Opened = { core: this.#turns.run([name], load), loaded: undefined, codec };
     this.#open.set(name, begun);
-    begun.core.catch(() => {
-      if (this.#open.get(name) === begun) this.#open.delete(name);
-    });
+    begun.core.then(
+      (core) => {
+        begun.loaded = core;
+      },
+      () => {
+        if (this.#open.get(name) === begun) this.#open.delete(name);
+      },
+    );
     return begun;
   }
 
@@ -189,8 +198,16 @@ export class OpenQueues implements QueueHost {
         throw new TypeError(`dead letters of queue ${name} would come back to ${next}`);
       }
       seen.add(next);
-      const isThere = await this.#redex.hasChannel(`${CHANNEL_PREFIX}${next}`);
-      next = isThere ? (await this.openQueue(next)).options.deadLetter : false;
+      next = (await this.#openIfThere(next))?.options.deadLetter ?? false;
+    }
+  }
+
+  async #openIfThere(name: string): Promise<QueueCore | undefined> {
+    try {
+      return await this.openQueue(name);
+    } catch (error) {
+      if (RedexError.is(error, 'NOT_FOUND')) return undefined;
+      throw error;
     }
   }
 
@@ -200,15 +217,21 @@ export class OpenQueues implements QueueHost {
 
   /** False when there is no such queue. */
   async delete(name: string): Promise<boolean> {
+    const isDeleted = await this.#turns.run([name], () => this.#remove(name));
+    await this.#blockedKeys.reviewOf(name);
+    return isDeleted;
+  }
+
+  async #remove(name: string): Promise<boolean> {
     let isDeleted: boolean | undefined;
     const remove = async (): Promise<void> => {
       isDeleted = await this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
     };
-    const core = await this.#opened(name);
+    // What is not there yet is opened after this.
+    const core = this.#open.get(name)?.loaded;
     if (core !== undefined) await discardQueue(core, this, remove);
     // It was not open, or was being closed already.
     if (isDeleted === undefined) await remove();
-    await this.#blockedKeys.reviewOf(name);
     return isDeleted === true;
   }
 

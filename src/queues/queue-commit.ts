@@ -5,6 +5,7 @@
 import type { CommitOperation } from '../store/commit-input.js';
 import type { Redex } from '../store/redex.js';
 import type { QueueContext } from './queue-context.js';
+import { queueClosed } from './queue-errors.js';
 import type { NewMessage } from './queue-log.js';
 import type { OperationContent } from './queue-records.js';
 
@@ -52,6 +53,8 @@ async function commit(
   if (own.length + others.length === 0) return firstSeqs;
   const ends = own.map(({ core }) => core.log.noteUnderway());
   const commitNow = async (): Promise<void> => {
+    // A channel is written to by its name: it may be that of a queue that was opened since.
+    for (const { core } of own) if (core.log.isEnded) throw queueClosed(core.name);
     const planned = own.map(({ core, operations, messages }) => {
       return { core, ...core.log.plan(operations, messages) };
     });

@@ -75,6 +75,7 @@ export class QueueLog {
   /** In the order in which they were begun. */
   readonly #underway: Underway[] = [];
   #running = 0;
+  #isEnded = false;
   #holder: Promise<void> | undefined;
   #idle: (() => void) | undefined;
   /** Newest last; a log that is read from the older one on leads to the same state. */
@@ -344,7 +345,17 @@ export class QueueLog {
     this.#checkpointSeqs = [...this.#checkpointSeqs, seq].slice(-2);
   }
 
+  /** Nothing that others commit is written to the channel any more. */
+  end(): void {
+    this.#isEnded = true;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
   async close(): Promise<void> {
+    this.end();
     await this.#checkpointing?.catch(() => undefined);
     await this.#checkpoints.close();
     await this.channel.close();

@@ -3,7 +3,6 @@
  * exactly one of them after any crash, because both write it in one commit. What cannot be moved
  * stays where it is.
  */
-import { RedexError } from '../core/errors.js';
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
 import type { GroupState } from './group-state.js';
@@ -30,8 +29,8 @@ export interface MovesHost {
   readonly logger: Logger;
   /** An open queue for dead letters, made if there is none. */
   openForDeadLetters(name: string): Promise<QueueContext>;
-  /** An open queue. Rejects with NOT_FOUND. */
-  openQueue(name: string): Promise<QueueContext>;
+  /** An open queue; undefined when there is none. */
+  openIfThere(name: string): Promise<QueueContext | undefined>;
 }
 
 export interface Redrive {
@@ -190,9 +189,9 @@ export class QueueMoves {
     for await (const message of openMessages(source, group, group.settled.floor)) {
       if (moved + chunk.length >= limit) break;
       if (!group.isFree(message.seq) || !filter(message)) continue;
-      const to = only ?? (await this.#sourceOf(message));
+      const name = message.header.origin?.queue ?? '';
+      const to = only ?? (await this.#host.openIfThere(name));
       if (to === undefined) {
-        const name = message.header.origin?.queue ?? '';
         staying.set(name, (staying.get(name) ?? 0) + 1);
         continue;
       }
@@ -227,16 +226,6 @@ export class QueueMoves {
         moved += await this.#redriveChunk(source, group, half, only);
       }
       return moved;
-    }
-  }
-
-  /** Where it came from; undefined: that queue is not there. */
-  async #sourceOf({ header: { origin } }: LeasedMessage): Promise<QueueContext | undefined> {
-    try {
-      return await this.#host.openQueue(origin?.queue ?? '');
-    } catch (error) {
-      if (RedexError.is(error, 'NOT_FOUND')) return undefined;
-      throw error;
     }
   }
 
