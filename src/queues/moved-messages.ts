@@ -9,6 +9,7 @@ import {
   type Held,
   type MessageHeader,
   type OperationContent,
+  type Origin,
 } from './queue-records.js';
 import { groupField, WORK_GROUP } from './queue-state.js';
 
@@ -45,8 +46,12 @@ function placeOf(seq: number, { fills }: MessageHeader, group: string): number {
   return fills !== undefined && (fills.g ?? WORK_GROUP) === group ? fills.place : seq;
 }
 
-export function isFrom({ origin }: MessageHeader, queue: string): boolean {
-  return origin?.queue === queue;
+/** It was moved out of this queue, and not out of an earlier one of its name. */
+export function isFrom(
+  origin: Origin | undefined,
+  { name, state }: Pick<QueueContext, 'name' | 'state'>,
+): origin is Origin {
+  return origin?.queue === name && (origin.tag ?? state.tag) === state.tag;
 }
 
 export function deadLetterOf(
@@ -59,6 +64,7 @@ export function deadLetterOf(
   const { id, seq, enqueuedAt, header, headers, payload } = message;
   const origin = {
     queue: core.name,
+    tag: core.state.tag,
     seq,
     group: groupField(group),
     cause,
@@ -94,12 +100,12 @@ function historyOf(
 /** The message as it was enqueued, at the end of its queue; first of its key, if that waits. */
 export function revived(
   { id, header, headers, payload }: LeasedMessage,
-  target: string,
+  target: QueueContext,
 ): NewMessage {
   const { key, origin, holds } = header;
-  const isBack = holds !== undefined && origin?.queue === target;
   const priority = origin?.priority;
   const hasHeaders = Object.keys(headers).length > 0;
+  const isBack = holds !== undefined && isFrom(origin, target);
   return {
     header: {
       id,

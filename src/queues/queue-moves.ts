@@ -250,7 +250,7 @@ export class QueueMoves {
             operations: [],
             messages: targets
               .flatMap(({ message, to }) => (to === core ? (moved.get(message) ?? []) : []))
-              .map((each) => revived(each, core.name)),
+              .map((each) => revived(each, core)),
           })),
         ];
       });
@@ -259,7 +259,9 @@ export class QueueMoves {
       throw error;
     }
     // Those that went to where they came from have let their keys go on with that.
-    const toOthers = free.filter(({ header }) => only !== undefined && !isFrom(header, only.name));
+    const toOthers = free.filter(
+      ({ header }) => only !== undefined && !isFrom(header.origin, only),
+    );
     await source.onGone(toOthers);
     for (const target of queues) target.wake();
     source.wake();

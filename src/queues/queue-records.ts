@@ -18,6 +18,11 @@ export const OPERATION = 2;
 /** Where a message was that was moved, and why it was moved. */
 export interface Origin {
   readonly queue: string;
+  /**
+   * Begins the ids of messages that were enqueued there: of a queue that was deleted and made again
+   * under its name it is another one. Absent in what an earlier version has moved.
+   */
+  readonly tag?: string | undefined;
   readonly seq: number;
   readonly group?: string | undefined;
   readonly cause: DeadCause;
