@@ -25,6 +25,7 @@ export class QueueReclaim {
   readonly #core: QueueContext;
   readonly #segmentBytes: number;
   #lookAt: number;
+  #mustLook = false;
   #running: Promise<void> | undefined;
   #isStopped = false;
   /** Bytes of the channel behind the last compaction. */
@@ -53,7 +54,8 @@ export class QueueReclaim {
   /** Messages were settled or written. */
   onProgress(): void {
     if (this.#running !== undefined || this.#isStopped) return;
-    if (this.#core.log.channel.sizeBytes < this.#lookAt) return;
+    if (!this.#mustLook && this.#core.log.channel.sizeBytes < this.#lookAt) return;
+    this.#mustLook = false;
     this.#running = this.run()
       .catch((error: unknown) => {
         const { logger, name } = this.#core;
@@ -63,7 +65,14 @@ export class QueueReclaim {
       .finally(() => {
         this.#running = undefined;
         this.#lookAt = this.#core.log.channel.sizeBytes + this.#lookBytes;
+        if (this.#mustLook) this.onProgress();
       });
+  }
+
+  /** Less may be kept than before: it is looked at the next progress, however little came. */
+  lookAgain(): void {
+    this.#mustLook = true;
+    this.#keptBytes = 0;
   }
 
   /** Runs work that may not meet a compaction, one after the other. */

@@ -1,5 +1,6 @@
 /** Counts messages by looking at them: what cannot be known from what was counted before. */
 import type { Channel } from '../channel/channel.js';
+import { Arrivals } from './arrivals.js';
 import { bodyOf, headerOf, MESSAGE, type Recount } from './queue-records.js';
 import type { QueueState } from './queue-state.js';
 import type { GroupState } from './group-state.js';
@@ -79,4 +80,17 @@ export async function indexMoved(channel: Channel, state: QueueState, to: number
     }
   }
   state.moved.isComplete = true;
+}
+
+/** What has come, as far as it is in the log. */
+export async function arrivalsIn(channel: Channel): Promise<Arrivals> {
+  const arrivals = new Arrivals();
+  for await (const records of channel.readBatches({ from: channel.firstSeq })) {
+    for (const record of records) {
+      const header = record.type === MESSAGE ? headerOf(record) : undefined;
+      if (header === undefined || header.of !== undefined) continue;
+      arrivals.note(record.seq, bodyOf(record).length);
+    }
+  }
+  return arrivals;
 }
