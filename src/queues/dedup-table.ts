@@ -75,8 +75,8 @@ export class DedupTable {
   }
 
   /**
-   * Remembers a key as of `nowMs`, in the place of what was remembered of it. `bySeq`: of the record
-   * that says so, if it is not that of the message.
+   * Remembers a key as of `nowMs`, in the place of what was remembered of it. `bySeq`: of the
+   * record that says so, if it is not that of the message.
    */
   set(key: string, seq: number, nowMs: number, bySeq: number = seq): void {
     assert(Number.isSafeInteger(seq) && seq >= 0, 'a key stands for a seq');

@@ -2,7 +2,7 @@
  * Where messages are that have come from another queue, by their ids, which do not say it. An entry
  * is 32 bits of a hash and a seq, 16 to 32 bytes with its slot: what is found has to be looked at.
  *
- * Invariant: a message of such an id that is in the log is found, as long as the index `isComplete`.
+ * Invariant: a message of such an id that is in the log is found, as long as it `isComplete`.
  * Slots are an open-addressed hash table, in which nothing is removed but all at once.
  */
 import type { StateReader, StateWriter } from './state-bytes.js';

@@ -1,4 +1,4 @@
-/** How messages are written that go from one queue to another, and what is written where they were. */
+/** What is written of messages that go from one queue to another, here and there. */
 import { MAX_ERROR_LENGTH, MAX_ERRORS, type Attempt } from './attempt.js';
 import type { LeasedMessage } from './lease.js';
 import type { Doomed, QueueContext } from './queue-context.js';

@@ -1,4 +1,4 @@
-/** The names of queues: each is that of a channel with something before it, which takes of its length. */
+/** The names of queues. That of its channel has something before it, which takes of its length. */
 import { checkName } from '../channel/options.js';
 
 /** Before the name of a queue in that of its channel. */

@@ -70,7 +70,7 @@ export async function countFor(
   return { open, total: [messages, bytes] };
 }
 
-/** Takes up where messages are that have come from other queues, below a seq, if that is not known. */
+/** Takes up where messages are that have come from other queues, below a seq. */
 export async function indexMoved(channel: Channel, state: QueueState, to: number): Promise<void> {
   for await (const records of channel.readBatches({ from: channel.firstSeq, to })) {
     for (const record of records) {

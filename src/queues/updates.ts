@@ -1,6 +1,6 @@
 /**
- * What has taken the place of messages that were changed: the seq of the record that has it, and how
- * much longer it is. Kept for as long as the message is in the log, as what is done with may be
+ * What has taken the place of messages that were changed: the seq of the record that has it, and
+ * how much longer it is. Kept for as long as the message is in the log, as what is done with may be
  * delivered again.
  */
 import type { StateReader, StateWriter } from './state-bytes.js';

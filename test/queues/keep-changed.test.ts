@@ -1,8 +1,8 @@
 /**
  * Goal: what is kept is what the options say now, for a seek and for what is given back, when they
  * are changed, too, in any direction.
- * Method: small segments; what comes back is compared with what was enqueued, and the size is looked
- * at without anything coming in.
+ * Method: small segments; what comes back is compared with what was enqueued, and the size is
+ * looked at without anything coming in.
  */
 import { expect, test } from 'vitest';
 import type { QueueOptions } from '../../src/queues/queue-options.js';
@@ -130,7 +130,7 @@ test('more is kept at once', async () => {
   await lab.close();
 });
 
-test('nothing is kept when that is said, and who takes the limit away has to say what is meant', async () => {
+test('nothing is kept when that is said; without limits it has to be said', async () => {
   const { lab, queue } = await opened({ keepMessages: 100 });
   await fill(queue, 200);
   await drained(queue);

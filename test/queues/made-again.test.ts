@@ -63,7 +63,7 @@ test('what is found at an open are its own: the old one keeps no key waiting', a
   const { lab } = await twice();
   let next = await lab.reopened();
   const dead = await textQueue(next.queues, {}, 'q.dead');
-  const [letter] = (await browsed(dead)).filter(({ payload }) => payload === 'new');
+  const letter = (await browsed(dead)).find(({ payload }) => payload === 'new');
   expect(await dead.cancel(letter?.seq ?? 0)).toBe(true);
   next = await next.reopened();
   const queue = await textQueue(next.queues);
