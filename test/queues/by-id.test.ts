@@ -6,9 +6,11 @@
  */
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Channel } from '../../src/channel/channel.js';
+import { DedupTable } from '../../src/queues/dedup-table.js';
 import { IdIndex } from '../../src/queues/id-index.js';
 import type { Queue } from '../../src/queues/queue.js';
 import { StateReader, StateWriter } from '../../src/queues/state-bytes.js';
+import { Updates } from '../../src/queues/updates.js';
 import { Random } from '../../src/testing/choices.js';
 import { drained, received, textQueue } from '../../src/testing/queue-contract-support.js';
 import { QueueLab } from '../support/queue-kit.js';
@@ -104,6 +106,8 @@ test('what is reclaimed is let go of, and what is sought is found again', async 
 
 test('a checkpoint of before there was an index: it is looked once', async () => {
   vi.spyOn(IdIndex.prototype, 'encodeTo').mockImplementation(() => undefined);
+  vi.spyOn(Updates.prototype, 'encodeGrownTo').mockImplementation(() => undefined);
+  vi.spyOn(DedupTable.prototype, 'encodeOldestTo').mockImplementation(() => undefined);
   let lab = await QueueLab.open();
   const ids = await buried(await textQueue(lab.queues), 20);
   lab = await lab.reopened();
