@@ -7,9 +7,10 @@
 import type { Logger } from '../core/runtime.js';
 import type { GroupState } from './group-state.js';
 import type { LeasedMessage } from './lease.js';
+import { isFrom } from './moved-messages.js';
 import { openMessages } from './open-messages.js';
 import type { QueueContext } from './queue-context.js';
-import type { OperationContent } from './queue-records.js';
+import type { OperationContent, Origin } from './queue-records.js';
 import { groupField } from './queue-state.js';
 
 export interface BlockedKeysHost {
@@ -17,8 +18,8 @@ export interface BlockedKeysHost {
   /** The queue, if it is open or being opened. */
   opened(name: string): Promise<QueueContext | undefined>;
   allOpened(): Promise<readonly QueueContext[]>;
-  hasQueue(name: string): Promise<boolean>;
-  openQueue(name: string): Promise<QueueContext>;
+  /** An open queue; undefined when there is none. */
+  openIfThere(name: string): Promise<QueueContext | undefined>;
 }
 
 /** A dead letter that others of its key wait for. */
@@ -38,18 +39,21 @@ export class BlockedKeys {
 
   /** These are not in a queue of dead letters any more. Never rejects. */
   async onGone(core: QueueContext, messages: readonly LeasedMessage[]): Promise<void> {
-    const byQueue = new Map<string, Set<string>>();
+    const byQueue = new Map<string, Origin[]>();
     for (const { header } of messages) {
       const { origin, holds } = header;
       if (origin === undefined || holds === undefined) continue;
-      const gone = byQueue.get(origin.queue) ?? new Set();
-      byQueue.set(origin.queue, gone.add(nameOf(origin.group ?? '', origin.seq)));
+      const others = byQueue.get(origin.queue);
+      if (others === undefined) byQueue.set(origin.queue, [origin]);
+      else others.push(origin);
     }
     try {
       if (byQueue.size > 0) await core.log.channel.sync();
-      for (const [name, gone] of byQueue) {
+      for (const [name, origins] of byQueue) {
         const of = await this.#host.opened(name);
         if (of === undefined || of.isClosed) continue;
+        const own = origins.filter((origin) => isFrom(origin, of));
+        const gone = new Set(own.map(({ group = '', seq }) => nameOf(group, seq)));
         await goOn(
           of,
           blockingIn(of, core.name).filter(({ group, seq }) => gone.has(nameOf(group, seq))),
@@ -75,7 +79,7 @@ export class BlockedKeys {
     for (const queue of queues) {
       try {
         const of = blocking.filter((each) => each.in === queue);
-        const there = await this.#lettersOf(core.name, queue);
+        const there = await this.#lettersOf(core, queue);
         await goOn(
           core,
           of.filter(({ group, seq }) => !there.has(nameOf(group, seq))),
@@ -91,13 +95,13 @@ export class BlockedKeys {
   }
 
   /** What is in a queue of dead letters and comes from a queue. */
-  async #lettersOf(queue: string, deadLetters: string): Promise<ReadonlySet<string>> {
+  async #lettersOf(queue: QueueContext, deadLetters: string): Promise<ReadonlySet<string>> {
     const found = new Set<string>();
-    if (!(await this.#host.hasQueue(deadLetters))) return found;
-    const core = await this.#host.openQueue(deadLetters);
+    const core = await this.#host.openIfThere(deadLetters);
+    if (core === undefined) return found;
     for await (const { header } of openMessages(core, undefined, core.state.floor)) {
       const { origin } = header;
-      if (origin?.queue === queue) found.add(nameOf(origin.group ?? '', origin.seq));
+      if (isFrom(origin, queue)) found.add(nameOf(origin.group ?? '', origin.seq));
     }
     await core.log.channel.sync();
     return found;

@@ -6,220 +6,19 @@
  * Entries are in two generations, the younger of which begins with its first entry and is the older
  * one after a window: by then all that was older is past the window, and goes as a whole. What is
  * found depends on the time of each entry alone. A key has at most one live entry.
- *
- *   entry:  0 u32[4] hash  16 f64 seq, -1: removed  24 f64 Unix milliseconds
- *
- * Slots are an open-addressed hash table: the number of an entry + 1 in the low bits, as many as
- * the count of slots needs, bits of the hash above them, and 0 for none.
  */
 import { assert } from '../core/assert.js';
 import { sha256Hex } from '../core/digest.js';
 import { utf8Bytes } from '../format/text.js';
+import { Generation, impossible, REMOVED } from './dedup-generation.js';
+import { SeqSet } from './seq-set.js';
 import type { StateReader, StateWriter } from './state-bytes.js';
 
-const ENTRY_BYTES = 32;
-const ENTRY_WORDS = ENTRY_BYTES / 4;
-const ENTRY_FLOATS = ENTRY_BYTES / 8;
-const SEQ_FLOAT = 2;
-const TIME_FLOAT = 3;
-const REMOVED = -1;
-const FEWEST_SLOTS = 16;
-const FEWEST_ENTRIES = 8;
-/** Entries that are allocated at once: no more than this is ever copied or unused. */
-const CHUNK_BITS = 12;
-const CHUNK_ENTRIES = 2 ** CHUNK_BITS;
 const HASH_BYTES = 16;
 
-/** The same memory as both. */
-interface Chunk {
-  readonly words: Uint32Array;
-  readonly floats: Float64Array;
-}
-
-class Generation {
-  /** When its first entry was set. */
-  startMs: number;
-  /** When its last entry was set. */
-  lastMs: number;
-  /** No live entry has a lower seq. */
-  lowestSeq = Infinity;
-  /** Entries, those included that were removed. */
-  count = 0;
-  live = 0;
-  readonly #chunks: Chunk[] = [];
-  #slots: Uint32Array = new Uint32Array(FEWEST_SLOTS);
-
-  constructor(startMs: number) {
-    this.startMs = startMs;
-    this.lastMs = startMs;
-  }
-
-  /** The number of the entry with a hash, live or removed, or -1. */
-  find(hash: Uint32Array): number {
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    const tag = hash[1] ?? 0;
-    for (let at = (hash[0] ?? 0) & mask; ; at = (at + 1) & mask) {
-      const slot = slots[at] ?? 0;
-      if (slot === 0) return -1;
-      if (((slot ^ tag) & ~mask) !== 0) continue;
-      const entry = (slot & mask) - 1;
-      if (this.#isAt(entry, hash)) return entry;
-    }
-  }
-
-  seqAt(entry: number): number {
-    return this.#float(entry, SEQ_FLOAT);
-  }
-
-  timeAt(entry: number): number {
-    return this.#float(entry, TIME_FLOAT);
-  }
-
-  /** Changes an entry, and makes it live again if it was removed. */
-  update(entry: number, seq: number, timeMs: number): void {
-    if (this.seqAt(entry) === REMOVED) this.live++;
-    this.#write(entry, seq, timeMs);
-  }
-
-  remove(entry: number): void {
-    if (this.seqAt(entry) === REMOVED) return;
-    this.#chunkOf(entry).floats[floatAt(entry, SEQ_FLOAT)] = REMOVED;
-    this.live--;
-  }
-
-  /** Adds an entry with a hash that is not there. */
-  add(hash: Uint32Array, seq: number, timeMs: number): void {
-    if (4 * (this.count + 1) > 3 * this.#slots.length) this.#link(2 * this.#slots.length);
-    const entry = this.count++;
-    this.live++;
-    if (entry === this.#room()) this.#grow();
-    this.#chunkOf(entry).words.set(hash, wordAt(entry));
-    this.#write(entry, seq, timeMs);
-    this.#linkOne(entry);
-  }
-
-  /** Removes the entries with a time of which it is true. */
-  removeIf(isGone: (timeMs: number) => boolean): void {
-    for (let entry = 0; entry < this.count; entry++) {
-      if (isGone(this.timeAt(entry))) this.remove(entry);
-    }
-  }
-
-  /** Lets every entry be one that was set at a time. */
-  restamp(timeMs: number): void {
-    for (let entry = 0; entry < this.count; entry++) {
-      this.#chunkOf(entry).floats[floatAt(entry, TIME_FLOAT)] = timeMs;
-    }
-    this.startMs = timeMs;
-    this.lastMs = timeMs;
-  }
-
-  encodeTo(writer: StateWriter): void {
-    writer.f64(this.startMs);
-    writer.u32(this.count);
-    for (const [i, { words }] of this.#chunks.entries()) {
-      const entries = Math.min(this.count - i * CHUNK_ENTRIES, CHUNK_ENTRIES);
-      writer.bytes(new Uint8Array(words.buffer, 0, entries * ENTRY_BYTES));
-    }
-  }
-
-  /** Throws for what is no generation of entries up to a time. */
-  static decode(reader: StateReader, nowMs: number): Generation {
-    const startMs = reader.f64();
-    const count = reader.u32();
-    // The comparisons are such that NaN fails.
-    if (!(startMs <= nowMs)) throw impossible();
-    const generation = new Generation(startMs);
-    for (let left = count; left > 0; left -= CHUNK_ENTRIES) {
-      const bytes = reader.bytes();
-      if (bytes.byteLength !== Math.min(left, CHUNK_ENTRIES) * ENTRY_BYTES) throw impossible();
-      const chunk = newChunk(Math.max(bytes.byteLength / ENTRY_BYTES, FEWEST_ENTRIES));
-      new Uint8Array(chunk.words.buffer).set(bytes);
-      generation.#chunks.push(chunk);
-    }
-    generation.count = count;
-    for (let entry = 0; entry < count; entry++) {
-      const seq = generation.seqAt(entry);
-      const timeMs = generation.timeAt(entry);
-      const isSeq = Number.isSafeInteger(seq) && seq >= REMOVED;
-      if (!isSeq || !(timeMs >= startMs && timeMs <= nowMs)) throw impossible();
-      generation.#note(seq === REMOVED ? Infinity : seq, timeMs);
-      if (seq !== REMOVED) generation.live++;
-    }
-    let slots = FEWEST_SLOTS;
-    while (4 * count > 3 * slots) slots *= 2;
-    generation.#link(slots);
-    return generation;
-  }
-
-  #isAt(entry: number, hash: Uint32Array): boolean {
-    const { words } = this.#chunkOf(entry);
-    const at = wordAt(entry);
-    return (
-      words[at] === hash[0] &&
-      words[at + 1] === hash[1] &&
-      words[at + 2] === hash[2] &&
-      words[at + 3] === hash[3]
-    );
-  }
-
-  #float(entry: number, which: number): number {
-    return this.#chunkOf(entry).floats[floatAt(entry, which)] ?? 0;
-  }
-
-  #write(entry: number, seq: number, timeMs: number): void {
-    const { floats } = this.#chunkOf(entry);
-    floats[floatAt(entry, SEQ_FLOAT)] = seq;
-    floats[floatAt(entry, TIME_FLOAT)] = timeMs;
-    this.#note(seq, timeMs);
-  }
-
-  #note(seq: number, timeMs: number): void {
-    if (seq < this.lowestSeq) this.lowestSeq = seq;
-    if (timeMs > this.lastMs) this.lastMs = timeMs;
-  }
-
-  #chunkOf(entry: number): Chunk {
-    const chunk = this.#chunks[entry >>> CHUNK_BITS];
-    assert(chunk !== undefined, 'an entry is in a chunk');
-    return chunk;
-  }
-
-  /** Entries that there is memory for. */
-  #room(): number {
-    const last = this.#chunks.at(-1);
-    if (last === undefined) return 0;
-    return (this.#chunks.length - 1) * CHUNK_ENTRIES + last.words.length / ENTRY_WORDS;
-  }
-
-  #grow(): void {
-    const last = this.#chunks.at(-1);
-    const length = (last?.words.length ?? 0) / ENTRY_WORDS;
-    if (last === undefined || length === CHUNK_ENTRIES) {
-      this.#chunks.push(newChunk(last === undefined ? FEWEST_ENTRIES : CHUNK_ENTRIES));
-      return;
-    }
-    const grown = newChunk(Math.min(2 * length, CHUNK_ENTRIES));
-    grown.words.set(last.words);
-    this.#chunks[this.#chunks.length - 1] = grown;
-  }
-
-  /** Puts every entry into new slots. */
-  #link(slotCount: number): void {
-    this.#slots = new Uint32Array(slotCount);
-    for (let entry = 0; entry < this.count; entry++) this.#linkOne(entry);
-  }
-
-  #linkOne(entry: number): void {
-    const { words } = this.#chunkOf(entry);
-    const slots = this.#slots;
-    const mask = slots.length - 1;
-    const first = wordAt(entry);
-    let at = (words[first] ?? 0) & mask;
-    while (slots[at] !== 0) at = (at + 1) & mask;
-    slots[at] = ((words[first + 1] ?? 0) & ~mask) | (entry + 1);
-  }
+export interface RememberedSeqs {
+  readonly seqs: SeqSet;
+  readonly lowest: number;
 }
 
 export class DedupTable {
@@ -255,7 +54,10 @@ export class DedupTable {
     return this.#old.live + this.#young.live;
   }
 
-  /** No key that may still be found has a lower seq. Undefined when there is none. */
+  /**
+   * No record with a lower seq is needed to know of a key that may still be found. Undefined when
+   * there is none.
+   */
   get oldestSeq(): number | undefined {
     const old = this.#old.live > 0 ? this.#old.lowestSeq : Infinity;
     const lowest = this.#young.live > 0 ? Math.min(old, this.#young.lowestSeq) : old;
@@ -272,21 +74,40 @@ export class DedupTable {
     return old < 0 ? undefined : this.#liveSeq(this.#old, old);
   }
 
-  /** Remembers a key as of `nowMs`, in the place of what was remembered of it. */
-  set(key: string, seq: number, nowMs: number): void {
+  /**
+   * Remembers a key as of `nowMs`, in the place of what was remembered of it. `bySeq`: of the
+   * record that says so, if it is not that of the message.
+   */
+  set(key: string, seq: number, nowMs: number, bySeq: number = seq): void {
     assert(Number.isSafeInteger(seq) && seq >= 0, 'a key stands for a seq');
     this.#advance(nowMs);
     if (this.#windowMs === 0) return;
     const hash = this.#hashOf(key);
     const young = this.#young.find(hash);
     if (young >= 0) {
-      this.#young.update(young, seq, this.#nowMs);
+      this.#young.update(young, seq, this.#nowMs, bySeq);
       return;
     }
     const old = this.#old.find(hash);
     if (old >= 0) this.#old.remove(old);
     if (this.#young.count === 0) this.#young.startMs = this.#nowMs;
-    this.#young.add(hash, seq, this.#nowMs);
+    this.#young.add(hash, seq, this.#nowMs, bySeq);
+  }
+
+  /** The seqs of all keys that would be found at `nowMs`. Takes time for each key. */
+  remembered(nowMs: number): RememberedSeqs {
+    this.#advance(nowMs);
+    const seqs = new SeqSet();
+    let lowest = Infinity;
+    for (const generation of [this.#old, this.#young]) {
+      for (let entry = 0; entry < generation.count; entry++) {
+        const seq = this.#liveSeq(generation, entry);
+        if (seq === undefined) continue;
+        seqs.add(seq);
+        lowest = Math.min(lowest, seq);
+      }
+    }
+    return { seqs, lowest };
   }
 
   /** Forgets a key. */
@@ -330,6 +151,20 @@ export class DedupTable {
     return table;
   }
 
+  /** What `oldestSeq` goes by, which the entries do not say. */
+  encodeOldestTo(writer: StateWriter): void {
+    for (const { lowestSeq } of [this.#old, this.#young]) writer.f64(lowestSeq);
+  }
+
+  /** Throws for what cannot be. */
+  decodeOldest(reader: StateReader): void {
+    for (const generation of [this.#old, this.#young]) {
+      const lowestSeq = reader.f64();
+      if (!(lowestSeq >= 0)) throw impossible();
+      generation.lowestSeq = lowestSeq;
+    }
+  }
+
   #isPast(timeMs: number): boolean {
     return this.#nowMs - timeMs >= this.#windowMs;
   }
@@ -370,21 +205,4 @@ function bytesOf(key: string): Uint8Array {
   if (!/\p{Surrogate}/u.test(key)) return utf8Bytes(key);
   // No UTF-8 has this byte.
   return Buffer.concat([Uint8Array.of(0xff), Buffer.from(key, 'utf16le')]);
-}
-
-function newChunk(entries: number): Chunk {
-  const words = new Uint32Array(entries * ENTRY_WORDS);
-  return { words, floats: new Float64Array(words.buffer) };
-}
-
-function wordAt(entry: number): number {
-  return (entry & (CHUNK_ENTRIES - 1)) * ENTRY_WORDS;
-}
-
-function floatAt(entry: number, which: number): number {
-  return (entry & (CHUNK_ENTRIES - 1)) * ENTRY_FLOATS + which;
-}
-
-function impossible(): Error {
-  return new Error('what is remembered is no table of keys');
 }

@@ -14,7 +14,7 @@ import type { MessageHeader, OperationContent } from './queue-records.js';
 export interface EarlierMessage {
   readonly id: string;
   readonly seq: number;
-  /** Bytes of its payload. */
+  /** Bytes of the payload that it was enqueued with. */
   readonly size: number;
   /** Undefined when its record is gone, and it with it. */
   readonly header: MessageHeader | undefined;
@@ -85,7 +85,7 @@ export function replacementOf(
   const wasPriority = header.front === true ? FRONT : (header.priority ?? 0);
   const was = [header.at ?? 0, wasPriority] as const;
   return {
-    update: { header: { of: seq, headers, until, dedup }, payload },
+    update: { header: { of: seq, z: size, headers, until, dedup }, payload },
     edit: isPutOff(message) ? { o: 'edit', s: seq, z: size, at: now?.at ?? 0, was } : undefined,
   };
 }

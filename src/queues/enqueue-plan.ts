@@ -64,7 +64,7 @@ export class EnqueuePlan {
     this.#pending = pending;
     this.#checked = checked;
     this.#fates = fatesOf(core, checked, known);
-    this.room = roomFor(checked, this.#fates);
+    this.room = roomFor(core, checked, this.#fates);
     this.#written = new Promise((resolve, reject) => {
       this.#begin = resolve;
       this.#fail = reject;
@@ -188,14 +188,21 @@ function duplicateOf(
   return isReplaced ? { id, seq, duplicate: true, replaced: true } : { id, seq, duplicate: true };
 }
 
-function roomFor(checked: readonly CheckedMessage[], fates: readonly Fate[]): Room {
+function roomFor(
+  { state }: QueueContext,
+  checked: readonly CheckedMessage[],
+  fates: readonly Fate[],
+): Room {
   let messages = 0;
   let bytes = 0;
-  for (const [index, { kind }] of fates.entries()) {
+  for (const [index, fate] of fates.entries()) {
+    const { kind } = fate;
     const length = checked[index]?.payload.length ?? 0;
     // At most: what it replaces is counted, too.
     if (kind === 'new' || kind === 'replaced own') bytes += length;
     if (kind === 'new') messages++;
+    if (kind !== 'replaced') continue;
+    bytes += Math.max(0, length - fate.of.size - state.updated.grownBy(fate.of.seq));
   }
   return { messages, bytes };
 }

@@ -210,11 +210,19 @@ export class Enqueuing {
     const { maxMessages, maxBytes } = options;
     const allMessages = state.messages + this.#taken.messages + messages - freed.messages;
     const allBytes = state.bytes + this.#taken.bytes + bytes - freed.bytes;
-    if (maxMessages !== null && allMessages > maxMessages) {
+    // What comes above the limits from elsewhere keeps nobody out who needs no room.
+    if (maxMessages !== null && messages > 0 && allMessages > maxMessages) {
       return [name, 'maxMessages', maxMessages, allMessages];
     }
-    if (maxBytes !== null && allBytes > maxBytes) return [name, 'maxBytes', maxBytes, allBytes];
+    if (maxBytes !== null && bytes > 0 && allBytes > maxBytes)
+      return [name, 'maxBytes', maxBytes, allBytes];
     return undefined;
+  }
+
+  /** Throws LIMIT when a message cannot become longer by so many bytes. */
+  requireBytes(bytes: number): void {
+    const excess = this.#excess({ messages: 0, bytes }, NOTHING);
+    if (excess !== undefined) throw queueFull(...excess);
   }
 
   /** There may be room when it resolves. */

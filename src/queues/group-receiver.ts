@@ -11,10 +11,13 @@ import { leaseOperation } from './lease-operation.js';
 import { LoopTurn } from './loop-turn.js';
 import { MessagePicker, type Picked, type Unfit } from './message-picker.js';
 import type { QueueContext } from './queue-context.js';
+import { isTooMuch } from './queue-errors.js';
 import { reportQueue } from './queue-report.js';
 
 /** Messages that one operation hands out at most. */
 const MOST_AT_ONCE = 4096;
+/** Until it is tried again to hand out a message that cannot be. */
+const RETRY_MS = 60_000;
 /** A timer's longest delay: what is later is waited for in pieces. */
 const LONGEST_WAIT_MS = 2 ** 31 - 1;
 
@@ -65,6 +68,8 @@ export class GroupReceiver {
   #waiting: Receiver[] = [];
   #isServing = false;
   #mayServe = false;
+  /** Messages that one operation hands out at most, for now. */
+  #most = MOST_AT_ONCE;
   #timer: { readonly dueMs: number; readonly cancel: Cancel } | undefined;
 
   constructor(core: QueueContext, group: GroupState) {
@@ -165,7 +170,7 @@ export class GroupReceiver {
     const { state } = core.log;
     const room = state.options.maxInFlight - group.inFlight;
     const wanted = this.#waiting.reduce((sum, { request }) => sum + request.max, 0);
-    const max = Math.min(wanted, room, MOST_AT_ONCE);
+    const max = Math.min(wanted, room, this.#most);
     if (max <= 0 || state.isPaused || core.isClosed) return [];
     const maxBytes = this.#waiting.reduce((sum, { request }) => sum + request.maxBytes, 0);
     const allowsSuspect = !core.leases.hasSuspect(group.name);
@@ -180,11 +185,34 @@ export class GroupReceiver {
       const messages = picked.map(({ message }) => message);
       await core.log.operate(leaseOperation(group.name, messages));
     } catch (error) {
-      this.#picker.putBack(picked);
-      throw error;
+      if (!isTooMuch(error)) {
+        this.#picker.putBack(picked);
+        throw error;
+      }
+      await this.#onTooMuch(picked, error);
+      return unfit;
     }
+    this.#most = Math.min(2 * this.#most, MOST_AT_ONCE);
     await this.#giveTo(picked);
     return unfit;
+  }
+
+  /** That they were handed out takes more than the store writes at once: fewer are tried next. */
+  async #onTooMuch(picked: readonly Picked[], error: unknown): Promise<void> {
+    this.#mayServe = true;
+    this.#most = Math.max(1, Math.floor(picked.length / 2));
+    if (picked.length > 1) {
+      this.#picker.putBack(picked);
+      return;
+    }
+    const core = this.#core;
+    for (const { message } of picked) {
+      const { id, seq } = message;
+      core.logger.error('a message cannot be delivered', { queue: core.name, id, error });
+      core.reserve(this.#group, message);
+      const dueMs = core.log.clock.now() + RETRY_MS;
+      await core.giveBack(this.#group.name, [seq], { dueMs, error: 'it cannot be delivered' });
+    }
   }
 
   /** In one turn: they are theirs, or, when all have given up, were never delivered. */

@@ -15,7 +15,7 @@ export interface LeasedMessage {
   readonly header: MessageHeader;
   /** What was enqueued, or what has taken its place. */
   readonly payload: Uint8Array;
-  /** Bytes of what was enqueued: what it counts for, whatever has taken its place. */
+  /** Bytes of what was enqueued, whatever has taken its place. */
   readonly size: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly priority: number;

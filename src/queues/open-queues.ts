@@ -4,6 +4,7 @@
  */
 import { decodedValue, type Codec } from '../channel/codec.js';
 import { redexError, RedexError } from '../core/errors.js';
+import { NamedLocks } from '../store/named-locks.js';
 import type { Redex } from '../store/redex.js';
 import { BlockedKeys } from './blocked-keys.js';
 import { DiskReserve } from './disk-reserve.js';
@@ -16,19 +17,20 @@ import { CHECKPOINTS_NAME, loadQueue, STATE_VERSION } from './queue-loading.js';
 import { QueueLog } from './queue-log.js';
 import { closeQueue, discardQueue, type QueueHost } from './queue-closing.js';
 import { QueueMoves } from './queue-moves.js';
+import { CHANNEL_PREFIX } from './queue-names.js';
 import type { QueueOptions } from './queue-options.js';
 import { encodeOperation, OPERATION, type Operation } from './queue-records.js';
 import type { QueueSettings } from './queue-settings.js';
 import { refuseQueueConflict, storedQueueOptions } from './stored-options.js';
 
-/** Before the name of a queue in that of its channel. */
-export const CHANNEL_PREFIX = '$queues/';
 const MAX_CHECKPOINT_BYTES = 1024 ** 3;
 /** More than are given before a sync has covered the first of them. */
 const UNSURE_SEQS = 2 ** 22;
 
 interface Opened {
   readonly core: Promise<QueueCore>;
+  /** The same, once it is there. */
+  loaded: QueueCore | undefined;
   codec: Codec<unknown> | undefined;
 }
 
@@ -40,6 +42,8 @@ export class OpenQueues implements QueueHost {
   readonly #reserve: DiskReserve;
   readonly #open = new Map<string, Opened>();
   readonly #cores = new WeakSet<QueueContext>();
+  /** A queue is opened or deleted: one after the other for each name. */
+  readonly #turns = new NamedLocks();
   #isClosed = false;
 
   constructor(redex: Redex, settings: QueueSettings) {
@@ -52,14 +56,13 @@ export class OpenQueues implements QueueHost {
       redex,
       logger,
       openForDeadLetters: (name) => this.openForDeadLetters(name),
-      openQueue: (name) => this.openQueue(name),
+      openIfThere: (name) => this.#openIfThere(name),
     });
     this.#blockedKeys = new BlockedKeys({
       logger,
       opened: (name) => this.#opened(name),
       allOpened: () => this.#allOpened(),
-      hasQueue: (name) => this.#redex.hasChannel(`${CHANNEL_PREFIX}${name}`),
-      openQueue: (name) => this.openQueue(name),
+      openIfThere: (name) => this.#openIfThere(name),
     });
   }
 
@@ -105,11 +108,16 @@ export class OpenQueues implements QueueHost {
   }
 
   #begin(name: string, codec: Codec<unknown> | undefined, load: () => Promise<QueueCore>): Opened {
-    const begun: Opened = { core: load(), codec };
+    const begun: Opened = { core: this.#turns.run([name], load), loaded: undefined, codec };
     this.#open.set(name, begun);
-    begun.core.catch(() => {
-      if (this.#open.get(name) === begun) this.#open.delete(name);
-    });
+    begun.core.then(
+      (core) => {
+        begun.loaded = core;
+      },
+      () => {
+        if (this.#open.get(name) === begun) this.#open.delete(name);
+      },
+    );
     return begun;
   }
 
@@ -190,8 +198,16 @@ export class OpenQueues implements QueueHost {
         throw new TypeError(`dead letters of queue ${name} would come back to ${next}`);
       }
       seen.add(next);
-      const isThere = await this.#redex.hasChannel(`${CHANNEL_PREFIX}${next}`);
-      next = isThere ? (await this.openQueue(next)).options.deadLetter : false;
+      next = (await this.#openIfThere(next))?.options.deadLetter ?? false;
+    }
+  }
+
+  async #openIfThere(name: string): Promise<QueueCore | undefined> {
+    try {
+      return await this.openQueue(name);
+    } catch (error) {
+      if (RedexError.is(error, 'NOT_FOUND')) return undefined;
+      throw error;
     }
   }
 
@@ -201,15 +217,21 @@ export class OpenQueues implements QueueHost {
 
   /** False when there is no such queue. */
   async delete(name: string): Promise<boolean> {
+    const isDeleted = await this.#turns.run([name], () => this.#remove(name));
+    await this.#blockedKeys.reviewOf(name);
+    return isDeleted;
+  }
+
+  async #remove(name: string): Promise<boolean> {
     let isDeleted: boolean | undefined;
     const remove = async (): Promise<void> => {
       isDeleted = await this.#redex.deleteChannel(`${CHANNEL_PREFIX}${name}`);
     };
-    const core = await this.#opened(name);
+    // What is not there yet is opened after this.
+    const core = this.#open.get(name)?.loaded;
     if (core !== undefined) await discardQueue(core, this, remove);
     // It was not open, or was being closed already.
     if (isDeleted === undefined) await remove();
-    await this.#blockedKeys.reviewOf(name);
     return isDeleted === true;
   }
 

@@ -87,7 +87,7 @@ async function messagesBelow(
       found.to = seq + 1;
       if (others.every(({ settled }) => settled.has(seq))) {
         found.goneMessages++;
-        found.goneBytes += bodyOf(record).length;
+        found.goneBytes += bodyOf(record).length + state.updated.grownBy(seq);
       }
       if (found.count === most) return found;
     }

@@ -8,6 +8,7 @@ import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
 import type { QueueCore } from './queue-core.js';
 import type { FailedDelivery, Origin } from './queue-records.js';
+import { indexMoved } from './recount.js';
 
 const STATES = ['ready', 'delayed', 'inFlight'] as const;
 export type MessageState = (typeof STATES)[number];
@@ -161,7 +162,7 @@ function comesNext(group: GroupState, { seq, header }: LeasedMessage): boolean {
   return comesInOrder(header) || (seq < group.placedFrom && header.at === undefined);
 }
 
-/** A message that is not done with, by its id or seq. One that was moved here is looked for. */
+/** A message that is not done with, by its id or seq. */
 export async function findMessage(
   core: QueueCore,
   idOrSeq: string | number,
@@ -176,8 +177,17 @@ export async function findMessage(
     if (typeof idOrSeq === 'number' || message?.id === idOrSeq) return message;
   }
   if (typeof idOrSeq === 'number') return undefined;
-  for await (const message of openMessages(core, undefined, state.floor)) {
-    if (message.id === idOrSeq) return message;
+  return findMoved(core, idOrSeq);
+}
+
+/** One that was moved here, or was moved away and back, has an id that does not say where it is. */
+async function findMoved(core: QueueCore, id: string): Promise<LeasedMessage | undefined> {
+  const { state, log } = core;
+  if (!state.moved.isComplete) await indexMoved(log.channel, state, log.limit);
+  for (const seq of state.moved.find(id)) {
+    if (seq >= log.limit || state.isSettled(seq)) continue;
+    const message = await readMessage(core, seq);
+    if (message?.id === id) return message;
   }
   return undefined;
 }

@@ -43,7 +43,10 @@ async function close(core: QueueCore, host: QueueHost): Promise<void> {
     leases.close();
     try {
       await log.checkpoint();
-      await log.alone(() => log.operate({ o: 'close' }));
+      await log.alone(async () => {
+        await log.operate({ o: 'close' });
+        log.end();
+      });
     } catch (error) {
       core.logger.warn('a queue is closed without a checkpoint', { queue: core.name, error });
     }
@@ -64,6 +67,7 @@ async function discard(
     await core.lag.stop();
     await core.reclaim.stop();
     core.leases.close();
+    core.log.end();
     await remove();
   } finally {
     await core.log.close().finally(() => host.forget(core));

@@ -5,6 +5,7 @@
 import type { CommitOperation } from '../store/commit-input.js';
 import type { Redex } from '../store/redex.js';
 import type { QueueContext } from './queue-context.js';
+import { queueClosed } from './queue-errors.js';
 import type { NewMessage } from './queue-log.js';
 import type { OperationContent } from './queue-records.js';
 
@@ -50,11 +51,13 @@ async function commit(
   const firstSeqs = new Map<QueueContext, number>();
   const own = parts.filter(({ operations, messages }) => operations.length + messages.length > 0);
   if (own.length + others.length === 0) return firstSeqs;
-  const planned = own.map(({ core, operations, messages }) => {
-    return { core, ...core.log.plan(operations, messages) };
-  });
   const ends = own.map(({ core }) => core.log.noteUnderway());
-  try {
+  const commitNow = async (): Promise<void> => {
+    // A channel is written to by its name: it may be that of a queue that was opened since.
+    for (const { core } of own) if (core.log.isEnded) throw queueClosed(core.name);
+    const planned = own.map(({ core, operations, messages }) => {
+      return { core, ...core.log.plan(operations, messages) };
+    });
     const { channels } = await redex.commit([
       ...planned.map(({ core, records }) => ({ channel: core.log.channel.name, records })),
       ...others,
@@ -63,8 +66,16 @@ async function commit(
       const firstSeq = channels[core.log.channel.name]?.firstSeq;
       if (firstSeq !== undefined) firstSeqs.set(core, apply(firstSeq));
     }
-    return firstSeqs;
+  };
+  try {
+    await commitNow();
+  } catch (error) {
+    // All of them: each is of the store that has refused it.
+    const noted = own.map(({ core }) => core.log.noteLimit(error));
+    if (!noted.includes(true)) throw error;
+    await commitNow();
   } finally {
     for (const end of ends) end();
   }
+  return firstSeqs;
 }

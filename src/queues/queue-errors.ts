@@ -1,5 +1,5 @@
 /** What operations on queues are refused with, each with its fields. */
-import { redexError, type RedexError } from '../core/errors.js';
+import { redexError, RedexError } from '../core/errors.js';
 
 /** Why a delivery cannot be settled any more. */
 export type LeaseLoss =
@@ -13,6 +13,8 @@ export type LeaseLoss =
   | 'group deleted'
   | 'queue closed'
   | 'unknown';
+
+const TOO_MUCH: ReadonlySet<string> = new Set(['maxRecordBytes', 'batchBytes', 'journalBytes']);
 
 export function leaseLost(queue: string, id: string, reason: LeaseLoss): RedexError {
   const message = `the delivery of message ${id} of queue ${queue} ended before: ${reason}`;
@@ -51,4 +53,10 @@ export function strangeQueueRecord(channel: string, seq: number, what: string): 
     check: 'fields',
     seqRange: { firstSeq: seq, nextSeq: seq + 1 },
   });
+}
+
+/** Whether less at once may be taken: no record, or entry of the journal, takes so much. */
+export function isTooMuch(error: unknown): boolean {
+  // A journal that has no room for it now may have later.
+  return RedexError.is(error, 'LIMIT') && TOO_MUCH.has(error.what) && error.actual > error.limit;
 }

@@ -8,7 +8,7 @@ import { strangeQueueRecord } from './queue-errors.js';
 import { decodeOperation, OPERATION, type Operation } from './queue-records.js';
 import { QueueState } from './queue-state.js';
 import { decodeState } from './queue-state-bytes.js';
-import { countOpen } from './recount.js';
+import { arrivalsIn, countOpen } from './recount.js';
 
 /** Of the form of a checkpoint. */
 export const STATE_VERSION = 1;
@@ -27,7 +27,9 @@ export async function loadQueue(
   const loaded = await checkpoints.load((bytes) => decodeState(bytes));
   if (loaded !== undefined) {
     const { state, seq } = loaded;
+    const kept = state.options.keepMs !== 0;
     await replay(channel, state, seq);
+    if (!kept) await countArrivals(channel, state);
     return { state, checkpointSeq: seq };
   }
   const base = await firstBase(channel);
@@ -36,7 +38,13 @@ export async function loadQueue(
   await replay(channel, state, channel.firstSeq);
   // What was done with before records went is counted by no record that is left.
   await countOpen(channel, state);
+  await countArrivals(channel, state);
   return { state, checkpointSeq: undefined };
+}
+
+/** What came before the queue began to keep what is done with. */
+async function countArrivals(channel: Channel, state: QueueState): Promise<void> {
+  if (state.options.keepMs !== 0) state.arrivals = await arrivalsIn(channel);
 }
 
 type Base = Operation & { readonly o: 'base' };

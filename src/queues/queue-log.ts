@@ -13,8 +13,10 @@
 import type { Channel } from '../channel/channel.js';
 import type { KeptCheckpoints } from '../channel/kept-checkpoints.js';
 import type { Durability, RecordInput } from '../channel/record-input.js';
+import { RedexError } from '../core/errors.js';
 import type { Logger } from '../core/runtime.js';
 import type { DiskReserve } from './disk-reserve.js';
+import { dividedOperation } from './operation-parts.js';
 import type { QueueClock } from './queue-clock.js';
 import {
   encodeMessage,
@@ -73,6 +75,7 @@ export class QueueLog {
   /** In the order in which they were begun. */
   readonly #underway: Underway[] = [];
   #running = 0;
+  #isEnded = false;
   #holder: Promise<void> | undefined;
   #idle: (() => void) | undefined;
   /** Newest last; a log that is read from the older one on leads to the same state. */
@@ -81,6 +84,8 @@ export class QueueLog {
   #bytesSince = 0;
   #checkpointBytes = 0;
   #checkpointing: Promise<void> | undefined;
+  /** The longest record that the store takes: not known before it has refused one. */
+  #mostRecordBytes = Infinity;
 
   constructor(parts: QueueLogParts) {
     this.channel = parts.channel;
@@ -178,7 +183,7 @@ export class QueueLog {
     durability: Durability = 'written',
     seq?: number,
   ): Promise<void> {
-    return this.#operate(this.plan([operation], [], seq), durability);
+    return this.#operate([operation], durability, seq);
   }
 
   /** Writes operations in one step, and applies them. */
@@ -186,16 +191,31 @@ export class QueueLog {
     operations: readonly OperationContent[],
     durability: Durability = 'written',
   ): Promise<void> {
-    return this.#operate(this.plan(operations, []), durability);
+    return this.#operate(operations, durability);
   }
 
-  async #operate(plan: PlannedRecords, durability: Durability): Promise<void> {
+  async #operate(
+    operations: readonly OperationContent[],
+    durability: Durability,
+    seq?: number,
+  ): Promise<void> {
+    const plan = this.plan(operations, [], seq);
     try {
       plan.apply(await this.#append(plan.records, durability));
     } catch (error) {
-      if (!(await this.reserve.release(error))) throw error;
-      plan.apply(await this.#append(plan.records, durability));
+      const isWorthIt = this.noteLimit(error) || (await this.reserve.release(error));
+      if (!isWorthIt) throw error;
+      const again = this.plan(operations, [], seq);
+      again.apply(await this.#append(again.records, durability));
     }
+  }
+
+  /** Whether a record was refused as too long, and operations are divided from now on. */
+  noteLimit(error: unknown): boolean {
+    if (!RedexError.is(error, 'LIMIT') || error.what !== 'maxRecordBytes') return false;
+    if (error.limit >= this.#mostRecordBytes) return false;
+    this.#mostRecordBytes = error.limit;
+    return true;
   }
 
   /** Writes operations, and messages behind them, in one step; resolves to the first one's seq. */
@@ -220,12 +240,20 @@ export class QueueLog {
     atSeq?: number,
   ): PlannedRecords {
     const nowMs = this.clock.now();
-    const operations = contents.map((content): Operation => ({ t: nowMs, ...content }));
+    const operations: Operation[] = [];
     const records: RecordInput[] = [];
-    for (const operation of operations) {
+    const add = (content: OperationContent): void => {
+      const operation: Operation = { t: nowMs, ...content };
       const payload = encodeOperation(operation);
+      const parts = payload.length > this.#mostRecordBytes ? dividedOperation(content) : undefined;
+      if (parts !== undefined) {
+        parts.forEach(add);
+        return;
+      }
+      operations.push(operation);
       records.push({ payload, type: OPERATION, timestamp: nowMs, seq: atSeq });
-    }
+    };
+    for (const content of contents) add(content);
     for (const { header, payload } of messages) {
       records.push({ payload: encodeMessage(header, payload), type: MESSAGE, timestamp: nowMs });
     }
@@ -317,7 +345,17 @@ export class QueueLog {
     this.#checkpointSeqs = [...this.#checkpointSeqs, seq].slice(-2);
   }
 
+  /** Nothing that others commit is written to the channel any more. */
+  end(): void {
+    this.#isEnded = true;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
   async close(): Promise<void> {
+    this.end();
     await this.#checkpointing?.catch(() => undefined);
     await this.#checkpoints.close();
     await this.channel.close();

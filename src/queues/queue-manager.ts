@@ -21,6 +21,7 @@ import {
   type QueueOptions,
 } from './queue-options.js';
 import { runsOf } from './queue-records.js';
+import { arrivalsIn } from './recount.js';
 import { reportQueue } from './queue-report.js';
 import { changedOptions } from './stored-options.js';
 
@@ -229,11 +230,11 @@ export class QueueManager<T> {
       const at = delayMs === undefined ? undefined : dueMs;
       const { headers = message.headers } = change;
       const { until } = message.header;
+      const payload = given ?? message.payload;
+      this.#core.enqueuing.requireBytes(payload.length - message.payload.length);
       await log.write(
         isMoved ? [{ o: 'edit', s: seq, z: message.size, at, priority, was }] : [],
-        isChanged
-          ? [{ header: { of: seq, headers, until }, payload: given ?? message.payload }]
-          : [],
+        isChanged ? [{ header: { of: seq, z: message.size, headers, until }, payload }] : [],
         'synced',
       );
     };
@@ -253,11 +254,19 @@ export class QueueManager<T> {
     checkQueueOptions(options, this.#core.name, CONFIGURE);
     const { deadLetter } = options;
     if (deadLetter !== undefined) await this.#host.refuseCycle(this.#core.name, deadLetter);
-    const { log } = this.#core;
-    await log.alone(async () => {
-      const changed = changedOptions(this.#core.options, options);
-      await log.operateAll(this.#core.base(changed), 'synced');
-    });
+    const { log, state, reclaim } = this.#core;
+    // What is to be kept from now on does not go meanwhile.
+    await this.#core.reclaiming(() =>
+      log.alone(async () => {
+        const { keepMs } = state.options;
+        const changed = changedOptions(state.options, options);
+        const begins = keepMs === 0 && changed.keepMs !== 0;
+        const arrivals = begins ? await arrivalsIn(log.channel) : undefined;
+        await log.operateAll(this.#core.base(changed), 'synced');
+        if (arrivals !== undefined) state.arrivals = arrivals;
+      }),
+    );
+    reclaim.lookAgain();
     this.#core.wake();
   }
 

@@ -5,24 +5,18 @@
  */
 import type { Logger } from '../core/runtime.js';
 import type { Redex } from '../store/redex.js';
-import { MAX_ERROR_LENGTH, MAX_ERRORS, type Attempt } from './attempt.js';
 import type { GroupState } from './group-state.js';
 import { waitAgain } from './held-messages.js';
 import type { LeasedMessage } from './lease.js';
+import { deadLetterOf, doneWith, heldBy, isFrom, revived } from './moved-messages.js';
 import { readMessage } from './message-picker.js';
 import { openMessages } from './open-messages.js';
 import { commitParts } from './queue-commit.js';
 import type { Doomed, QueueContext } from './queue-context.js';
 import type { NewMessage } from './queue-log.js';
-import {
-  runsOf,
-  type FailedDelivery,
-  type Held,
-  type MessageHeader,
-  type OperationContent,
-} from './queue-records.js';
+import { isTooMuch } from './queue-errors.js';
 import { reportQueue } from './queue-report.js';
-import { groupField, WORK_GROUP } from './queue-state.js';
+import { WORK_GROUP } from './queue-state.js';
 
 /** Messages, and bytes of them, that one commit moves. */
 const CHUNK_MESSAGES = 100;
@@ -35,8 +29,8 @@ export interface MovesHost {
   readonly logger: Logger;
   /** An open queue for dead letters, made if there is none. */
   openForDeadLetters(name: string): Promise<QueueContext>;
-  /** An open queue. Rejects with NOT_FOUND. */
-  openQueue(name: string): Promise<QueueContext>;
+  /** An open queue; undefined when there is none. */
+  openIfThere(name: string): Promise<QueueContext | undefined>;
 }
 
 export interface Redrive {
@@ -48,6 +42,11 @@ export interface Redrive {
   readonly target: QueueContext | undefined;
   /** Waits after so many, before the next ones. */
   readonly pace: (moved: number) => Promise<void>;
+}
+
+interface Target {
+  readonly message: LeasedMessage;
+  readonly to: QueueContext;
 }
 
 export class QueueMoves {
@@ -81,11 +80,24 @@ export class QueueMoves {
     work: (chunk: readonly Doomed[]) => Promise<void>,
   ): Promise<void> {
     for (const chunk of chunksOf(doomed, ({ message }) => message.payload.length)) {
-      try {
-        await work(chunk);
-      } catch (error) {
+      await this.#together(core, group, chunk, work);
+    }
+  }
+
+  async #together(
+    core: QueueContext,
+    group: string,
+    chunk: readonly Doomed[],
+    work: (chunk: readonly Doomed[]) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await work(chunk);
+    } catch (error) {
+      if (chunk.length < 2 || !isTooMuch(error)) {
         await this.#keep(core, group, chunk, error);
+        return;
       }
+      for (const half of halvesOf(chunk)) await this.#together(core, group, half, work);
     }
   }
 
@@ -153,65 +165,92 @@ export class QueueMoves {
     });
   }
 
-  /** Moves messages that nobody has out of a queue; resolves to how many. */
+  /**
+   * Moves messages that nobody has out of a queue; resolves to how many. Those that came from a
+   * queue that is not there stay, which the logger is told.
+   */
   async redrive(source: QueueContext, redrive: Redrive): Promise<number> {
-    const { filter, limit, target, pace } = redrive;
+    const { filter, limit, target: only, pace } = redrive;
     const most = Math.min(CHUNK_MESSAGES, redrive.most);
     const group = source.group(undefined);
-    let chunk: LeasedMessage[] = [];
+    let chunk: Target[] = [];
     let moved = 0;
     let before = 0;
     const flush = async (): Promise<void> => {
-      const messages = chunk;
+      const targets = chunk;
       chunk = [];
-      if (messages.length === 0) return;
+      if (targets.length === 0) return;
       if (before > 0) await pace(before);
-      before = await this.#redriveChunk(source, group, messages, target);
+      before = await this.#redriveChunk(source, group, targets, only);
       moved += before;
     };
     let bytes = 0;
+    const staying = new Map<string, number>();
     for await (const message of openMessages(source, group, group.settled.floor)) {
       if (moved + chunk.length >= limit) break;
       if (!group.isFree(message.seq) || !filter(message)) continue;
+      const name = message.header.origin?.queue ?? '';
+      const to = only ?? (await this.#host.openIfThere(name));
+      if (to === undefined) {
+        staying.set(name, (staying.get(name) ?? 0) + 1);
+        continue;
+      }
       if (chunk.length >= most || bytes + message.payload.length > CHUNK_BYTES) {
         await flush();
         bytes = 0;
       }
-      chunk.push(message);
+      chunk.push({ message, to });
       bytes += message.payload.length;
     }
     await flush();
+    for (const [name, count] of staying) {
+      const details = { queue: source.name, messages: count, gone: name };
+      this.#host.logger.warn('dead letters stay, because their queue is gone', details);
+    }
     return moved;
   }
 
+  /** Fewer at once, where so many are more than a commit takes. */
   async #redriveChunk(
     source: QueueContext,
     group: GroupState,
-    messages: readonly LeasedMessage[],
+    targets: readonly Target[],
     only: QueueContext | undefined,
   ): Promise<number> {
-    const byTarget = new Map<QueueContext, LeasedMessage[]>();
-    for (const message of messages) {
-      const target = only ?? (await this.#host.openQueue(message.header.origin?.queue ?? ''));
-      const list = byTarget.get(target);
-      if (list === undefined) byTarget.set(target, [message]);
-      else list.push(message);
+    try {
+      return await this.#redriveNow(source, group, targets, only);
+    } catch (error) {
+      if (targets.length < 2 || !isTooMuch(error)) throw error;
+      let moved = 0;
+      for (const half of halvesOf(targets)) {
+        moved += await this.#redriveChunk(source, group, half, only);
+      }
+      return moved;
     }
+  }
+
+  async #redriveNow(
+    source: QueueContext,
+    group: GroupState,
+    targets: readonly Target[],
+    only: QueueContext | undefined,
+  ): Promise<number> {
+    const queues = [...new Set(targets.map(({ to }) => to))];
     let free: readonly LeasedMessage[] = [];
     try {
-      await commitParts(this.#host.redex, [source, ...byTarget.keys()], async () => {
-        free = messages.filter(({ seq }) => group.isFree(seq));
+      await commitParts(this.#host.redex, [source, ...queues], async () => {
+        free = targets.flatMap(({ message }) => (group.isFree(message.seq) ? [message] : []));
         for (const { seq } of free) group.taken.add(seq);
         const moved = await newestOf(source, free);
         const done = free.map((message) => ({ message }));
         return [
           { core: source, operations: doneWith(WORK_GROUP, done, 'redriven'), messages: [] },
-          ...[...byTarget].map(([core, list]) => ({
+          ...queues.map((core) => ({
             core,
             operations: [],
-            messages: list
-              .flatMap((message) => moved.get(message) ?? [])
-              .map((each) => revived(each, core.name)),
+            messages: targets
+              .flatMap(({ message, to }) => (to === core ? (moved.get(message) ?? []) : []))
+              .map((each) => revived(each, core)),
           })),
         ];
       });
@@ -220,9 +259,11 @@ export class QueueMoves {
       throw error;
     }
     // Those that went to where they came from have let their keys go on with that.
-    const toOthers = free.filter(({ header }) => only !== undefined && !isFrom(header, only.name));
+    const toOthers = free.filter(
+      ({ header }) => only !== undefined && !isFrom(header.origin, only),
+    );
     await source.onGone(toOthers);
-    for (const target of byTarget.keys()) target.wake();
+    for (const target of queues) target.wake();
     source.wake();
     return free.length;
   }
@@ -263,104 +304,6 @@ async function newestOf(
   return newest;
 }
 
-function doneWith(
-  group: string,
-  messages: readonly { readonly message: LeasedMessage }[],
-  why: 'dead' | 'discarded' | 'redriven',
-  held: { readonly h?: readonly Held[]; readonly to?: string } = {},
-): OperationContent[] {
-  if (messages.length === 0) return [];
-  const s = runsOf(messages.map(({ message }) => message.seq));
-  const z = messages.map(({ message }) => message.size);
-  const dues = messages.map(({ message }) => message.header.at ?? 0);
-  const at = dues.some((due) => due > 0) ? dues : undefined;
-  return [{ o: 'done', g: groupField(group), s, why, z, at, ...held }];
-}
-
-/** The keys that wait for these dead letters, where they do. */
-function heldBy(
-  { options }: QueueContext,
-  group: string,
-  doomed: readonly Doomed[],
-): { h?: readonly Held[]; to?: string } {
-  const { onDead, deadLetter } = options;
-  if (onDead !== 'block' || deadLetter === false) return {};
-  const h = doomed.flatMap(({ message: { seq, header } }): Held[] =>
-    header.key === undefined ? [] : [[seq, header.key, placeOf(seq, header, group)]],
-  );
-  return h.length === 0 ? {} : { h, to: deadLetter };
-}
-
-/** Where a message is in the order of its key. */
-function placeOf(seq: number, { fills }: MessageHeader, group: string): number {
-  return fills !== undefined && (fills.g ?? WORK_GROUP) === group ? fills.place : seq;
-}
-
-function isFrom({ origin }: MessageHeader, queue: string): boolean {
-  return origin?.queue === queue;
-}
-
-function deadLetterOf(
-  core: QueueContext,
-  group: string,
-  { message, cause, reason: given }: Doomed,
-): NewMessage {
-  const reason = given?.slice(0, MAX_ERROR_LENGTH);
-  const attempt = core.state.groups.get(group)?.attempts.get(message.seq);
-  const { id, seq, enqueuedAt, header, headers, payload } = message;
-  const origin = {
-    queue: core.name,
-    seq,
-    group: groupField(group),
-    cause,
-    reason,
-    deliveryCount: attempt?.count ?? 0,
-    priority: header.priority,
-    maxDeliveries: header.max,
-    enqueuedAt,
-    deadAt: core.log.clock.now(),
-    errors: historyOf(attempt, reason, core.log.clock.now()),
-  };
-  const isHeld = core.options.onDead === 'block' && header.key !== undefined;
-  const holds = isHeld ? placeOf(seq, header, group) : undefined;
-  const kept: MessageHeader = { id, origin, key: header.key, holds };
-  return {
-    header: Object.keys(headers).length === 0 ? kept : { ...kept, headers },
-    payload,
-  };
-}
-
-/** The deliveries that failed, with the one that was the last. */
-function historyOf(
-  attempt: Attempt | undefined,
-  reason: string | undefined,
-  at: number,
-): readonly FailedDelivery[] {
-  const errors = attempt?.errors ?? [];
-  if (attempt === undefined || reason === undefined) return errors;
-  const { count: deliveryCount } = attempt;
-  return [...errors, { deliveryCount, at, error: reason }].slice(-MAX_ERRORS);
-}
-
-/** The message as it was enqueued, at the end of its queue; first of its key, if that waits. */
-function revived({ id, header, headers, payload }: LeasedMessage, target: string): NewMessage {
-  const { key, origin, holds } = header;
-  const isBack = holds !== undefined && origin?.queue === target;
-  const priority = origin?.priority;
-  const hasHeaders = Object.keys(headers).length > 0;
-  return {
-    header: {
-      id,
-      key,
-      priority,
-      max: origin?.maxDeliveries,
-      headers: hasHeaders ? headers : undefined,
-      fills: isBack ? { g: origin.group, place: holds } : undefined,
-    },
-    payload,
-  };
-}
-
 function chunksOf<T>(items: readonly T[], sizeOf: (item: T) => number): T[][] {
   const chunks: T[][] = [];
   let bytes = Infinity;
@@ -376,4 +319,9 @@ function chunksOf<T>(items: readonly T[], sizeOf: (item: T) => number): T[][] {
     }
   }
   return chunks;
+}
+
+function halvesOf<T>(items: readonly T[]): T[][] {
+  const middle = Math.ceil(items.length / 2);
+  return [items.slice(0, middle), items.slice(middle)];
 }

@@ -1,6 +1,6 @@
 /** What a queue is created with, checked one by one: what they say together is stored-options. */
 import { checkInteger, checkKnown, checkType } from '../channel/option-checks.js';
-import { checkName } from '../channel/options.js';
+import { checkQueueName } from './queue-names.js';
 
 /** Stored with the queue; `configure` changes all but `mode`. */
 export interface QueueOptions {
@@ -182,6 +182,6 @@ export function checkQueueOptions(
   const { deadLetter } = options;
   if (deadLetter === undefined || deadLetter === false) return;
   if (typeof deadLetter !== 'string') throw new TypeError('deadLetter must be a name or false');
-  checkName(deadLetter, 'the name of a queue for dead letters');
+  checkQueueName(deadLetter, 'the name of a queue for dead letters');
   if (deadLetter === name) throw new TypeError('a queue cannot be its own dead letters');
 }

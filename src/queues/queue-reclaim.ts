@@ -16,6 +16,7 @@ import {
   type Operation,
   type Runs,
 } from './queue-records.js';
+import { SeqSet } from './seq-set.js';
 
 /** Bytes that come in before it is looked again. */
 const LOOK_BYTES = 4 * 1024 * 1024;
@@ -24,12 +25,17 @@ export class QueueReclaim {
   readonly #core: QueueContext;
   readonly #segmentBytes: number;
   #lookAt: number;
+  #mustLook = false;
   #running: Promise<void> | undefined;
   #isStopped = false;
   /** Bytes of the channel behind the last compaction. */
   #keptBytes = 0;
   /** Of messages, the newest records with which the windows of their keys began again. */
   #renewed: ReadonlyMap<number, number> = new Map();
+  /** In a compaction: messages whose keys are remembered. */
+  #remembered: SeqSet = new SeqSet();
+  /** What the last compaction has dropped. */
+  #dropped: SeqSet = new SeqSet();
   /** From there on all is kept, whether it is done with or not. */
   #kept: Kept = NOTHING_KEPT;
   /** Groups may not begin again meanwhile, nor it while they do. */
@@ -48,7 +54,8 @@ export class QueueReclaim {
   /** Messages were settled or written. */
   onProgress(): void {
     if (this.#running !== undefined || this.#isStopped) return;
-    if (this.#core.log.channel.sizeBytes < this.#lookAt) return;
+    if (!this.#mustLook && this.#core.log.channel.sizeBytes < this.#lookAt) return;
+    this.#mustLook = false;
     this.#running = this.run()
       .catch((error: unknown) => {
         const { logger, name } = this.#core;
@@ -58,7 +65,14 @@ export class QueueReclaim {
       .finally(() => {
         this.#running = undefined;
         this.#lookAt = this.#core.log.channel.sizeBytes + this.#lookBytes;
+        if (this.#mustLook) this.onProgress();
       });
+  }
+
+  /** Less may be kept than before: it is looked at the next progress, however little came. */
+  lookAgain(): void {
+    this.#mustLook = true;
+    this.#keptBytes = 0;
   }
 
   /** Runs work that may not meet a compaction, one after the other. */
@@ -76,6 +90,7 @@ export class QueueReclaim {
   async #run(): Promise<void> {
     const { log, state } = this.#core;
     const { channel } = log;
+    this.#dropped = new SeqSet();
     this.#kept = await keptOf(this.#core);
     const { fromSeq } = this.#kept;
     if (fromSeq !== Infinity) await passAll(this.#core, fromSeq);
@@ -96,13 +111,23 @@ export class QueueReclaim {
     const to = Math.min(floor, this.#goneBelow(), safe, state.baseSeq);
     const { sizeBytes } = channel;
     if (to > channel.firstSeq) await channel.trim({ beforeSeq: to });
+    this.#forgetGone();
     if (this.#isSparse()) await this.#compact(safe);
     this.#renewed = new Map();
     state.arrivals.dropBelow(channel.firstSeq);
-    for (const seq of state.updated.keys()) {
-      if (seq < this.#kept.fromSeq && state.isSettled(seq)) state.updated.delete(seq);
-    }
+    this.#forgetGone();
     reportQueue(this.#core.name, 'reclaimed', sizeBytes - channel.sizeBytes);
+  }
+
+  /** Messages are not in the log any more: nothing is known of them. */
+  #forgetGone(): void {
+    const { state, log } = this.#core;
+    const { firstSeq } = log.channel;
+    const dropped = this.#dropped;
+    const isThere = (seq: number): boolean => seq >= firstSeq && !dropped.has(seq);
+    state.moved.keepIf(isThere);
+    state.updated.keepIf(isThere);
+    this.#dropped = new SeqSet();
   }
 
   /** Every message below is done with and not kept, and no key of it is remembered. */
@@ -132,34 +157,46 @@ export class QueueReclaim {
   }
 
   async #compact(safe: number): Promise<void> {
-    const oldestKey = this.#core.state.dedup.oldestSeq ?? Infinity;
+    const { state, log } = this.#core;
+    const { seqs, lowest: oldestKey } = state.dedup.remembered(log.clock.now());
+    this.#remembered = seqs;
     const keep = (record: LogRecord): boolean => this.#keeps(record, safe, oldestKey);
-    const { channel } = this.#core.log;
-    await channel.compact({ keep });
-    this.#keptBytes = channel.sizeBytes;
+    await log.channel.compact({ keep });
+    this.#keptBytes = log.channel.sizeBytes;
+    this.#remembered = new SeqSet();
   }
 
   #keeps(record: LogRecord, safe: number, oldestKey: number): boolean {
+    const isKept = this.#staying(record, safe, oldestKey);
+    if (!isKept) this.#dropped.add(record.seq);
+    return isKept;
+  }
+
+  #staying(record: LogRecord, safe: number, oldestKey: number): boolean {
     const { seq, type } = record;
     if (seq >= safe || seq >= this.#kept.fromSeq) return true;
-    if (type === MESSAGE) return this.#keepsMessage(record, oldestKey, safe);
+    if (type === MESSAGE) return this.#keepsMessage(record, safe);
     const operation = type === OPERATION ? decodeOperation(record) : undefined;
     return operation === undefined || this.#keepsOperation(seq, operation, oldestKey, safe);
   }
 
-  #keepsMessage(record: LogRecord, oldestKey: number, safe: number): boolean {
+  #keepsMessage(record: LogRecord, safe: number): boolean {
     const { state } = this.#core;
     const { seq } = record;
     const header = headerOf(record);
     if (header === undefined) return true;
     const { of, dedup } = header;
+    // It goes with what it has changed, but where its key is remembered only since then.
+    if (of !== undefined && this.#dropped.has(of)) return this.#renews(seq, of, dedup, safe);
     if (of !== undefined && state.updated.get(of) === seq) return true;
-    // Only since then its key is remembered.
-    if (of !== undefined) {
-      return dedup !== undefined && of >= oldestKey && this.#isNewest(seq, of, safe);
-    }
+    if (of !== undefined) return this.#renews(seq, of, dedup, safe);
     if (!state.isSettled(seq)) return true;
-    return dedup !== undefined && seq >= oldestKey;
+    return dedup !== undefined && this.#remembered.has(seq);
+  }
+
+  /** The window of the key of a message begins with it. */
+  #renews(seq: number, of: number, dedup: string | undefined, safe: number): boolean {
+    return dedup !== undefined && this.#remembered.has(of) && this.#isNewest(seq, of, safe);
   }
 
   #keepsOperation(seq: number, operation: Operation, oldestKey: number, safe: number): boolean {
@@ -173,7 +210,7 @@ export class QueueReclaim {
         // A message that stays for its key stays done with.
         return this.#hasOpen(operation.s, oldestKey);
       case 'renew':
-        return operation.s >= oldestKey && this.#isNewest(seq, operation.s, safe);
+        return this.#remembered.has(operation.s) && this.#isNewest(seq, operation.s, safe);
       case 'edit':
         return !state.isSettled(operation.s);
       case 'open':
@@ -201,11 +238,12 @@ export class QueueReclaim {
     return newest <= seq || newest >= safe;
   }
 
-  /** Some message of them is not done with, or is at `oldestKey` or above. */
+  /** Some message of them is not done with, or has a key that is remembered. */
   #hasOpen(runs: Runs, oldestKey: number): boolean {
     let isOpen = false;
     eachSeq(runs, (seq) => {
-      isOpen ||= seq >= oldestKey || !this.#core.state.isSettled(seq);
+      const hasKey = seq >= oldestKey && this.#remembered.has(seq);
+      isOpen ||= hasKey || !this.#core.state.isSettled(seq);
     });
     return isOpen;
   }

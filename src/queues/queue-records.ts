@@ -18,6 +18,11 @@ export const OPERATION = 2;
 /** Where a message was that was moved, and why it was moved. */
 export interface Origin {
   readonly queue: string;
+  /**
+   * Begins the ids of messages that were enqueued there: of a queue that was deleted and made again
+   * under its name it is another one. Absent in what an earlier version has moved.
+   */
+  readonly tag?: string | undefined;
   readonly seq: number;
   readonly group?: string | undefined;
   readonly cause: DeadCause;
@@ -61,6 +66,8 @@ export interface MessageHeader {
   readonly origin?: Origin | undefined;
   /** The seq of the message whose place this one takes; with `dedup` its window begins again. */
   readonly of?: number | undefined;
+  /** With `of`: bytes of the payload that the message was enqueued with. */
+  readonly z?: number | undefined;
   /** Of a dead letter: its key waits for it, and this was its place in the order of the key. */
   readonly holds?: number | undefined;
   /** It comes back from the dead letters to its place in the order of its key, for one group. */

@@ -2,6 +2,7 @@
 import { Arrivals } from './arrivals.js';
 import { DedupTable } from './dedup-table.js';
 import { GroupState } from './group-state.js';
+import { IdIndex } from './id-index.js';
 import { storedOptionsFrom } from './stored-options.js';
 import { QueueState } from './queue-state.js';
 import { SeqSet } from './seq-set.js';
@@ -20,13 +21,12 @@ export function encodeState(state: QueueState): Uint8Array {
   state.arrivals.encodeTo(writer);
   state.gone.encodeTo(writer);
   state.dedup.encodeTo(writer);
-  writer.u32(state.updated.size);
-  for (const [seq, by] of state.updated) {
-    writer.f64(seq);
-    writer.f64(by);
-  }
+  state.updated.encodeTo(writer);
   writer.u32(state.groups.size);
   for (const group of state.groups.values()) group.encodeTo(writer);
+  state.moved.encodeTo(writer);
+  state.updated.encodeGrownTo(writer);
+  state.dedup.encodeOldestTo(writer);
   return writer.finish();
 }
 
@@ -48,12 +48,18 @@ export function decodeState(bytes: Uint8Array): QueueState {
   state.arrivals = Arrivals.decode(reader);
   state.gone = SeqSet.decode(reader);
   state.dedup = DedupTable.decode(reader);
-  for (let left = reader.u32(); left > 0; left--) {
-    const seq = reader.f64();
-    state.updated.set(seq, reader.f64());
-  }
+  state.updated.decode(reader);
   state.groups.clear();
   for (let left = reader.u32(); left > 0; left--) state.setGroup(GroupState.decode(reader));
+  // An earlier version wrote no more than that.
+  if (reader.hasMore) decodeRest(state, reader);
+  else state.moved.isComplete = false;
   reader.done();
   return state;
+}
+
+function decodeRest(state: QueueState, reader: StateReader): void {
+  state.moved = IdIndex.decode(reader);
+  state.updated.decodeGrown(reader);
+  state.dedup.decodeOldest(reader);
 }

@@ -9,6 +9,7 @@ import { DedupTable } from './dedup-table.js';
 import { comeBack, forgetBlocks, hold, unblock } from './group-blocks.js';
 import type { Settled } from './group-changes.js';
 import { GroupState } from './group-state.js';
+import { IdIndex } from './id-index.js';
 import { strangeQueueRecord } from './queue-errors.js';
 import type { StoredQueueOptions } from './queue-options.js';
 import {
@@ -23,6 +24,7 @@ import {
   type Recount,
 } from './queue-records.js';
 import { SeqSet } from './seq-set.js';
+import { Updates } from './updates.js';
 
 /** The group of a work queue. */
 export const WORK_GROUP = '';
@@ -55,14 +57,15 @@ export class QueueState {
   bytes = 0;
   dedup: DedupTable;
   readonly groups: Map<string, GroupState> = new Map();
-  /** The seq that takes the place of a message, by its seq: messages that were updated. */
-  readonly updated: Map<number, number> = new Map();
+  readonly updated: Updates = new Updates();
   /** The records by which windows of messages began again last; no part of a checkpoint. */
   renewed: Map<number, number> = new Map();
   /** Messages below that are done with may be missing from the log. */
   sparseBelow = 0;
   /** Unix milliseconds: messages that are gone came before. */
   goneMs = 0;
+  /** Messages that have come from other queues, for as long as they are in the log. */
+  moved: IdIndex = new IdIndex();
   /** How much has come, up to where; only in a queue that keeps what is done with. */
   arrivals: Arrivals = new Arrivals();
   /** Messages that are about to be changed: nobody may get them. No part of a checkpoint. */
@@ -125,11 +128,12 @@ export class QueueState {
     const { dedup, of } = header;
     if (nowMs > this.seenMs) this.seenMs = nowMs;
     if (of !== undefined) {
-      this.#onUpdate(seq, of);
+      this.#onUpdate(seq, of, size - (header.z ?? size));
       if (dedup !== undefined) this.#renew(seq, dedup, of);
       return;
     }
     if (dedup !== undefined) this.dedup.set(dedup, seq, this.seenMs);
+    if (header.id !== undefined) this.moved.add(header.id, seq);
     if (this.options.keepMs !== 0) this.arrivals.note(seq, size);
     // A purge, or a group that begins later, may have come before the message was durable.
     if (this.gone.has(seq)) return;
@@ -146,13 +150,16 @@ export class QueueState {
   }
 
   #renew(seq: number, key: string, of: number): void {
-    this.dedup.set(key, of, this.seenMs);
+    this.dedup.set(key, of, this.seenMs, seq);
     this.renewed.set(of, Math.max(seq, this.renewed.get(of) ?? 0));
   }
 
-  #onUpdate(seq: number, of: number): void {
+  /** `grown`: bytes that the message has more than it was enqueued with. */
+  #onUpdate(seq: number, of: number, grown: number): void {
     this.skip(seq);
-    if (!this.isSettled(of)) this.updated.set(of, seq);
+    if (this.isSettled(of)) return;
+    this.bytes += grown - this.updated.grownBy(of);
+    this.updated.set(of, seq, grown);
   }
 
   /** The record is no message that anybody gets. */
@@ -294,13 +301,7 @@ export class QueueState {
     const group = this.groups.get(g ?? WORK_GROUP);
     if (group !== undefined) group.pass(to, open, t);
     else if (g === undefined) this.gone.addBelow(to);
-    for (const seq of this.updated.keys()) if (this.isSettled(seq)) this.#forgetUpdate(seq);
     this.#recount(operation);
-  }
-
-  /** What is done with may be delivered again, as it was, where that is kept. */
-  #forgetUpdate(seq: number): void {
-    if (this.options.keepMs === 0) this.updated.delete(seq);
   }
 
   /** What is gone for all is so for a group that begins here, or nothing below it ever would be. */
@@ -372,8 +373,7 @@ export class QueueState {
   #onSettled(seq: number, size: number | undefined): void {
     if (size === undefined || !this.isSettled(seq)) return;
     this.messages--;
-    this.bytes -= size;
-    this.#forgetUpdate(seq);
+    this.bytes -= size + this.updated.grownBy(seq);
   }
 
   #onBack({ g, s, at = 0, undo, error, t }: Operation & { readonly o: 'back' }): void {

@@ -8,9 +8,10 @@ import type { EnqueueResult, Room } from './enqueue-plan.js';
 import type { Enqueuing, PlannedEnqueue } from './enqueuing.js';
 import type { GroupState } from './group-state.js';
 import type { Lease } from './lease.js';
-import { CHANNEL_PREFIX, type OpenQueues } from './open-queues.js';
+import type { OpenQueues } from './open-queues.js';
 import { commitParts, type QueuePart } from './queue-commit.js';
 import type { QueueContext } from './queue-context.js';
+import { CHANNEL_PREFIX } from './queue-names.js';
 import { runsOf, type OperationContent } from './queue-records.js';
 import { groupField } from './queue-state.js';
 import { Settlement } from './settlement.js';
@@ -103,7 +104,7 @@ function roomOf({ state }: QueueContext, leases: readonly Lease[]): Room {
     const isOpen = (each: GroupState): boolean => !each.settled.has(seq) && !groups.has(each.name);
     if ([...state.groups.values()].some(isOpen)) continue;
     messages++;
-    bytes += size;
+    bytes += size + state.updated.grownBy(seq);
   }
   return { messages, bytes };
 }

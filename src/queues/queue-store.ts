@@ -4,12 +4,12 @@
  */
 import type { Codec } from '../channel/codec.js';
 import { checkCodec } from '../channel/codec.js';
-import { checkName } from '../channel/options.js';
 import { redexError } from '../core/errors.js';
 import { MemoryFs } from '../fs/memory-fs.js';
 import { Redex } from '../store/redex.js';
-import { CHANNEL_PREFIX, OpenQueues } from './open-queues.js';
+import { OpenQueues } from './open-queues.js';
 import { Queue } from './queue.js';
+import { CHANNEL_PREFIX, checkQueueName } from './queue-names.js';
 import { queueSettings, type QueueSettings, type QueueStoreOptions } from './queue-settings.js';
 import { checkQueueOptions, type QueueOptions } from './queue-options.js';
 import { commitSteps, type QueueCommitResult, type QueueCommitStep } from './queue-store-commit.js';
@@ -76,7 +76,7 @@ export class QueueStore {
    */
   async queue<T = Uint8Array>(name: string, options: OpenQueueOptions<T> = {}): Promise<Queue<T>> {
     this.#requireOpen();
-    checkName(name, 'a queue name');
+    checkQueueName(name);
     const { codec, createIfMissing = true, ...rest } = options;
     if (typeof createIfMissing !== 'boolean') {
       throw new TypeError('createIfMissing must be a boolean');
@@ -100,14 +100,14 @@ export class QueueStore {
 
   async has(name: string): Promise<boolean> {
     this.#requireOpen();
-    checkName(name, 'a queue name');
+    checkQueueName(name);
     return this.#redex.hasChannel(`${CHANNEL_PREFIX}${name}`);
   }
 
   /** Deletes a queue with its messages, durably. False: there was none. */
   async delete(name: string): Promise<boolean> {
     this.#requireOpen();
-    checkName(name, 'a queue name');
+    checkQueueName(name);
     return this.#queues.delete(name);
   }
 

@@ -1,5 +1,6 @@
 /** Counts messages by looking at them: what cannot be known from what was counted before. */
 import type { Channel } from '../channel/channel.js';
+import { Arrivals } from './arrivals.js';
 import { bodyOf, headerOf, MESSAGE, type Recount } from './queue-records.js';
 import type { QueueState } from './queue-state.js';
 import type { GroupState } from './group-state.js';
@@ -16,7 +17,7 @@ async function eachMessage(
       if (record.type !== MESSAGE || state.gone.has(record.seq)) continue;
       const header = headerOf(record);
       if (header === undefined || header.of !== undefined) continue;
-      visit(record.seq, bodyOf(record).length);
+      visit(record.seq, bodyOf(record).length + state.updated.grownBy(record.seq));
     }
   }
 }
@@ -67,4 +68,29 @@ export async function countFor(
     bytes += size;
   });
   return { open, total: [messages, bytes] };
+}
+
+/** Takes up where messages are that have come from other queues, below a seq. */
+export async function indexMoved(channel: Channel, state: QueueState, to: number): Promise<void> {
+  for await (const records of channel.readBatches({ from: channel.firstSeq, to })) {
+    for (const record of records) {
+      const id = record.type === MESSAGE ? headerOf(record)?.id : undefined;
+      if (id === undefined || state.moved.find(id).includes(record.seq)) continue;
+      state.moved.add(id, record.seq);
+    }
+  }
+  state.moved.isComplete = true;
+}
+
+/** What has come, as far as it is in the log. */
+export async function arrivalsIn(channel: Channel): Promise<Arrivals> {
+  const arrivals = new Arrivals();
+  for await (const records of channel.readBatches({ from: channel.firstSeq })) {
+    for (const record of records) {
+      const header = record.type === MESSAGE ? headerOf(record) : undefined;
+      if (header === undefined || header.of !== undefined) continue;
+      arrivals.note(record.seq, bodyOf(record).length);
+    }
+  }
+  return arrivals;
 }

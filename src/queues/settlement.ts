@@ -19,6 +19,9 @@ import { groupField } from './queue-state.js';
 
 const NACK: ReadonlySet<string> = new Set(['delayMs', 'error', 'count']);
 
+/** Acknowledgements of one operation: the smallest journal takes the record of so many. */
+const MOST_AT_ONCE = 4096;
+
 /** Acknowledgements that are written together. */
 class AckBatch {
   readonly leases: Lease[] = [];
@@ -77,12 +80,12 @@ export class Settlement implements SettlementHost {
     lease.isSettling = true;
     const batches = this.#batches[durability];
     let batch = batches.get(lease.group);
-    if (batch === undefined) {
+    if (batch === undefined || batch.leases.length === MOST_AT_ONCE) {
       batch = new AckBatch();
       batches.set(lease.group, batch);
       const begun = batch;
       this.core.runtime.defer(() => {
-        batches.delete(lease.group);
+        if (batches.get(lease.group) === begun) batches.delete(lease.group);
         begun.become(this.#write(begun.leases, durability));
       });
     }

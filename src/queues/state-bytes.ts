@@ -153,6 +153,11 @@ export class StateReader {
     return values;
   }
 
+  /** There is more. */
+  get hasMore(): boolean {
+    return this.#at < this.#bytes.byteLength;
+  }
+
   /** Throws when there is more. */
   done(): void {
     const left = this.#bytes.byteLength - this.#at;

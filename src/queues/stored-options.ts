@@ -1,5 +1,6 @@
 /** The options that a queue stores: with their defaults, changed, compared, and read again. */
 import { redexError } from '../core/errors.js';
+import { nameForDeadLetters } from './queue-names.js';
 import {
   CHOICES,
   NUMBERS,
@@ -10,16 +11,16 @@ import {
 
 /**
  * What is stored for a new queue. A queue of dead letters has none of its own by default. Throws
- * TypeError for options that contradict each other.
+ * TypeError for options that contradict each other, RangeError for a name without room for `.dead`.
  */
 export function storedQueueOptions(
   options: QueueOptions,
   name: string,
   isForDeadLetters = false,
 ): StoredQueueOptions {
-  const { deadLetter = isForDeadLetters ? false : `${name}.dead` } = options;
+  const { deadLetter = isForDeadLetters ? false : nameForDeadLetters(name) } = options;
   const { keepMessages, keepBytes } = options;
-  const keepsSome = keepMessages !== undefined || keepBytes !== undefined;
+  const isLimited = keepMessages !== undefined || keepBytes !== undefined;
   const stored: StoredQueueOptions = {
     mode: options.mode ?? 'work',
     visibilityTimeoutMs: options.visibilityTimeoutMs ?? 30_000,
@@ -37,7 +38,7 @@ export function storedQueueOptions(
     onDead: options.onDead ?? 'unblock',
     onExpired: options.onExpired ?? (deadLetter === false ? 'drop' : 'dead'),
     dedupMode: options.dedupMode ?? 'keep',
-    keepMs: limited(options.keepMs ?? (keepsSome ? Infinity : 0)),
+    keepMs: limited(options.keepMs ?? (isLimited ? Infinity : 0)),
     keepMessages: limited(keepMessages),
     keepBytes: limited(keepBytes),
     maxLag: limited(options.maxLag),
@@ -47,7 +48,10 @@ export function storedQueueOptions(
   return stored;
 }
 
-/** The stored ones with some of them changed. Throws TypeError as `storedQueueOptions` does. */
+/**
+ * The stored ones with some of them changed. Throws TypeError as `storedQueueOptions` does, and for
+ * the end of the last limit of what is kept, which does not say whether all or nothing is meant.
+ */
 export function changedOptions(
   stored: StoredQueueOptions,
   options: Omit<QueueOptions, 'mode'>,
@@ -57,16 +61,28 @@ export function changedOptions(
     if (value !== undefined) changed[option] = value === Infinity ? null : value;
   }
   const isWithout = options.deadLetter === false && options.onExpired === undefined;
-  const all = { ...changed, ...(isWithout ? { onExpired: 'drop' } : {}) };
-  const result = all as unknown as StoredQueueOptions;
+  if (isWithout) changed['onExpired'] = 'drop';
+  const result = changed as unknown as StoredQueueOptions;
+  if (options.keepMs === undefined && stored.keepMs === 0 && keepsSome(result)) {
+    // As for a new queue.
+    changed['keepMs'] = null;
+  }
+  const isOver = keepsSome(stored) && !keepsSome(result);
+  if (isOver && options.keepMs === undefined && stored.keepMs === null) {
+    throw new TypeError('nothing limits what is kept any more: say keepMs, too, 0 or Infinity');
+  }
   refuseContradictions(result);
   return result;
+}
+
+function keepsSome({ keepMessages, keepBytes }: StoredQueueOptions): boolean {
+  return keepMessages !== null || keepBytes !== null;
 }
 
 /** Each is a pair of options that cannot both be meant. */
 function refuseContradictions(stored: StoredQueueOptions): void {
   const { mode, ordering, deadLetter, onDead, onExpired, dedupMode, dedupWindowMs } = stored;
-  const { keepMs, keepMessages, keepBytes, maxLag, maxIdleMs } = stored;
+  const { keepMs, maxLag, maxIdleMs } = stored;
   const refuse = (isWrong: boolean, message: string): void => {
     if (isWrong) throw new TypeError(message);
   };
@@ -81,8 +97,10 @@ function refuseContradictions(stored: StoredQueueOptions): void {
     dedupMode !== 'keep' && dedupWindowMs === 0,
     `dedupMode '${dedupMode}' needs a dedupWindowMs above 0`,
   );
-  const keepsSome = keepMessages !== null || keepBytes !== null;
-  refuse(keepMs === 0 && keepsSome, 'keepMessages and keepBytes keep nothing with keepMs 0');
+  refuse(
+    keepMs === 0 && keepsSome(stored),
+    'keepMessages and keepBytes keep nothing with keepMs 0',
+  );
   const isOfGroups = maxLag !== null || maxIdleMs !== null;
   refuse(mode === 'work' && isOfGroups, "maxLag and maxIdleMs are for mode 'fanout'");
 }

@@ -9,6 +9,7 @@ import type { QueueOptions } from '../../src/queues/queue-options.js';
 import type { Queue } from '../../src/queues/queue.js';
 import { Random } from '../../src/testing/choices.js';
 import { browsed, textQueue } from '../../src/testing/queue-contract-support.js';
+import { removeCheckpoints } from '../support/queue-checkpoints.js';
 import { QueueLab } from '../support/queue-kit.js';
 
 type Step = (queue: Queue<string>, random: Random) => Promise<unknown>;
@@ -93,18 +94,10 @@ async function seen(queue: Queue<string>, isSought: boolean): Promise<unknown> {
   return { messages, bytes, ...counts, inFlight, isPaused, blocked, all };
 }
 
-function removeCheckpoints(lab: QueueLab, path = '/data/channels'): void {
-  for (const { name, kind } of lab.disk.readDirectorySync(path)) {
-    const each = `${path}/${name}`;
-    if (kind === 'directory') removeCheckpoints(lab, each);
-    else if (path.endsWith('/checkpoints')) lab.disk.unlinkSync(each);
-  }
-}
-
 /** The next process, which has no checkpoints. */
 async function fromScratch(lab: QueueLab): Promise<QueueLab> {
   await lab.close();
-  removeCheckpoints(lab);
+  removeCheckpoints(lab.disk);
   const { disk, runtime } = lab;
   const next = { disk, startMs: runtime.now(), seed: runtime.seed + 1 };
   return QueueLab.open({ segmentBytes: 4096, reserveBytes: 0, ...next });
