@@ -10,7 +10,8 @@ import { processKill, strict, type Profile } from '../testing/crash-profiles.js'
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { changesState } from './image.js';
 import { openStore, QueuesJudge, type Deep, type QueuesImage } from './queues-judge.js';
-import { look, openQueues, QUEUES } from './queues-look.js';
+import { look, openQueues } from './queues-look.js';
+import { QUEUES } from './queues-options.js';
 import { plainSight, QueuesModel } from './queues-model.js';
 import { QueueActions } from './queues-actions.js';
 import { QueuesScene } from './queues-scene.js';

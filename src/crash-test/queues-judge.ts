@@ -13,14 +13,8 @@ import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { imageKey } from './image-key.js';
 import { changesState } from './image.js';
-import {
-  DEDUP_MS,
-  look,
-  MAX_DELIVERIES,
-  openKnownQueues,
-  QUEUES,
-  type Look,
-} from './queues-look.js';
+import { standingNotes } from './queues-dedup.js';
+import { look, openKnownQueues, type Look } from './queues-look.js';
 import {
   hasBegun,
   isPromised,
@@ -29,6 +23,7 @@ import {
   type QueueEntry,
   type QueuesModel,
 } from './queues-model.js';
+import { MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 
 /** What is done with an image beside opening it and comparing. */
@@ -260,17 +255,19 @@ async function judgeKeys(
 ): Promise<void> {
   for (const [place, notes] of keys) {
     const [queue = '', dedupKey = ''] = place.split('/');
-    const inWindow = notes.filter(
-      ({ deed, atMs }) => hasBegun(deed, image) && image.nowMs < atMs + DEDUP_MS,
+    const { standing, isSure: promised } = standingNotes(
+      notes.filter(({ deed }) => hasBegun(deed, image)),
+      ({ deed }) => isPromised(deed, image),
+      image.nowMs,
     );
-    const promised = inWindow.some(({ deed }) => isPromised(deed, image));
     const found = queues.get(queue);
     if (found === undefined) {
       if (promised) throw new Violation(`queue ${queue} is gone`);
       continue;
     }
-    const { duplicate, id } = await found.enqueue(Buffer.from('-1.0 '), { dedupKey });
-    const isKnown = inWindow.some(({ entry }) => entry.id === id);
+    const options = { dedupKey, dedupMode: 'keep' } as const;
+    const { duplicate, id } = await found.enqueue(Buffer.from('-1.0 '), options);
+    const isKnown = standing.some(({ entry }) => entry.id === id);
     if (duplicate ? isKnown : !promised) continue;
     const what = duplicate ? `of ${id}` : 'enqueued again';
     throw new Violation(`a message with key ${place} is ${what}, window promised: ${promised}`);
@@ -342,7 +339,8 @@ function judgeOrder(model: QueuesModel, found: Look, order: ReadonlyMap<string, 
     if (entry === undefined || at === undefined) continue;
     const isStrict = key !== undefined && QUEUES[queue]?.ordering !== 'relaxed';
     const isMet = priority === 0 || !model.sought.has(queue);
-    const isPlain = key === undefined && isUntouched(entry) && view.deliveryCount === 0 && isMet;
+    const isNew = view.deliveryCount === 0 && view.expiresAt === undefined;
+    const isPlain = key === undefined && isUntouched(entry) && isNew && isMet;
     if (!isStrict && !isPlain) continue;
     const lane = `${queue}/${group}/${isStrict ? `key ${key}` : `priority ${priority}`}`;
     const before = last.get(lane);
@@ -353,6 +351,6 @@ function judgeOrder(model: QueuesModel, found: Look, order: ReadonlyMap<string, 
   }
 }
 
-function isUntouched({ dueMs, untilMs, isFront, isEdited }: QueueEntry): boolean {
-  return dueMs === 0 && untilMs === Infinity && !isFront && !isEdited;
+function isUntouched({ dueMs, isFront, isEdited }: QueueEntry): boolean {
+  return dueMs === 0 && !isFront && !isEdited;
 }

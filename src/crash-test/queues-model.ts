@@ -13,6 +13,8 @@ export interface QueueSight {
   readonly priority: number;
   /** Unix milliseconds before which it is not delivered; what is past is 0. */
   readonly dueMs: number;
+  /** Unix milliseconds from which it is not delivered any more. */
+  readonly untilMs: number;
 }
 
 export interface Deed {
@@ -41,11 +43,13 @@ export interface QueueEntry {
   readonly id: string;
   /** Begins its text, in whatever version, in whatever queue. */
   readonly number: number;
-  readonly bytes: number;
+  /** That, and those of what has replaced it. */
+  readonly numbers: Set<number>;
+  /** As it was first written. */
+  bytes: number;
   readonly key: string | undefined;
   readonly priority: number;
   readonly dueMs: number;
-  readonly untilMs: number;
   readonly isFront: boolean;
   /** It was cancelled or purged by this: no group gets it again. */
   goneBy: Deed | undefined;
@@ -71,6 +75,8 @@ export class QueueLine {
   }
 
   push(sight: QueueSight | undefined, deed: Deed): void {
+    // Of what one deed did, only the end was ever to be seen.
+    if (deed === this.states.at(-1)?.deed && deed !== BEFORE) this.states.pop();
     this.states.push({ sight, deed });
   }
 }
@@ -82,10 +88,13 @@ export interface Moment {
   readonly nowMs: number;
 }
 
+/** From then on a dedup key stands for a message. */
 export interface DedupNote {
   readonly entry: QueueEntry;
   readonly atMs: number;
   deed: Deed;
+  /** It did before, and its window has begun again. */
+  readonly isAgain: boolean;
 }
 
 export type FoundSights = ReadonlyMap<string, QueueSight>;
@@ -97,7 +106,7 @@ export const lineKey = (queue: string, place: number | string, group: string): s
 
 /** Of what is no message. */
 export function plainSight(text: string): QueueSight {
-  return { text, count: 0, priority: 0, dueMs: 0 };
+  return { text, count: 0, priority: 0, dueMs: 0, untilMs: Infinity };
 }
 
 export class QueuesModel {
@@ -155,6 +164,13 @@ export class QueuesModel {
   /** The line of a message for a group, made if there is none yet. */
   line(entry: QueueEntry, group: string): QueueLine {
     return this.#lineAt(entry.queue, entry.seq, group, entry);
+  }
+
+  /** Lines of groups that have it before them. */
+  linesOf(entry: QueueEntry): QueueLine[] {
+    return [...this.lines.values()].filter(
+      (line) => line.entry === entry && line.last !== undefined,
+    );
   }
 
   /** Of what is no message: an option, whether it is paused, a group. */
@@ -227,10 +243,12 @@ export class QueuesModel {
     for (const [place, entry] of this.entries) if (lost.has(entry)) this.entries.delete(place);
     for (const entry of this.entries.values()) this.#kept.add(entry);
     for (const [key, notes] of this.keys) {
-      const left = notes.filter(({ entry }) => !lost.has(entry));
+      const left = notes.filter(({ entry, deed }) => !lost.has(entry) && hasBegun(deed, moment));
       for (const note of left) {
-        const isOld = note.deed === BEFORE || note.deed === PERHAPS;
-        if (!isOld) note.deed = sure.has(note.entry) ? BEFORE : PERHAPS;
+        const { entry, deed, isAgain } = note;
+        if (deed === BEFORE || deed === PERHAPS) continue;
+        const isThere = isAgain ? isPromised(deed, moment) : sure.has(entry);
+        note.deed = isThere ? BEFORE : PERHAPS;
       }
       this.keys.set(key, left);
     }
@@ -266,13 +284,14 @@ export function isSame(
   if (a === undefined || b === undefined) return a === b;
   const due = ({ dueMs }: QueueSight): number => (dueMs > nowMs ? dueMs : 0);
   const isPriority = isFront || a.priority === b.priority;
-  return a.text === b.text && a.count === b.count && isPriority && due(a) === due(b);
+  const isSameTime = due(a) === due(b) && a.untilMs === b.untilMs;
+  return a.text === b.text && a.count === b.count && isPriority && isSameTime;
 }
 
 export function textOf(sight: QueueSight | undefined): string {
   if (sight === undefined) return 'none';
-  const { text, count, priority, dueMs } = sight;
-  return `${text} count ${count} priority ${priority} due ${dueMs}`;
+  const { text, count, priority, dueMs, untilMs } = sight;
+  return `${text} count ${count} priority ${priority} due ${dueMs} until ${untilMs}`;
 }
 
 function misfit(

@@ -9,16 +9,8 @@ import type { Queue } from '../queues/queue.js';
 import type { Redex } from '../store/redex.js';
 import type { Random } from '../testing/choices.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
-import {
-  look,
-  MAX_DELIVERIES,
-  numberOf,
-  openQueues,
-  QUEUES,
-  shortText,
-  type FoundMessage,
-  type Look,
-} from './queues-look.js';
+import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
+import { MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
   isSame,
   lineKey,
@@ -83,6 +75,10 @@ export class QueuesScene {
   held: Held[] = [];
   /** In this step. */
   rejected: ReadonlySet<QueueLine> = new Set();
+  /** Told of what became of steps, so that it is known what occurs. */
+  count: (kind: string) => void = () => {};
+  /** What was enqueued in this step should have replaced these, if they waited. */
+  notReplaced: QueueEntry[] = [];
 
   constructor(
     model: QueuesModel,
@@ -131,6 +127,14 @@ export class QueuesScene {
     this.held = this.held.filter((each) => each !== held);
   }
 
+  /** No group has got it, or is done with it. */
+  isWaiting({ queue, seq }: QueueEntry): boolean {
+    return this.groupsOf(queue).every((group) => {
+      const line = this.model.lines.get(lineKey(queue, seq, group));
+      return line?.last !== undefined && !this.isHeld(line);
+    });
+  }
+
   /** Makes the model know what the step has led to, and compares all. */
   async follow(context: StepContext): Promise<void> {
     await this.settle();
@@ -145,6 +149,10 @@ export class QueuesScene {
       throw new Violation(`message ${entry.number} of ${line.queue} is neither here nor dead`);
     }
     this.#compare(seen);
+    for (const entry of this.notReplaced) {
+      if (this.isWaiting(entry)) throw new Violation(`${entry.number} waits, and is not replaced`);
+    }
+    this.notReplaced = [];
   }
 
   #adopt({ queue, group, start, deed }: Adopted, { messages }: Look): void {
@@ -167,7 +175,7 @@ export class QueuesScene {
       if (isWrong) {
         throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is ${textOf(sight)}`);
       }
-      if (sight !== undefined && Number.parseInt(sight.text, 10) !== entry.number) {
+      if (sight !== undefined && !entry.numbers.has(Number.parseInt(sight.text, 10))) {
         throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is another message`);
       }
       if (sight === undefined && !this.model.lines.has(lineKey(queue, entry.seq, group))) continue;
@@ -182,7 +190,7 @@ export class QueuesScene {
     for (const [key, line] of this.model.lines) {
       const { entry, last: sight } = line;
       if (entry === undefined || sight === undefined || sights.has(key)) continue;
-      const isExpired = entry.untilMs <= this.runtime.now();
+      const isExpired = sight.untilMs <= this.runtime.now();
       const isWorn = sight.count >= MAX_DELIVERIES && QUEUES[line.queue]?.deadLetter !== false;
       if (this.isHeld(line) || !(isExpired || isWorn || rejected.has(line))) {
         throw new Violation(`${key}, ${textOf(sight)}, is gone`);
@@ -233,12 +241,12 @@ export class QueuesScene {
       queue,
       seq: view.seq,
       id: source.id,
-      number: numberOf(view.bytes),
+      number: source.number,
+      numbers: source.numbers,
       bytes: view.bytes.length,
       key: source.key,
       priority: sight.priority,
       dueMs: 0,
-      untilMs: Infinity,
       isFront: false,
       goneBy: undefined,
       isEdited: false,
@@ -289,7 +297,7 @@ export class QueuesScene {
       if (deliveryCount !== before.count + 1 || (isLimited && deliveryCount > MAX_DELIVERIES)) {
         throw new Violation(`${what}: it had ${before.count} before`);
       }
-      if (before.dueMs > this.runtime.now() || entry.untilMs <= this.runtime.now()) {
+      if (before.dueMs > this.runtime.now() || before.untilMs <= this.runtime.now()) {
         throw new Violation(`${what}: too early or too late`);
       }
       this.#judgeOrder({ line, entry, sight: before }, deed, what);
@@ -303,7 +311,7 @@ export class QueuesScene {
     const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
     for (const other of open) {
       // It is a dead letter before it is delivered.
-      if (this.#isDoomed(other.line, other.entry)) continue;
+      if (this.#isDoomed(other.line)) continue;
       const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
       if (isSameKey && (this.isHeld(other.line) || (isStrict && other.entry.seq < entry.seq))) {
         throw new Violation(`${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before`);
@@ -323,17 +331,19 @@ export class QueuesScene {
   }
 
   /** It may be a dead letter already, which is seen when the step is followed. */
-  #isDoomed(line: QueueLine, entry: QueueEntry): boolean {
-    if (entry.untilMs <= this.runtime.now() || this.rejected.has(line)) return true;
+  #isDoomed(line: QueueLine): boolean {
+    const { untilMs = Infinity } = line.last ?? {};
+    if (untilMs <= this.runtime.now() || this.rejected.has(line)) return true;
     const isLimited = QUEUES[line.queue]?.deadLetter !== false;
     return isLimited && !this.isHeld(line) && (line.last?.count ?? 0) >= MAX_DELIVERIES;
   }
 
   /** It comes in its order, and nothing has happened to it. */
   #isPlain(line: QueueLine, entry: QueueEntry): boolean {
-    const { key, dueMs, untilMs, isFront, isEdited } = entry;
-    const hasWish = key !== undefined || dueMs > 0 || untilMs < Infinity || isFront || isEdited;
-    return !hasWish && line.last?.count === 0 && !this.isHeld(line);
+    const { key, dueMs, isFront, isEdited } = entry;
+    const hasWish = key !== undefined || dueMs > 0 || isFront || isEdited;
+    const isNew = line.last?.count === 0 && line.last.untilMs === Infinity;
+    return !hasWish && isNew && !this.isHeld(line);
   }
 }
 

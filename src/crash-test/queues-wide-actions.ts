@@ -1,5 +1,5 @@
 /** What a process does with whole queues and groups, and the time that passes; each alone. */
-import { MAX_DELIVERIES } from './queues-look.js';
+import { MAX_DELIVERIES } from './queues-options.js';
 import { plainSight, type QueueSight } from './queues-model.js';
 import type { QueueActions } from './queues-actions.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
@@ -224,7 +224,7 @@ export class WideActions {
   async tidy(name: string, group: string): Promise<void> {
     const scene = this.#scene;
     for (let piles = 1 + this.#actions.below(2); piles > 0; piles--) {
-      const apply = await this.#actions.enqueue(name, true).run();
+      const apply = await this.#actions.enqueue(name, { isPile: true }).run();
       apply();
     }
     const request = group === '' ? { max: 40 } : { max: 40, group };

@@ -2,11 +2,10 @@
 import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
+import { NAMES } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
 
-/** A workload has some of the queues: fewer are opened faster. */
-const NAMES = [['work'], ['fan'], ['work', 'loose'], ['work', 'fan'], ['fan', 'loose']] as const;
 /** Messages that a queue may hold before fewer are enqueued. */
 const MANY = 30;
 
@@ -39,6 +38,7 @@ export class QueuesWorkload {
       adopted: undefined,
     };
     scene.rejected = context.rejected;
+    scene.count = (kind) => this.#count(kind);
     const actions = new QueueActions(scene, () => this.#number++, this.#hasDedup);
     if (this.#random.below(4) === 0) await this.#wide(scene, new WideActions(actions), context);
     else await this.#together(scene, actions, context);
@@ -110,7 +110,7 @@ export class QueuesWorkload {
     const { name, isFull, free, received, touched, context } = step;
     const take = (): Held[] => free.splice(this.#random.below(free.length), 1);
     const chance = this.#random.below(20);
-    if (chance < 6) return isFull ? undefined : actions.enqueue(name);
+    if (chance < 6) return isFull ? undefined : actions.enqueue(name, { touched });
     if (chance < 11) {
       const group = this.#pick(scene.groupsOf(name));
       const place = `${name}/${group ?? ''}`;
@@ -130,7 +130,7 @@ export class QueuesWorkload {
       for (const { entry } of held) touched.add(entry);
       const hasCommit = touched.has('commit');
       touched.add('commit');
-      return isFree && !hasCommit && !isFull ? actions.commit(held, name) : undefined;
+      return isFree && !hasCommit && !isFull ? actions.commit(held, name, touched) : undefined;
     }
     if (chance < 18) return isFull || name === 'fan' ? undefined : actions.pushFront(name);
     // Of one that is delivered meanwhile it cannot be said which came first.

@@ -1,0 +1,29 @@
+/** The queues of the workload, and what each is opened with. */
+import type { OpenQueueOptions } from '../queues/queue-store.js';
+
+export const MAX_DELIVERIES = 3;
+const LEASE_MS = 4000;
+export const DEDUP_MS = 6000;
+
+const COMMON = {
+  maxDeliveries: MAX_DELIVERIES,
+  visibilityTimeoutMs: LEASE_MS,
+  dedupWindowMs: DEDUP_MS,
+} as const;
+
+export const QUEUES: Readonly<Record<string, OpenQueueOptions<Uint8Array>>> = {
+  work: { ...COMMON },
+  fan: { ...COMMON, mode: 'fanout' },
+  loose: { ...COMMON, deadLetter: false, ordering: 'relaxed' },
+  swap: { ...COMMON, dedupMode: 'replace' },
+};
+
+/** A workload has some of the queues: fewer are opened faster. */
+export const NAMES = [
+  ['work'],
+  ['fan'],
+  ['work', 'loose'],
+  ['work', 'fan'],
+  ['fan', 'loose'],
+  ['swap'],
+] as const;
