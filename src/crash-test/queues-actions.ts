@@ -12,6 +12,7 @@ import {
   type QueueLine,
   type QueueSight,
 } from './queues-model.js';
+import { blocksKeys } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
 
@@ -81,7 +82,8 @@ export class QueueActions {
     const dedup = queue === 'swap' ? this.#dedupIn(queue, touched, mine) : this.#dedup();
     // What replaces one with a key may not wait.
     const mayHaveKey = queue !== 'swap' || dedup.dedupKey === undefined;
-    const key = mayHaveKey && this.once(4) ? `k${this.below(3)}` : undefined;
+    const key =
+      mayHaveKey && this.once(blocksKeys(queue) ? 2 : 4) ? `k${this.below(3)}` : undefined;
     const mayWait = key === undefined || queue === 'loose';
     return {
       number,
@@ -190,6 +192,8 @@ export class QueueActions {
       };
       return { kind, phase: 1, run };
     };
+    const isRejected = blocksKeys(line.queue) && entry.key !== undefined && this.once(2);
+    if (isRejected) return this.#reject(held, context);
     switch (this.below(8)) {
       case 0:
       case 1:
@@ -265,6 +269,7 @@ export class QueueActions {
         if (!isCancelled) throw new Violation(`${deed.what}: it was not there`);
         entry.goneBy = deed;
         for (const of of this.scene.model.linesOf(entry)) of.push(undefined, deed);
+        this.scene.model.goOn(entry, deed);
         this.scene.held = this.scene.held.filter((each) => each.entry !== entry);
       };
     };

@@ -122,6 +122,9 @@ function enter(
     priority,
     dueMs,
     isFront,
+    place: result.seq,
+    isLoose: false,
+    holds: undefined,
     goneBy: undefined,
     isEdited: false,
   };

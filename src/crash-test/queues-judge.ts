@@ -14,16 +14,9 @@ import { ManualRuntime } from '../testing/manual-runtime.js';
 import { imageKey } from './image-key.js';
 import { changesState } from './image.js';
 import { standingNotes } from './queues-dedup.js';
+import { judgeDrain } from './queues-drain.js';
 import { look, openKnownQueues, type Look } from './queues-look.js';
-import {
-  hasBegun,
-  isPromised,
-  textOf,
-  type Moment,
-  type QueueEntry,
-  type QueuesModel,
-} from './queues-model.js';
-import { MAX_DELIVERIES, QUEUES } from './queues-options.js';
+import { hasBegun, isPromised, textOf, type Moment, type QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
 
 /** What is done with an image beside opening it and comparing. */
@@ -272,85 +265,4 @@ async function judgeKeys(
     const what = duplicate ? `of ${id}` : 'enqueued again';
     throw new Violation(`a message with key ${place} is ${what}, window promised: ${promised}`);
   }
-}
-
-/** Receives and acknowledges all that there is; resolves to what was delivered. */
-async function drain({ queues, runtime }: Opened): Promise<string[]> {
-  const delivered: string[] = [];
-  for (const [name, queue] of queues) {
-    if (queue.isPaused) await queue.resume();
-    for (const { name: group } of queue.groups.list()) {
-      for (let turn = 0; turn < 3; turn++) {
-        for (;;) {
-          const some = await queue.receive(group === '' ? { max: 8 } : { max: 8, group });
-          if (some.length === 0) break;
-          for (const { seq, deliveryCount } of some) {
-            delivered.push(`${name}/${seq}/${group}/${deliveryCount}`);
-          }
-          await queue.ackMany(some);
-        }
-        runtime.advance(4000);
-      }
-    }
-  }
-  return delivered;
-}
-
-async function judgeDrain(
-  model: QueuesModel,
-  opened: Opened,
-  found: Look,
-): Promise<readonly string[]> {
-  const delivered = await drain(opened);
-  const counts = new Map<string, number>();
-  const order = new Map<string, number>();
-  for (const [index, each] of delivered.entries()) {
-    const [queue = '', seq = '', group = '', count = ''] = each.split('/');
-    const key = `${queue}/${seq}/${group}`;
-    if (counts.has(key)) throw new Violation(`${key} was acknowledged and delivered again`);
-    counts.set(key, Number(count));
-    order.set(key, index);
-  }
-  for (const { queue, group, view } of found.messages) {
-    const { seq, deliveryCount } = view;
-    const key = `${queue}/${seq}/${group}`;
-    const count = counts.get(key);
-    const isLimited = QUEUES[queue]?.deadLetter !== false && !queue.endsWith('.dead');
-    if (count === undefined) {
-      const isWorn = isLimited && deliveryCount >= MAX_DELIVERIES;
-      if (isWorn || view.expiresAt !== undefined || (view.dueAt ?? 0) > opened.runtime.now())
-        continue;
-      throw new Violation(`${key} is not delivered: ${view.state}, ${deliveryCount} deliveries`);
-    }
-    if (count !== deliveryCount + 1 || (isLimited && count > MAX_DELIVERIES)) {
-      throw new Violation(`${key} is delivery ${count}, and had ${deliveryCount}`);
-    }
-  }
-  judgeOrder(model, found, order);
-  return delivered;
-}
-
-function judgeOrder(model: QueuesModel, found: Look, order: ReadonlyMap<string, number>): void {
-  const last = new Map<string, { readonly at: number; readonly seq: number }>();
-  for (const { queue, group, view } of found.messages) {
-    const { seq, key, priority } = view;
-    const entry = model.entries.get(`${queue}/${seq}`);
-    const at = order.get(`${queue}/${seq}/${group}`);
-    if (entry === undefined || at === undefined) continue;
-    const isStrict = key !== undefined && QUEUES[queue]?.ordering !== 'relaxed';
-    const isMet = priority === 0 || !model.sought.has(queue);
-    const isNew = view.deliveryCount === 0 && view.expiresAt === undefined;
-    const isPlain = key === undefined && isUntouched(entry) && isNew && isMet;
-    if (!isStrict && !isPlain) continue;
-    const lane = `${queue}/${group}/${isStrict ? `key ${key}` : `priority ${priority}`}`;
-    const before = last.get(lane);
-    if (before !== undefined && before.at > at) {
-      throw new Violation(`${lane}: ${before.seq} is delivered after ${seq}`);
-    }
-    last.set(lane, { at, seq });
-  }
-}
-
-function isUntouched({ dueMs, isFront, isEdited }: QueueEntry): boolean {
-  return dueMs === 0 && !isFront && !isEdited;
 }

@@ -84,6 +84,11 @@ export async function look(
         sights.set(lineKey(name, `group ${group.name}`, ''), plainSight('yes'));
       }
     }
+    for (const { key, deadLetters } of queue.keys.blocked()) {
+      for (const { seq } of deadLetters) {
+        sights.set(lineKey(name, `blocked ${key} ${seq}`, ''), plainSight('yes'));
+      }
+    }
     await judgeCounts(queue, found, known);
   }
   for (const [seq, text] of (await auditOf(redex)).entries()) {
@@ -122,13 +127,16 @@ async function judgeCounts(
   }
   const inState = (state: string): number =>
     found.filter(({ view }) => view.state === state).length;
+  const { blockedKeys } = stats;
   const counted = [stats.messages, stats.bytes, stats.ready, stats.delayed, stats.inFlight];
   const there = [seqs.size, bytes, inState('ready'), inState('delayed'), inState('inFlight')];
+  counted.push(blockedKeys);
+  there.push(queue.keys.blocked().length);
   // Whether a message is put off that a group has not come to yet is not known to it.
   if (sought.has(name))
     for (const each of [counted, there]) each.splice(2, 2, (each[2] ?? 0) + (each[3] ?? 0));
   if (counted.join() !== there.join()) {
-    const what = 'messages, bytes, ready, delayed, inFlight';
+    const what = 'messages, bytes, ready, delayed, inFlight, blocked keys';
     throw new Violation(`${name}: ${what} are ${there.join()}, counted ${counted.join()}`);
   }
   for (const group of queue.groups.list()) {

@@ -36,6 +36,17 @@ interface LineState {
   readonly deed: Deed;
 }
 
+/** A key that waits for a dead letter. */
+export interface Block {
+  readonly queue: string;
+  readonly key: string;
+  /** Of the dead letter, before it was one, and in the order of the key. */
+  readonly seq: number;
+  readonly place: number;
+  /** Whether it waits. */
+  readonly line: QueueLine;
+}
+
 /** What is known of a message in a queue beside what its lines say. */
 export interface QueueEntry {
   readonly queue: string;
@@ -51,6 +62,12 @@ export interface QueueEntry {
   readonly priority: number;
   readonly dueMs: number;
   readonly isFront: boolean;
+  /** In the order of its key: the seq, or that with which it first came. */
+  readonly place: number;
+  /** It came back when its key did not wait for it: others may have passed it. */
+  readonly isLoose: boolean;
+  /** What waits for this dead letter. */
+  readonly holds: Block | undefined;
   /** It was cancelled or purged by this: no group gets it again. */
   goneBy: Deed | undefined;
   /** Another time or priority was given to it. */
@@ -118,6 +135,7 @@ export class QueuesModel {
   readonly ids: Map<string, { readonly number: number; readonly knownAt: number }> = new Map();
   /** Queues in which a group began where messages were. */
   readonly sought: Set<string> = new Set();
+  readonly blocks: Set<Block> = new Set();
   /** Called when something was acknowledged. */
   onAcknowledged: (() => void) | undefined;
   /** Messages that were there, or may have been, after the last crash. */
@@ -171,6 +189,29 @@ export class QueuesModel {
     return [...this.lines.values()].filter(
       (line) => line.entry === entry && line.last !== undefined,
     );
+  }
+
+  /** From now on a key waits for a message that has become a dead letter. */
+  block({ queue, seq, place }: QueueEntry, key: string, deed: Deed): Block {
+    const block = { queue, key, seq, place, line: this.plainLine(queue, `blocked ${key} ${seq}`) };
+    block.line.push(plainSight('yes'), deed);
+    this.blocks.add(block);
+    return block;
+  }
+
+  /** A dead letter is not where it was: nobody waits for it. */
+  goOn({ holds }: QueueEntry, deed: Deed): void {
+    if (holds?.line.last !== undefined) holds.line.push(undefined, deed);
+  }
+
+  /** The key waits for a dead letter that was before the message. */
+  isBlocked({ queue, key, place, isLoose }: QueueEntry): boolean {
+    if (isLoose || key === undefined) return false;
+    for (const block of this.blocks) {
+      const isOfKey = block.queue === queue && block.key === key && block.place < place;
+      if (isOfKey && block.line.last !== undefined) return true;
+    }
+    return false;
   }
 
   /** Of what is no message: an option, whether it is paused, a group. */

@@ -16,6 +16,7 @@ export const QUEUES: Readonly<Record<string, OpenQueueOptions<Uint8Array>>> = {
   fan: { ...COMMON, mode: 'fanout' },
   loose: { ...COMMON, deadLetter: false, ordering: 'relaxed' },
   swap: { ...COMMON, dedupMode: 'replace' },
+  chain: { ...COMMON, onDead: 'block' },
 };
 
 /** A workload has some of the queues: fewer are opened faster. */
@@ -26,4 +27,15 @@ export const NAMES = [
   ['work', 'fan'],
   ['fan', 'loose'],
   ['swap'],
+  ['chain'],
 ] as const;
+
+/** Keys of the queue wait for their dead letters. */
+export function blocksKeys(queue: string): boolean {
+  return QUEUES[queue]?.onDead === 'block';
+}
+
+/** After so many deliveries a message is a dead letter. */
+export function isLimited(queue: string): boolean {
+  return QUEUES[queue]?.deadLetter !== false && !queue.endsWith('.dead');
+}

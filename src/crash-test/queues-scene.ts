@@ -10,11 +10,12 @@ import type { Redex } from '../store/redex.js';
 import type { Random } from '../testing/choices.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
 import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
-import { MAX_DELIVERIES, QUEUES } from './queues-options.js';
+import { blocksKeys, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
   isSame,
   lineKey,
   textOf,
+  type Block,
   type Deed,
   type QueueEntry,
   type QueueLine,
@@ -35,6 +36,8 @@ interface Revived {
   readonly text: string;
   readonly target: string;
   readonly deed: Deed;
+  /** Its key does not wait for it. */
+  readonly isLoose: boolean;
 }
 
 /** A group that has begun again. */
@@ -191,7 +194,7 @@ export class QueuesScene {
       const { entry, last: sight } = line;
       if (entry === undefined || sight === undefined || sights.has(key)) continue;
       const isExpired = sight.untilMs <= this.runtime.now();
-      const isWorn = sight.count >= MAX_DELIVERIES && QUEUES[line.queue]?.deadLetter !== false;
+      const isWorn = sight.count >= MAX_DELIVERIES && isLimited(line.queue);
       if (this.isHeld(line) || !(isExpired || isWorn || rejected.has(line))) {
         throw new Violation(`${key}, ${textOf(sight)}, is gone`);
       }
@@ -248,6 +251,9 @@ export class QueuesScene {
       priority: sight.priority,
       dueMs: 0,
       isFront: false,
+      place: dead === undefined ? (source.holds?.place ?? view.seq) : view.seq,
+      isLoose: back?.isLoose === true,
+      holds: dead === undefined ? undefined : this.#holdUp(dead),
       goneBy: undefined,
       isEdited: false,
     };
@@ -256,6 +262,13 @@ export class QueuesScene {
     }
     const groups = found.map((each) => [each.group, each.sight] as const);
     this.model.enter(entry, groups, dead?.deed ?? back?.deed ?? context.deed);
+  }
+
+  /** Its key waits from now on, in the same step. */
+  #holdUp({ line: { queue }, entry, deed }: Doomed): Block | undefined {
+    if (entry.key === undefined || !blocksKeys(queue)) return undefined;
+    this.count('block');
+    return this.model.block(entry, entry.key, deed);
   }
 
   #compare({ sights, messages }: Look): void {
@@ -293,13 +306,14 @@ export class QueuesScene {
       if (shortText(payload) !== before.text || id !== entry.id) {
         throw new Violation(`${what}: ${shortText(payload)}, not ${before.text}`);
       }
-      const isLimited = QUEUES[queue]?.deadLetter !== false;
-      if (deliveryCount !== before.count + 1 || (isLimited && deliveryCount > MAX_DELIVERIES)) {
+      const isTooMany = isLimited(queue) && deliveryCount > MAX_DELIVERIES;
+      if (deliveryCount !== before.count + 1 || isTooMany) {
         throw new Violation(`${what}: it had ${before.count} before`);
       }
       if (before.dueMs > this.runtime.now() || before.untilMs <= this.runtime.now()) {
         throw new Violation(`${what}: too early or too late`);
       }
+      if (this.model.isBlocked(entry)) throw new Violation(`${what}: its key waits`);
       this.#judgeOrder({ line, entry, sight: before }, deed, what);
       line.push({ ...before, count: deliveryCount, dueMs: 0 }, deed);
       this.held.push({ delivery, line, entry });
@@ -311,9 +325,12 @@ export class QueuesScene {
     const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
     for (const other of open) {
       // It is a dead letter before it is delivered.
-      if (this.#isDoomed(other.line)) continue;
       const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
-      if (isSameKey && (this.isHeld(other.line) || (isStrict && other.entry.seq < entry.seq))) {
+      const goesOn = !isSameKey || !blocksKeys(line.queue);
+      if (goesOn && this.#isDoomed(other.line)) continue;
+      const isEarly = isStrict && !entry.isLoose && !other.entry.isLoose;
+      const isPassed = isEarly && other.entry.place < entry.place;
+      if (isSameKey && (this.isHeld(other.line) || isPassed)) {
         throw new Violation(`${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before`);
       }
       if (!this.#isPlain(line, entry) || !this.#isPlain(other.line, other.entry)) continue;
@@ -334,8 +351,8 @@ export class QueuesScene {
   #isDoomed(line: QueueLine): boolean {
     const { untilMs = Infinity } = line.last ?? {};
     if (untilMs <= this.runtime.now() || this.rejected.has(line)) return true;
-    const isLimited = QUEUES[line.queue]?.deadLetter !== false;
-    return isLimited && !this.isHeld(line) && (line.last?.count ?? 0) >= MAX_DELIVERIES;
+    const isWorn = (line.last?.count ?? 0) >= MAX_DELIVERIES && isLimited(line.queue);
+    return isWorn && !this.isHeld(line);
   }
 
   /** It comes in its order, and nothing has happened to it. */

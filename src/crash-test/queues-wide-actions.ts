@@ -1,5 +1,5 @@
 /** What a process does with whole queues and groups, and the time that passes; each alone. */
-import { MAX_DELIVERIES } from './queues-options.js';
+import { isLimited, MAX_DELIVERIES } from './queues-options.js';
 import { plainSight, type QueueSight } from './queues-model.js';
 import type { QueueActions } from './queues-actions.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
@@ -121,9 +121,39 @@ export class WideActions {
     if (count !== moved.length) throw new Violation(`${deed.what}: ${count}, not ${moved.length}`);
     for (const { line, entry } of moved) {
       const text = line.last?.text ?? '';
-      context.revived.push({ from: entry, text, target: name, deed });
+      const isLoose = entry.holds !== undefined && entry.holds.line.last === undefined;
+      context.revived.push({ from: entry, text, target: name, deed, isLoose });
       line.push(undefined, deed);
+      model.goOn(entry, deed);
     }
+  }
+
+  /** Dead letters end where they are: what waits for them goes on. */
+  async endDeadLetters(name: string): Promise<void> {
+    const scene = this.#scene;
+    const dead = `${name}.dead`;
+    if (!scene.queues.has(dead)) return;
+    const open = scene.model.openLines(dead, '');
+    const found = open[this.#actions.below(open.length)];
+    if (found === undefined || this.#actions.once(2)) {
+      await this.consume(dead, '', 1 + this.#actions.below(3));
+      return;
+    }
+    const apply = await this.#actions.cancel(found.line, found.entry).run();
+    apply();
+  }
+
+  /** A key goes on without its dead letters, which stay. */
+  async unblock(name: string): Promise<void> {
+    const { model } = this.#scene;
+    const key = `k${this.#actions.below(3)}`;
+    const [isDone, deed] = await this.#actions.done(`unblock ${key} of ${name}`, true, () =>
+      this.#scene.queue(name).keys.unblock(key),
+    );
+    const of = [...model.blocks].filter((block) => block.queue === name && block.key === key);
+    const waiting = of.filter(({ line }) => line.last !== undefined);
+    if (isDone !== waiting.length > 0) throw new Violation(`${deed.what} says ${isDone}`);
+    for (const { line } of waiting) line.push(undefined, deed);
   }
 
   async pauseOrResume(name: string): Promise<void> {
@@ -187,7 +217,7 @@ export class WideActions {
       if (delivery.deliveryCount !== sight.count + 1) {
         throw new Violation(`${deed.what}: ${delivery.seq} had ${sight.count} deliveries`);
       }
-      if (delivery.deliveryCount > MAX_DELIVERIES && name !== 'loose') {
+      if (delivery.deliveryCount > MAX_DELIVERIES && isLimited(name)) {
         throw new Violation(`${deed.what}: ${delivery.seq} is delivered too often`);
       }
       held.line.push(delivered(sight), deed);
@@ -197,9 +227,9 @@ export class WideActions {
   }
 
   /** What a group has before it is done with, so that there is space to give back. */
-  async consume(name: string, group: string): Promise<void> {
+  async consume(name: string, group: string, max: number = 20): Promise<void> {
     const scene = this.#scene;
-    const request = group === '' ? { max: 20 } : { max: 20, group };
+    const request = group === '' ? { max } : { max, group };
     const [deliveries, deed] = await this.#actions.done(`receive all of ${name}`, false, () =>
       scene.queue(name).receive(request),
     );
@@ -209,6 +239,7 @@ export class WideActions {
     );
     for (const held of scene.held.filter(({ delivery }) => deliveries.includes(delivery))) {
       held.line.push(undefined, acks);
+      scene.model.goOn(held.entry, acks);
       scene.drop(held);
     }
   }

@@ -2,7 +2,7 @@
 import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
-import { NAMES } from './queues-options.js';
+import { blocksKeys, NAMES } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
 
@@ -151,23 +151,28 @@ export class QueuesWorkload {
     const isThere = hasGroups && scene.groupsOf('fan').includes('g2');
     const group = this.#pick(scene.groupsOf(name)) ?? '';
     const { isPaused } = scene.queue(name);
+    // Of a message that is delivered again while it is a dead letter nothing is promised.
+    const blocks = blocksKeys(name);
+    const hasDead = blocks && this.#model.openLines(`${name}.dead`, '').length > 0;
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
       ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
       ['reclaim', 2, () => wide.reclaim(name)],
       ['tidy', 10, () => wide.tidy(name, group)],
       ['consume', 8, () => wide.consume(name, group)],
       ['pop', workName === undefined ? 0 : 3, () => wide.pop(workName ?? name)],
-      ['redrive', 4, () => wide.redrive(deadName, context)],
+      ['redrive', hasDead ? 12 : 4, () => wide.redrive(deadName, context)],
       [
         'group',
         hasGroups ? 3 : 0,
         () => (isThere ? wide.deleteGroup('fan', 'g2') : wide.createGroup('fan', 'g2', context)),
       ],
-      ['seek', 1, () => wide.seek(name, group, context)],
+      ['seek', blocks ? 0 : 1, () => wide.seek(name, group, context)],
       ['purge', 1, () => wide.purge(name)],
       ['pause', isPaused ? 9 : 1, () => wide.pauseOrResume(name)],
       ['configure', 1, () => wide.configure(name)],
       ['claim', 2, () => wide.claim(name, group)],
+      ['endDeadLetters', hasDead ? 14 : 0, () => wide.endDeadLetters(name)],
+      ['unblock', hasDead ? 5 : 0, () => wide.unblock(name)],
     ];
     let left = this.#random.below(steps.reduce((sum, [, weight]) => sum + weight, 0));
     const chosen = steps.find(([, weight]) => (left -= weight) < 0);
