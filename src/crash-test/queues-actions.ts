@@ -148,6 +148,22 @@ export class QueueActions {
     return { kind: 'enqueue', phase: 0, run };
   }
 
+  enqueueSmall(queue: string, count: number): PlannedAction {
+    const inputs = Array.from({ length: count }, (): NewInput => {
+      const number = this.#nextNumber();
+      return { number, payload: this.payload(number, 0, 20) };
+    });
+    const messages = inputs.map(({ payload }) => ({ payload }));
+    const run: Action = async () => {
+      const nowMs = this.scene.runtime.now();
+      const [results, deed] = await this.done(`enqueue ${count} in ${queue}`, true, () =>
+        this.scene.queue(queue).enqueueMany(messages),
+      );
+      return () => onEnqueued(this.scene, queue, inputs, results, { nowMs, deed, isFront: false });
+    };
+    return { kind: 'enqueue', phase: 0, run };
+  }
+
   pushFront(queue: string): PlannedAction {
     const { number, payload } = this.#input(queue, 'synced');
     const input: NewInput = { number, payload };

@@ -1,6 +1,6 @@
 /** What dedup keys are promised to stand for. */
 import type { DedupNote } from './queues-model.js';
-import { DEDUP_MS } from './queues-options.js';
+import { windowOf } from './queues-options.js';
 
 /** Those that a key may stand for now, and whether it has to stand for one of them. */
 export interface StandingNotes {
@@ -14,7 +14,7 @@ export function standingNotes(
   isSure: (note: DedupNote) => boolean,
   nowMs: number,
 ): StandingNotes {
-  const isInWindow = ({ atMs }: DedupNote): boolean => nowMs < atMs + DEDUP_MS;
+  const isInWindow = ({ atMs, entry }: DedupNote): boolean => nowMs < atMs + windowOf(entry.queue);
   const last = notes.findLastIndex((note) => isSure(note));
   const standing = notes.slice(Math.max(last, 0)).filter((note) => isInWindow(note));
   return { standing, isSure: notes[last] !== undefined && isInWindow(notes[last]) };

@@ -122,6 +122,8 @@ function enter(
     priority,
     dueMs,
     isFront,
+    cameBy: deed,
+    cameMs: nowMs,
     place: result.seq,
     isLoose: false,
     holds: undefined,

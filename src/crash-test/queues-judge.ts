@@ -15,6 +15,7 @@ import { imageKey } from './image-key.js';
 import { changesState } from './image.js';
 import { standingNotes } from './queues-dedup.js';
 import { judgeDrain } from './queues-drain.js';
+import { judgeKept, keepsSome } from './queues-keep.js';
 import { look, openKnownQueues, type Look } from './queues-look.js';
 import { hasBegun, isPromised, textOf, type Moment, type QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
@@ -174,6 +175,12 @@ async function use(
   opened: Opened,
   found: Look,
 ): Promise<void> {
+  // Nothing that is delivered again is delivered as it was left.
+  if (image.number % 2 === 0 && [...opened.queues.keys()].some((name) => keepsSome(name))) {
+    await judgeKept(model, image, opened.queues);
+    await judgeKeys(model, image, opened);
+    return;
+  }
   await judgeKeys(model, image, opened);
   await judgeDrain(model, opened, found);
 }

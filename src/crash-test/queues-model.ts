@@ -4,6 +4,7 @@
  * on. A deed that changed several lines is there for all of them or for none; a deed that began
  * when another one of the same queue was acknowledged is not there without that one.
  */
+import { judgeDeeds } from './queues-fits.js';
 import { Violation } from './violation.js';
 
 /** A message as a group has it before it. */
@@ -62,6 +63,8 @@ export interface QueueEntry {
   readonly priority: number;
   readonly dueMs: number;
   readonly isFront: boolean;
+  cameBy: Deed;
+  readonly cameMs: number;
   /** In the order of its key: the seq, or that with which it first came. */
   readonly place: number;
   /** It came back when its key did not wait for it: others may have passed it. */
@@ -214,6 +217,21 @@ export class QueuesModel {
     return false;
   }
 
+  /** What a message said last, as far as it is known; to whichever group. */
+  textsOf(entry: QueueEntry, moment: Moment): Set<string> {
+    const texts = new Set<string>();
+    for (const { entry: of, states } of this.lines.values()) {
+      if (of !== entry) continue;
+      const first = states.findLastIndex(({ deed }) => isPromised(deed, moment));
+      const last = states.findLastIndex(({ deed }) => hasBegun(deed, moment));
+      for (let index = Math.max(first, 0); index <= last; index++) {
+        const said = states.slice(0, index + 1).findLast(({ sight }) => sight !== undefined);
+        if (said?.sight !== undefined) texts.add(said.sight.text);
+      }
+    }
+    return texts;
+  }
+
   /** Of what is no message: an option, whether it is paused, a group. */
   plainLine(queue: string, what: string): QueueLine {
     return this.#lineAt(queue, what, '', undefined);
@@ -279,7 +297,11 @@ export class QueuesModel {
       else line.states = [{ sight, deed: BEFORE }];
     }
     for (const entry of this.entries.values()) {
-      if (entry.goneBy !== undefined && !isPromised(entry.goneBy, moment)) entry.goneBy = undefined;
+      const { cameBy, goneBy } = entry;
+      if (!this.#kept.has(entry)) entry.cameBy = sure.has(entry) ? BEFORE : PERHAPS;
+      if (goneBy === undefined || isPromised(goneBy, moment)) continue;
+      entry.goneBy = undefined;
+      if (hasBegun(goneBy, moment)) entry.cameBy = cameBy === BEFORE ? PERHAPS : cameBy;
     }
     for (const [place, entry] of this.entries) if (lost.has(entry)) this.entries.delete(place);
     for (const entry of this.entries.values()) this.#kept.add(entry);
@@ -346,50 +368,4 @@ function misfit(
     return `[${deed.what}, ${when}] ${textOf(sight)}`;
   });
   return new Violation(`${key} is ${textOf(found)}, of ${line.join('; ')}`);
-}
-
-interface Outcome {
-  isIn: QueueLine | undefined;
-  isOut: QueueLine | undefined;
-  readonly queues: Set<string>;
-}
-
-function judgeDeeds(fits: Fits): void {
-  const outcomes = new Map<Deed, Outcome>();
-  for (const [line, fitting] of fits) {
-    const lowest = fitting[0] ?? 0;
-    const highest = fitting.at(-1) ?? 0;
-    for (const [index, { deed }] of line.states.entries()) {
-      if (index === 0) continue;
-      let outcome = outcomes.get(deed);
-      if (outcome === undefined) {
-        outcome = { isIn: undefined, isOut: undefined, queues: new Set() };
-        outcomes.set(deed, outcome);
-      }
-      outcome.queues.add(line.queue);
-      if (lowest >= index) outcome.isIn = line;
-      if (highest < index) outcome.isOut = line;
-    }
-  }
-  const lastIn = new Map<string, Deed>();
-  for (const [deed, { isIn, isOut, queues }] of outcomes) {
-    if (isIn !== undefined && isOut !== undefined) {
-      const [a, b] = [isIn, isOut].map(({ queue, entry, group }) => {
-        return `${queue}/${entry?.seq ?? ''}/${group}`;
-      });
-      throw new Violation(`${deed.what} is there for ${a}, and not for ${b}`);
-    }
-    if (isIn === undefined) continue;
-    for (const queue of queues) {
-      if (deed.beganAt > (lastIn.get(queue)?.beganAt ?? 0)) lastIn.set(queue, deed);
-    }
-  }
-  for (const [deed, { isOut, queues }] of outcomes) {
-    if (isOut === undefined) continue;
-    for (const queue of queues) {
-      const later = lastIn.get(queue);
-      if (later === undefined || deed.endedAt > later.beganAt) continue;
-      throw new Violation(`${later.what} is there, and ${deed.what} before it is not (${queue})`);
-    }
-  }
 }

@@ -3,7 +3,7 @@ import type { OpenQueueOptions } from '../queues/queue-store.js';
 
 export const MAX_DELIVERIES = 3;
 const LEASE_MS = 4000;
-export const DEDUP_MS = 6000;
+const DEDUP_MS = 6000;
 
 const COMMON = {
   maxDeliveries: MAX_DELIVERIES,
@@ -15,8 +15,10 @@ export const QUEUES: Readonly<Record<string, OpenQueueOptions<Uint8Array>>> = {
   work: { ...COMMON },
   fan: { ...COMMON, mode: 'fanout' },
   loose: { ...COMMON, deadLetter: false, ordering: 'relaxed' },
-  swap: { ...COMMON, dedupMode: 'replace' },
+  swap: { ...COMMON, dedupMode: 'replace', dedupWindowMs: 3000 },
   chain: { ...COMMON, onDead: 'block' },
+  kept: { ...COMMON, keepMessages: 10, keepBytes: 4000 },
+  recent: { ...COMMON, mode: 'fanout', keepMs: 4000 },
 };
 
 /** A workload has some of the queues: fewer are opened faster. */
@@ -28,6 +30,8 @@ export const NAMES = [
   ['fan', 'loose'],
   ['swap'],
   ['chain'],
+  ['kept'],
+  ['recent'],
 ] as const;
 
 /** Keys of the queue wait for their dead letters. */
@@ -38,4 +42,18 @@ export function blocksKeys(queue: string): boolean {
 /** After so many deliveries a message is a dead letter. */
 export function isLimited(queue: string): boolean {
   return QUEUES[queue]?.deadLetter !== false && !queue.endsWith('.dead');
+}
+
+export function isFanout(queue: string): boolean {
+  return QUEUES[queue]?.mode === 'fanout';
+}
+
+/** How long a dedup key is remembered. */
+export function windowOf(queue: string): number {
+  return QUEUES[queue]?.dedupWindowMs ?? DEDUP_MS;
+}
+
+/** The group that is always there. */
+export function firstGroup(queue: string): string {
+  return isFanout(queue) ? 'g1' : '';
 }

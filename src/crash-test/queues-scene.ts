@@ -9,6 +9,7 @@ import type { Queue } from '../queues/queue.js';
 import type { Redex } from '../store/redex.js';
 import type { Random } from '../testing/choices.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
+import { isThere, keepsSome, keptEntries } from './queues-keep.js';
 import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
 import { blocksKeys, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
@@ -17,6 +18,7 @@ import {
   textOf,
   type Block,
   type Deed,
+  type Moment,
   type QueueEntry,
   type QueueLine,
   type QueueSight,
@@ -45,6 +47,8 @@ interface Adopted {
   readonly queue: string;
   readonly group: string;
   readonly start: number;
+  /** It was told that nothing is missing. */
+  readonly isComplete: boolean;
   readonly deed: Deed;
 }
 
@@ -158,7 +162,9 @@ export class QueuesScene {
     this.notReplaced = [];
   }
 
-  #adopt({ queue, group, start, deed }: Adopted, { messages }: Look): void {
+  #adopt({ queue, group, start, isComplete, deed }: Adopted, { messages }: Look): void {
+    const moment: Moment = { at: this.model.time, kind: 'kill', nowMs: this.runtime.now() };
+    const kept = keepsSome(queue) ? keptEntries(this.model, queue, moment) : undefined;
     const found = messages.filter((each) => each.queue === queue && each.group === group);
     const bySeq = new Map(found.map((each) => [each.view.seq, each]));
     const elsewhere = new Set(
@@ -167,19 +173,25 @@ export class QueuesScene {
         .flatMap((name) => this.model.openLines(queue, name).map(({ entry }) => entry.seq)),
     );
     for (const { entry } of this.model.openLines(queue, group)) elsewhere.add(entry.seq);
+    const isMissed = (entry: QueueEntry): boolean =>
+      kept?.has(entry) === true || (isComplete && isThere(entry, moment));
     for (const entry of this.model.entries.values()) {
       if (entry.queue !== queue) continue;
       const sight = bySeq.get(entry.seq)?.sight;
       bySeq.delete(entry.seq);
       const isWrong =
         sight === undefined
-          ? entry.seq >= start && elsewhere.has(entry.seq)
+          ? entry.seq >= start && (elsewhere.has(entry.seq) || isMissed(entry))
           : entry.seq < start || entry.goneBy !== undefined || sight.count !== 0;
       if (isWrong) {
         throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is ${textOf(sight)}`);
       }
       if (sight !== undefined && !entry.numbers.has(Number.parseInt(sight.text, 10))) {
         throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is another message`);
+      }
+      const texts = kept === undefined ? undefined : this.model.textsOf(entry, moment);
+      if (sight !== undefined && texts !== undefined && texts.size > 0 && !texts.has(sight.text)) {
+        throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is not as it was`);
       }
       if (sight === undefined && !this.model.lines.has(lineKey(queue, entry.seq, group))) continue;
       this.model.line(entry, group).push(sight, deed);
@@ -251,6 +263,8 @@ export class QueuesScene {
       priority: sight.priority,
       dueMs: 0,
       isFront: false,
+      cameBy: dead?.deed ?? back?.deed ?? context.deed,
+      cameMs: this.runtime.now(),
       place: dead === undefined ? (source.holds?.place ?? view.seq) : view.seq,
       isLoose: back?.isLoose === true,
       holds: dead === undefined ? undefined : this.#holdUp(dead),
@@ -261,7 +275,7 @@ export class QueuesScene {
       throw new Violation(`${queue}/${view.seq} was moved as ${textOf(sight)}`);
     }
     const groups = found.map((each) => [each.group, each.sight] as const);
-    this.model.enter(entry, groups, dead?.deed ?? back?.deed ?? context.deed);
+    this.model.enter(entry, groups, entry.cameBy);
   }
 
   /** Its key waits from now on, in the same step. */

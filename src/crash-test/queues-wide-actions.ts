@@ -1,4 +1,5 @@
 /** What a process does with whole queues and groups, and the time that passes; each alone. */
+import { keepsSome } from './queues-keep.js';
 import { isLimited, MAX_DELIVERIES } from './queues-options.js';
 import { plainSight, type QueueSight } from './queues-model.js';
 import type { QueueActions } from './queues-actions.js';
@@ -7,6 +8,10 @@ import { Violation } from './violation.js';
 
 /** Microtasks that it takes to give space back, at most about. */
 export const MOST_RECLAIM_TURNS = 600;
+/** About as many as are kept, and some more. */
+const MOST_KEPT = 30;
+/** Messages of which so many are one place of what has come. */
+const FLOOD = 70;
 /** Looks at leases after which one that is over must have ended. */
 const MOST_TURNS = 50;
 
@@ -73,7 +78,8 @@ export class WideActions {
     if (!created) throw new Violation(`${what} was there`);
     model.plainLine(name, `group ${group}`).push(plainSight('yes'), deed);
     model.sought.add(name);
-    context.adopted = { queue: name, group, start: start === 'earliest' ? 0 : start, deed };
+    const from = start === 'earliest' ? 0 : start;
+    context.adopted = { queue: name, group, start: from, isComplete: false, deed };
   }
 
   async deleteGroup(name: string, group: string): Promise<void> {
@@ -89,12 +95,14 @@ export class WideActions {
   async seek(name: string, group: string, context: StepContext): Promise<void> {
     const { model } = this.#scene;
     const start = this.#start(name);
-    const [, deed] = await this.#actions.done(`seek ${name}/${group} to ${start}`, true, () =>
+    const what = `seek ${name}/${group} to ${start}`;
+    const [{ complete: isComplete }, deed] = await this.#actions.done(what, true, () =>
       this.#scene.queue(name).groups.seek(group === '' ? undefined : group, start),
     );
     this.#letGo(name, group);
     model.sought.add(name);
-    context.adopted = { queue: name, group, start: start === 'earliest' ? 0 : start, deed };
+    const from = start === 'earliest' ? 0 : start;
+    context.adopted = { queue: name, group, start: from, isComplete, deed };
   }
 
   #letGo(name: string, group: string): void {
@@ -104,9 +112,11 @@ export class WideActions {
   }
 
   #start(name: string): number | 'earliest' {
-    const seqs = [...this.#scene.model.entries.values()]
+    const all = [...this.#scene.model.entries.values()]
       .filter(({ queue }) => queue === name)
       .map(({ seq }) => seq);
+    // What is kept are the newest ones.
+    const seqs = keepsSome(name) ? all.slice(-MOST_KEPT) : all;
     const seq = seqs[this.#actions.below(seqs.length + 1)];
     return seq ?? 'earliest';
   }
@@ -242,6 +252,13 @@ export class WideActions {
       scene.model.goOn(held.entry, acks);
       scene.drop(held);
     }
+  }
+
+  /** So much has come, and is done with, that what is kept begins further on. */
+  async flood(name: string): Promise<void> {
+    const apply = await this.#actions.enqueueSmall(name, FLOOD).run();
+    apply();
+    await this.consume(name, '', 2 * FLOOD);
   }
 
   async reclaim(name: string): Promise<void> {

@@ -2,7 +2,8 @@
 import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
-import { blocksKeys, NAMES } from './queues-options.js';
+import { keepsSome } from './queues-keep.js';
+import { blocksKeys, firstGroup, isFanout, NAMES } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
 
@@ -64,7 +65,7 @@ export class QueuesWorkload {
     const touched = new Set<unknown>();
     for (let left = 1 + this.#random.below(4); left > 0; left--) {
       const name = this.#queueName();
-      const isFull = this.#model.openLines(name, name === 'fan' ? 'g1' : '').length >= MANY;
+      const isFull = this.#model.openLines(name, firstGroup(name)).length >= MANY;
       const action = this.#draw(scene, actions, { name, isFull, free, received, touched, context });
       if (action !== undefined) planned.push(action);
     }
@@ -132,10 +133,10 @@ export class QueuesWorkload {
       touched.add('commit');
       return isFree && !hasCommit && !isFull ? actions.commit(held, name, touched) : undefined;
     }
-    if (chance < 18) return isFull || name === 'fan' ? undefined : actions.pushFront(name);
+    if (chance < 18) return isFull || isFanout(name) ? undefined : actions.pushFront(name);
     // Of one that is delivered meanwhile it cannot be said which came first.
     if ([...received].some((place) => place.startsWith(`${name}/`))) return undefined;
-    const found = this.#pick(this.#model.openLines(name, name === 'fan' ? 'g1' : ''));
+    const found = this.#pick(this.#model.openLines(name, firstGroup(name)));
     if (found === undefined || touched.has(found.entry)) return undefined;
     touched.add(found.entry);
     for (const group of scene.groupsOf(name)) received.add(`${name}/${group}`);
@@ -145,17 +146,23 @@ export class QueuesWorkload {
 
   async #wide(scene: QueuesScene, wide: WideActions, context: StepContext): Promise<void> {
     const name = this.#queueName();
-    const workName = this.#pick(this.names.filter((each) => each !== 'fan'));
+    const workName = this.#pick(this.names.filter((each) => !isFanout(each)));
     const deadName = this.#pick(this.names.filter((each) => each !== 'loose')) ?? 'work';
-    const hasGroups = this.names.includes('fan');
-    const isThere = hasGroups && scene.groupsOf('fan').includes('g2');
+    const fan = this.names.find((each) => isFanout(each));
+    const isThere = fan !== undefined && scene.groupsOf(fan).includes('g2');
     const group = this.#pick(scene.groupsOf(name)) ?? '';
     const { isPaused } = scene.queue(name);
     // Of a message that is delivered again while it is a dead letter nothing is promised.
     const blocks = blocksKeys(name);
+    // What is there for a short time shows only when some passes.
+    const isTimed = name === 'swap' || name === 'recent';
     const hasDead = blocks && this.#model.openLines(`${name}.dead`, '').length > 0;
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
-      ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
+      [
+        'elapse',
+        isTimed ? 20 : 6,
+        () => wide.elapse(1500 * (1 + this.#random.below(isTimed ? 2 : 4))),
+      ],
       ['reclaim', 2, () => wide.reclaim(name)],
       ['tidy', 10, () => wide.tidy(name, group)],
       ['consume', 8, () => wide.consume(name, group)],
@@ -163,10 +170,12 @@ export class QueuesWorkload {
       ['redrive', hasDead ? 12 : 4, () => wide.redrive(deadName, context)],
       [
         'group',
-        hasGroups ? 3 : 0,
-        () => (isThere ? wide.deleteGroup('fan', 'g2') : wide.createGroup('fan', 'g2', context)),
+        fan === undefined ? 0 : 3,
+        () =>
+          isThere ? wide.deleteGroup(fan, 'g2') : wide.createGroup(fan ?? name, 'g2', context),
       ],
-      ['seek', blocks ? 0 : 1, () => wide.seek(name, group, context)],
+      ['flood', name === 'kept' ? 8 : 0, () => wide.flood(name)],
+      ['seek', blocks ? 0 : keepsSome(name) ? 10 : 1, () => wide.seek(name, group, context)],
       ['purge', 1, () => wide.purge(name)],
       ['pause', isPaused ? 9 : 1, () => wide.pauseOrResume(name)],
       ['configure', 1, () => wide.configure(name)],
