@@ -12,7 +12,7 @@ import {
   type QueueLine,
   type QueueSight,
 } from './queues-model.js';
-import { blocksKeys } from './queues-options.js';
+import { blocksKeys, dropsExpired } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
 
@@ -93,13 +93,17 @@ export class QueueActions {
       delayMs: mayWait && this.once(5) ? 500 * (1 + this.below(8)) : undefined,
       priority: mayWait && this.once(4) ? 1 + this.below(3) : undefined,
       ...dedup,
-      ttlMs: this.#ttlMs(queue, dedup.dedupKey),
+      ttlMs: this.#ttlMs(queue, key, dedup.dedupKey),
     };
   }
 
   /** What replaces a message says its end again, where that has one. */
-  #ttlMs(queue: string, dedupKey: string | undefined): number | undefined {
-    const hasEnd = queue === 'swap' && dedupKey !== undefined ? dedupKey === 'd3' : this.once(8);
+  #ttlMs(queue: string, key?: string, dedupKey?: string): number | undefined {
+    // The next one of a key that waits is delivered while one that has expired becomes a dead letter.
+    if (key !== undefined && blocksKeys(queue)) return undefined;
+    const isOften = dropsExpired(queue);
+    const hasEnd =
+      isOften && dedupKey !== undefined ? dedupKey === 'd3' : this.once(isOften ? 3 : 8);
     return hasEnd ? 1000 * (1 + this.below(6)) : undefined;
   }
 

@@ -4,7 +4,7 @@ import type { QueueStore } from '../queues/queue-store.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
 import type { FoundMessage, Look } from './queues-look.js';
 import { lineKey, type QueueEntry, type QueuesModel } from './queues-model.js';
-import { blocksKeys, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
+import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 
 interface Drained {
@@ -42,7 +42,10 @@ async function drainOne(
       for (;;) {
         const some = await queue.receive(group === '' ? { max: 8 } : { max: 8, group });
         if (some.length === 0) break;
-        for (const { seq, deliveryCount } of some) {
+        for (const { seq, deliveryCount, origin } of some) {
+          if (origin?.cause === 'expired' && dropsExpired(origin.queue)) {
+            throw new Violation(`${name}/${seq} has expired, and is a dead letter`);
+          }
           delivered.push(`${name}/${seq}/${group}/${deliveryCount}`);
         }
         await queue.ackMany(some);

@@ -15,7 +15,7 @@ export const QUEUES: Readonly<Record<string, OpenQueueOptions<Uint8Array>>> = {
   work: { ...COMMON },
   fan: { ...COMMON, mode: 'fanout' },
   loose: { ...COMMON, deadLetter: false, ordering: 'relaxed' },
-  swap: { ...COMMON, dedupMode: 'replace', dedupWindowMs: 3000 },
+  swap: { ...COMMON, dedupMode: 'replace', dedupWindowMs: 3000, onExpired: 'drop' },
   chain: { ...COMMON, onDead: 'block' },
   kept: { ...COMMON, keepMessages: 10, keepBytes: 4000 },
   recent: { ...COMMON, mode: 'fanout', keepMs: 4000 },
@@ -56,4 +56,9 @@ export function windowOf(queue: string): number {
 /** The group that is always there. */
 export function firstGroup(queue: string): string {
   return isFanout(queue) ? 'g1' : '';
+}
+
+/** What has expired is let go of, and no dead letter. */
+export function dropsExpired(queue: string): boolean {
+  return QUEUES[queue]?.onExpired === 'drop';
 }

@@ -11,7 +11,7 @@ import type { Random } from '../testing/choices.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
 import { isThere, keepsSome, keptEntries } from './queues-keep.js';
 import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
-import { blocksKeys, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
+import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
   isSame,
   lineKey,
@@ -69,6 +69,8 @@ interface OpenLine {
 
 interface Doomed extends OpenLine {
   readonly deed: Deed;
+  /** It may be let go of without a trace. */
+  readonly isDropped: boolean;
 }
 
 export class QueuesScene {
@@ -151,8 +153,9 @@ export class QueuesScene {
     if (context.adopted !== undefined) this.#adopt(context.adopted, seen);
     const doomed = this.#vanished(context, seen);
     this.#appeared(context, doomed, seen);
-    for (const { entry, line } of doomed) {
-      if (QUEUES[line.queue]?.deadLetter === false) continue;
+    for (const { entry, line, isDropped } of doomed) {
+      if (isDropped) this.count('drop');
+      if (isDropped || QUEUES[line.queue]?.deadLetter === false) continue;
       throw new Violation(`message ${entry.number} of ${line.queue} is neither here nor dead`);
     }
     this.#compare(seen);
@@ -211,10 +214,11 @@ export class QueuesScene {
         throw new Violation(`${key}, ${textOf(sight)}, is gone`);
       }
       // Each is moved as a whole, not all of a step.
-      const isSynced = QUEUES[line.queue]?.deadLetter !== false;
+      const isDropped = isExpired && dropsExpired(line.queue);
+      const isSynced = QUEUES[line.queue]?.deadLetter !== false && !isDropped;
       const own = { ...deed, isSynced, what: `the end of message ${entry.number}` };
       line.push(undefined, own);
-      doomed.add({ line, entry, sight, deed: own });
+      doomed.add({ line, entry, sight, deed: own, isDropped });
     }
     return doomed;
   }
@@ -247,6 +251,9 @@ export class QueuesScene {
     }
     if (dead !== undefined) {
       doomed.delete(dead);
+      if (dead.isDropped && view.origin?.cause === 'expired') {
+        throw new Violation(`${queue}/${view.seq} has expired, and is a dead letter`);
+      }
       if (view.origin?.deliveryCount !== dead.sight.count) {
         const counts = `${view.origin?.deliveryCount ?? -1}, not ${dead.sight.count}`;
         throw new Violation(`dead letter ${queue}/${view.seq} was delivered ${counts} times`);
@@ -345,7 +352,9 @@ export class QueuesScene {
       const isEarly = isStrict && !entry.isLoose && !other.entry.isLoose;
       const isPassed = isEarly && other.entry.place < entry.place;
       if (isSameKey && (this.isHeld(other.line) || isPassed)) {
-        throw new Violation(`${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before`);
+        throw new Violation(
+          `${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before: ${textOf(other.line.last)}`,
+        );
       }
       if (!this.#isPlain(line, entry) || !this.#isPlain(other.line, other.entry)) continue;
       // What came meanwhile came too late.
@@ -356,7 +365,9 @@ export class QueuesScene {
       const isFirst = other.entry.seq < entry.seq && (isMet || priority === 0);
       const isEarlier = priority === sight.priority && isFirst;
       if ((priority > sight.priority && isMet) || isEarlier) {
-        throw new Violation(`${what}: ${other.entry.seq} of priority ${priority} is before`);
+        throw new Violation(
+          `${what}: ${other.entry.seq} of priority ${priority} is before: ${textOf(other.line.last)}`,
+        );
       }
     }
   }

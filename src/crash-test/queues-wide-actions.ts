@@ -145,12 +145,38 @@ export class WideActions {
     if (!scene.queues.has(dead)) return;
     const open = scene.model.openLines(dead, '');
     const found = open[this.#actions.below(open.length)];
+    if (this.#actions.once(4)) {
+      await this.ackUpTo(dead, '');
+      return;
+    }
     if (found === undefined || this.#actions.once(2)) {
       await this.consume(dead, '', 1 + this.#actions.below(3));
       return;
     }
     const apply = await this.#actions.cancel(found.line, found.entry).run();
     apply();
+  }
+
+  /** All up to one are done with, those that somebody has included. */
+  async ackUpTo(name: string, group: string): Promise<void> {
+    const scene = this.#scene;
+    const open = scene.model.openLines(name, group);
+    const upTo = open[this.#actions.below(open.length)]?.entry.seq;
+    if (upTo === undefined) return;
+    const durability = this.#actions.once(2) ? 'written' : 'synced';
+    const of = { durability, ...(group === '' ? {} : { group }) } as const;
+    const what = `ackUpTo ${upTo} of ${name}/${group} ${durability}`;
+    const [count, deed] = await this.#actions.done(what, durability === 'synced', () =>
+      scene.queue(name).ackUpTo(upTo, of),
+    );
+    const ended = open.filter(({ entry }) => entry.seq <= upTo);
+    if (count !== ended.length) throw new Violation(`${what} says ${count}, not ${ended.length}`);
+    const lines = new Set<unknown>(ended.map(({ line }) => line));
+    scene.held = scene.held.filter(({ line }) => !lines.has(line));
+    for (const { line, entry } of ended) {
+      line.push(undefined, deed);
+      scene.model.goOn(entry, deed);
+    }
   }
 
   /** A key goes on without its dead letters, which stay. */

@@ -180,6 +180,7 @@ export class QueuesWorkload {
       ['pause', isPaused ? 9 : 1, () => wide.pauseOrResume(name)],
       ['configure', 1, () => wide.configure(name)],
       ['claim', 2, () => wide.claim(name, group)],
+      ['ackUpTo', 4, () => wide.ackUpTo(name, group)],
       ['endDeadLetters', hasDead ? 14 : 0, () => wide.endDeadLetters(name)],
       ['unblock', hasDead ? 5 : 0, () => wide.unblock(name)],
     ];
