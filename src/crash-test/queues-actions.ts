@@ -2,6 +2,7 @@
  * What a process does with single messages: each action says what it changes when it was
  * acknowledged. Several are done at once, of other messages each.
  */
+import { RedexError } from '../core/errors.js';
 import type { QueueCommitStep } from '../queues/queue-store-commit.js';
 import { modeOf, notesOf, onEnqueued, type NewInput } from './queues-enqueued.js';
 import { AUDIT, shortText } from './queues-look.js';
@@ -12,6 +13,7 @@ import {
   type QueueLine,
   type QueueSight,
 } from './queues-model.js';
+import { lags } from './queues-lag.js';
 import { blocksKeys, dropsExpired } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
@@ -204,9 +206,12 @@ export class QueueActions {
       isSynced: boolean,
     ): PlannedAction => {
       const run: Action = async () => {
-        const [, deed] = await this.done(`${kind} ${name}`, isSynced, work);
+        const [isSkipped, deed] = await this.done(`${kind} ${name}`, isSynced, () =>
+          skips(line.queue, work),
+        );
         return () => {
-          line.push(after, deed);
+          this.scene.activeMs.set(`${line.queue}/${line.group}`, this.scene.runtime.now());
+          if (!isSkipped) line.push(after, deed);
           this.scene.drop(held);
         };
       };
@@ -240,9 +245,9 @@ export class QueueActions {
 
   #reject(held: Held, context: StepContext): PlannedAction {
     const run: Action = async () => {
-      await held.delivery.reject('no');
+      const isSkipped = await skips(held.line.queue, () => held.delivery.reject('no'));
       return () => {
-        context.rejected.add(held.line);
+        if (!isSkipped) context.rejected.add(held.line);
         this.scene.drop(held);
       };
     };
@@ -331,5 +336,17 @@ export class QueueActions {
       };
     };
     return { kind: 'update', phase: 2, run };
+  }
+}
+
+/** Whether its message was skipped before the work was done. */
+async function skips(queue: string, work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return false;
+  } catch (error) {
+    const reason = RedexError.is(error, 'LEASE_LOST') ? error.reason : undefined;
+    if (!lags(queue) || reason !== 'skipped') throw error;
+    return true;
   }
 }

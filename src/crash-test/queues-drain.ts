@@ -4,6 +4,7 @@ import type { QueueStore } from '../queues/queue-store.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
 import type { FoundMessage, Look } from './queues-look.js';
 import { lineKey, type QueueEntry, type QueuesModel } from './queues-model.js';
+import { lags } from './queues-lag.js';
 import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 
@@ -72,6 +73,8 @@ export async function judgeDrain(model: QueuesModel, opened: Drained, found: Loo
     const count = counts.get(key);
     const hasLimit = isLimited(queue);
     if (count === undefined) {
+      // Groups are moved on while others are served.
+      if (lags(queue)) continue;
       const isWorn = hasLimit && deliveryCount >= MAX_DELIVERIES;
       if (isWorn || view.expiresAt !== undefined || (view.dueAt ?? 0) > opened.runtime.now())
         continue;

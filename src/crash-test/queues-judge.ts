@@ -16,6 +16,7 @@ import { changesState } from './image.js';
 import { standingNotes } from './queues-dedup.js';
 import { judgeDrain } from './queues-drain.js';
 import { judgeKept, keepsSome } from './queues-keep.js';
+import { judgeSkips } from './queues-lag.js';
 import { look, openKnownQueues, type Look } from './queues-look.js';
 import { hasBegun, isPromised, textOf, type Moment, type QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
@@ -152,6 +153,7 @@ async function judgeImage(
   fs.onOperation = undefined;
   const found = await look(opened.redex, opened.queues, model);
   model.match(found.sights, image);
+  judgeSkips(model, found.sights, image);
   if (deep === 'verify') await judgeVerify(opened);
   if (deep === 'ids') await judgeIds(model, image, opened);
   if (deep === 'again') {

@@ -139,6 +139,8 @@ export class QueuesModel {
   /** Queues in which a group began where messages were. */
   readonly sought: Set<string> = new Set();
   readonly blocks: Set<Block> = new Set();
+  /** By these, messages were skipped. */
+  readonly skips: Set<Deed> = new Set();
   /** Called when something was acknowledged. */
   onAcknowledged: (() => void) | undefined;
   /** Messages that were there, or may have been, after the last crash. */

@@ -18,6 +18,7 @@ export const QUEUES: Readonly<Record<string, OpenQueueOptions<Uint8Array>>> = {
   swap: { ...COMMON, dedupMode: 'replace', dedupWindowMs: 3000, onExpired: 'drop' },
   chain: { ...COMMON, onDead: 'block' },
   kept: { ...COMMON, keepMessages: 10, keepBytes: 4000 },
+  lag: { ...COMMON, mode: 'fanout', maxLag: 8, maxIdleMs: 5000 },
   recent: { ...COMMON, mode: 'fanout', keepMs: 4000 },
 };
 
@@ -32,6 +33,7 @@ export const NAMES = [
   ['chain'],
   ['kept'],
   ['recent'],
+  ['lag'],
 ] as const;
 
 /** Keys of the queue wait for their dead letters. */

@@ -10,6 +10,7 @@ import type { Redex } from '../store/redex.js';
 import type { Random } from '../testing/choices.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
 import { isThere, keepsSome, keptEntries } from './queues-keep.js';
+import { judgeSkipped, lags } from './queues-lag.js';
 import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
 import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
@@ -86,6 +87,9 @@ export class QueuesScene {
   rejected: ReadonlySet<QueueLine> = new Set();
   /** Told of what became of steps, so that it is known what occurs. */
   count: (kind: string) => void = () => {};
+  /** When each group got or settled something, as far as this process has seen. */
+  readonly activeMs: Map<string, number> = new Map();
+  readonly #openedMs: number;
   /** What was enqueued in this step should have replaced these, if they waited. */
   notReplaced: QueueEntry[] = [];
 
@@ -106,6 +110,7 @@ export class QueuesScene {
     this.redex = parts.redex;
     this.store = parts.store;
     this.#operations = parts.operations;
+    this.#openedMs = parts.runtime.now();
   }
 
   /** What goes on by itself has come to its end. */
@@ -153,6 +158,7 @@ export class QueuesScene {
     if (context.adopted !== undefined) this.#adopt(context.adopted, seen);
     const doomed = this.#vanished(context, seen);
     this.#appeared(context, doomed, seen);
+    this.#skip(context, doomed);
     for (const { entry, line, isDropped } of doomed) {
       if (isDropped) this.count('drop');
       if (isDropped || QUEUES[line.queue]?.deadLetter === false) continue;
@@ -210,17 +216,46 @@ export class QueuesScene {
       if (entry === undefined || sight === undefined || sights.has(key)) continue;
       const isExpired = sight.untilMs <= this.runtime.now();
       const isWorn = sight.count >= MAX_DELIVERIES && isLimited(line.queue);
-      if (this.isHeld(line) || !(isExpired || isWorn || rejected.has(line))) {
+      const isEnded = isExpired || isWorn || rejected.has(line);
+      if (!lags(line.queue) && (this.isHeld(line) || !isEnded)) {
         throw new Violation(`${key}, ${textOf(sight)}, is gone`);
       }
       // Each is moved as a whole, not all of a step.
       const isDropped = isExpired && dropsExpired(line.queue);
-      const isSynced = QUEUES[line.queue]?.deadLetter !== false && !isDropped;
+      // A skipped one that turns out to be a dead letter is promised less than it could be.
+      const isSynced = QUEUES[line.queue]?.deadLetter !== false && !isDropped && !lags(line.queue);
       const own = { ...deed, isSynced, what: `the end of message ${entry.number}` };
       line.push(undefined, own);
       doomed.add({ line, entry, sight, deed: own, isDropped });
     }
     return doomed;
+  }
+
+  /** What is gone of groups that were moved on. */
+  #skip({ deed }: StepContext, doomed: Set<Doomed>): void {
+    const skipped = new Set<QueueLine>();
+    for (const each of doomed) {
+      if (!lags(each.line.queue)) continue;
+      doomed.delete(each);
+      skipped.add(each.line);
+      this.model.skips.add(each.deed);
+      this.held = this.held.filter(({ line }) => line !== each.line);
+    }
+    if (skipped.size > 0) this.count('skip');
+    for (const queue of this.queues.keys()) {
+      if (!lags(queue)) continue;
+      for (const group of this.groupsOf(queue)) {
+        const isIdle = this.#isIdle(queue, group);
+        judgeSkipped(this.model, queue, group, { skipped, begun: deed, isIdle });
+      }
+    }
+  }
+
+  #isIdle(queue: string, group: string): boolean {
+    const { maxIdleMs = Infinity } = QUEUES[queue] ?? {};
+    const isHeld = this.held.some(({ line }) => line.queue === queue && line.group === group);
+    const active = this.activeMs.get(`${queue}/${group}`) ?? 0;
+    return !isHeld && this.runtime.now() - Math.max(active, this.#openedMs) >= maxIdleMs;
   }
 
   /** Messages that have come, and may have. */
@@ -337,6 +372,7 @@ export class QueuesScene {
       if (this.model.isBlocked(entry)) throw new Violation(`${what}: its key waits`);
       this.#judgeOrder({ line, entry, sight: before }, deed, what);
       line.push({ ...before, count: deliveryCount, dueMs: 0 }, deed);
+      this.activeMs.set(`${queue}/${group}`, this.runtime.now());
       this.held.push({ delivery, line, entry });
     }
   }
@@ -345,6 +381,8 @@ export class QueuesScene {
     const isStrict = QUEUES[line.queue]?.ordering !== 'relaxed';
     const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
     for (const other of open) {
+      // It may have been skipped in this step.
+      if (lags(line.queue) && !this.isHeld(other.line)) continue;
       // It is a dead letter before it is delivered.
       const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
       const goesOn = !isSameKey || !blocksKeys(line.queue);

@@ -1,5 +1,6 @@
 /** What a process does with whole queues and groups, and the time that passes; each alone. */
 import { keepsSome } from './queues-keep.js';
+import { lags } from './queues-lag.js';
 import { isLimited, MAX_DELIVERIES } from './queues-options.js';
 import { plainSight, type QueueSight } from './queues-model.js';
 import type { QueueActions } from './queues-actions.js';
@@ -70,7 +71,8 @@ export class WideActions {
 
   async createGroup(name: string, group: string, context: StepContext): Promise<void> {
     const { model } = this.#scene;
-    const start = this.#start(name);
+    // One that begins behind too much is moved on at once.
+    const start = lags(name) ? 'latest' : this.#start(name);
     const what = `group ${group} of ${name} from ${start}`;
     const [{ created }, deed] = await this.#actions.done(what, true, () =>
       this.#scene.queue(name).groups.create(group, { start }),
@@ -78,8 +80,9 @@ export class WideActions {
     if (!created) throw new Violation(`${what} was there`);
     model.plainLine(name, `group ${group}`).push(plainSight('yes'), deed);
     model.sought.add(name);
-    const from = start === 'earliest' ? 0 : start;
+    const from = start === 'earliest' ? 0 : start === 'latest' ? Infinity : start;
     context.adopted = { queue: name, group, start: from, isComplete: false, deed };
+    this.#scene.activeMs.set(`${name}/${group}`, this.#scene.runtime.now());
   }
 
   async deleteGroup(name: string, group: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
 import { keepsSome } from './queues-keep.js';
+import { lags } from './queues-lag.js';
 import { blocksKeys, firstGroup, isFanout, NAMES } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
@@ -125,6 +126,8 @@ export class QueuesWorkload {
       touched.add(held.entry);
       return actions.settle(held, context);
     }
+    // What may be skipped meanwhile is not touched otherwise.
+    if (lags(name)) return isFanout(name) && chance < 18 ? actions.enqueue(name) : undefined;
     if (chance < 17) {
       const held = [...take(), ...(this.#random.below(2) === 0 ? take() : [])];
       const isFree = held.every(({ entry }) => !touched.has(entry));
@@ -156,6 +159,7 @@ export class QueuesWorkload {
     const blocks = blocksKeys(name);
     // What is there for a short time shows only when some passes.
     const isTimed = name === 'swap' || name === 'recent';
+    const isLagging = lags(name);
     const hasDead = blocks && this.#model.openLines(`${name}.dead`, '').length > 0;
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
       [
@@ -164,8 +168,8 @@ export class QueuesWorkload {
         () => wide.elapse(1500 * (1 + this.#random.below(isTimed ? 2 : 4))),
       ],
       ['reclaim', 2, () => wide.reclaim(name)],
-      ['tidy', 10, () => wide.tidy(name, group)],
-      ['consume', 8, () => wide.consume(name, group)],
+      ['tidy', isLagging ? 0 : 10, () => wide.tidy(name, group)],
+      ['consume', isLagging ? 0 : 8, () => wide.consume(name, group)],
       ['pop', workName === undefined ? 0 : 3, () => wide.pop(workName ?? name)],
       ['redrive', hasDead ? 12 : 4, () => wide.redrive(deadName, context)],
       [
@@ -175,12 +179,16 @@ export class QueuesWorkload {
           isThere ? wide.deleteGroup(fan, 'g2') : wide.createGroup(fan ?? name, 'g2', context),
       ],
       ['flood', name === 'kept' ? 8 : 0, () => wide.flood(name)],
-      ['seek', blocks ? 0 : keepsSome(name) ? 10 : 1, () => wide.seek(name, group, context)],
+      [
+        'seek',
+        blocks || isLagging ? 0 : keepsSome(name) ? 10 : 1,
+        () => wide.seek(name, group, context),
+      ],
       ['purge', 1, () => wide.purge(name)],
       ['pause', isPaused ? 9 : 1, () => wide.pauseOrResume(name)],
       ['configure', 1, () => wide.configure(name)],
       ['claim', 2, () => wide.claim(name, group)],
-      ['ackUpTo', 4, () => wide.ackUpTo(name, group)],
+      ['ackUpTo', isLagging ? 0 : 8, () => wide.ackUpTo(name, group)],
       ['endDeadLetters', hasDead ? 14 : 0, () => wide.endDeadLetters(name)],
       ['unblock', hasDead ? 5 : 0, () => wide.unblock(name)],
     ];
