@@ -12,6 +12,7 @@ import type { ManualRuntime } from '../testing/manual-runtime.js';
 import { isThere, keepsSome, keptEntries } from './queues-keep.js';
 import { judgeSkipped, lags } from './queues-lag.js';
 import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
+import { judgeOrder } from './queues-order.js';
 import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
   isSame,
@@ -62,7 +63,7 @@ export interface StepContext {
   adopted: Adopted | undefined;
 }
 
-interface OpenLine {
+export interface OpenLine {
   readonly line: QueueLine;
   readonly entry: QueueEntry;
   readonly sight: QueueSight;
@@ -370,60 +371,11 @@ export class QueuesScene {
         throw new Violation(`${what}: too early or too late`);
       }
       if (this.model.isBlocked(entry)) throw new Violation(`${what}: its key waits`);
-      this.#judgeOrder({ line, entry, sight: before }, deed, what);
+      judgeOrder(this, { line, entry, sight: before }, deed, what);
       line.push({ ...before, count: deliveryCount, dueMs: 0 }, deed);
       this.activeMs.set(`${queue}/${group}`, this.runtime.now());
       this.held.push({ delivery, line, entry });
     }
-  }
-
-  #judgeOrder({ line, entry, sight }: OpenLine, deed: Deed, what: string): void {
-    const isStrict = QUEUES[line.queue]?.ordering !== 'relaxed';
-    const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
-    for (const other of open) {
-      // It may have been skipped in this step.
-      if (lags(line.queue) && !this.isHeld(other.line)) continue;
-      // It is a dead letter before it is delivered.
-      const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
-      const goesOn = !isSameKey || !blocksKeys(line.queue);
-      if (goesOn && this.#isDoomed(other.line)) continue;
-      const isEarly = isStrict && !entry.isLoose && !other.entry.isLoose;
-      const isPassed = isEarly && other.entry.place < entry.place;
-      if (isSameKey && (this.isHeld(other.line) || isPassed)) {
-        throw new Violation(
-          `${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before: ${textOf(other.line.last)}`,
-        );
-      }
-      if (!this.#isPlain(line, entry) || !this.#isPlain(other.line, other.entry)) continue;
-      // What came meanwhile came too late.
-      if ((other.line.states.at(-1)?.deed.endedAt ?? 0) > deed.beganAt) continue;
-      const priority = other.line.last?.priority ?? 0;
-      // A group that has begun again meets a message with a priority when it comes to it.
-      const isMet = !this.model.sought.has(line.queue);
-      const isFirst = other.entry.seq < entry.seq && (isMet || priority === 0);
-      const isEarlier = priority === sight.priority && isFirst;
-      if ((priority > sight.priority && isMet) || isEarlier) {
-        throw new Violation(
-          `${what}: ${other.entry.seq} of priority ${priority} is before: ${textOf(other.line.last)}`,
-        );
-      }
-    }
-  }
-
-  /** It may be a dead letter already, which is seen when the step is followed. */
-  #isDoomed(line: QueueLine): boolean {
-    const { untilMs = Infinity } = line.last ?? {};
-    if (untilMs <= this.runtime.now() || this.rejected.has(line)) return true;
-    const isWorn = (line.last?.count ?? 0) >= MAX_DELIVERIES && isLimited(line.queue);
-    return isWorn && !this.isHeld(line);
-  }
-
-  /** It comes in its order, and nothing has happened to it. */
-  #isPlain(line: QueueLine, entry: QueueEntry): boolean {
-    const { key, dueMs, isFront, isEdited } = entry;
-    const hasWish = key !== undefined || dueMs > 0 || isFront || isEdited;
-    const isNew = line.last?.count === 0 && line.last.untilMs === Infinity;
-    return !hasWish && isNew && !this.isHeld(line);
   }
 }
 
