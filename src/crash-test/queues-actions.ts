@@ -12,7 +12,7 @@ import {
   type QueueEntry,
   type QueueLine,
   type QueueSight,
-} from './queues-model.js';
+} from './queues-lines.js';
 import { lags } from './queues-lag.js';
 import { blocksKeys, dropsExpired } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
@@ -101,7 +101,7 @@ export class QueueActions {
 
   /** What replaces a message says its end again, where that has one. */
   #ttlMs(queue: string, key?: string, dedupKey?: string): number | undefined {
-    // The next one of a key that waits is delivered while one that has expired becomes a dead letter.
+    // Behind one that expires the next of its key is delivered, whether the key waits or not.
     if (key !== undefined && blocksKeys(queue)) return undefined;
     const isOften = dropsExpired(queue);
     const hasEnd =

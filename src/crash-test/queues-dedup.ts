@@ -1,5 +1,5 @@
 /** What dedup keys are promised to stand for. */
-import type { DedupNote } from './queues-model.js';
+import type { DedupNote } from './queues-lines.js';
 import { windowOf } from './queues-options.js';
 
 /** Those that a key may stand for now, and whether it has to stand for one of them. */

@@ -3,7 +3,7 @@ import type { EnqueueInput } from '../queues/enqueue-input.js';
 import type { EnqueueResult } from '../queues/enqueuing.js';
 import { standingNotes } from './queues-dedup.js';
 import { shortText } from './queues-look.js';
-import type { Deed, DedupNote, QueueEntry, QueueSight } from './queues-model.js';
+import type { Deed, DedupNote, QueueEntry, QueueSight } from './queues-lines.js';
 import { QUEUES } from './queues-options.js';
 import type { QueuesScene } from './queues-scene.js';
 import { Violation } from './violation.js';

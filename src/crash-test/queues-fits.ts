@@ -1,5 +1,5 @@
 /** Whether each deed is there for all of its lines, and not without those before it. */
-import type { Deed, Fits, QueueLine } from './queues-model.js';
+import type { Deed, Fits, QueueLine } from './queues-lines.js';
 import { Violation } from './violation.js';
 
 interface Outcome {

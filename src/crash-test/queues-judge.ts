@@ -18,7 +18,8 @@ import { judgeDrain } from './queues-drain.js';
 import { judgeKept, keepsSome } from './queues-keep.js';
 import { judgeSkips } from './queues-lag.js';
 import { look, openKnownQueues, type Look } from './queues-look.js';
-import { hasBegun, isPromised, textOf, type Moment, type QueuesModel } from './queues-model.js';
+import { hasBegun, isPromised, textOf, type Moment } from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
 
 /** What is done with an image beside opening it and comparing. */

@@ -1,13 +1,8 @@
 /** Messages that are kept when they are done with: which of them have to be there, and as what. */
 import type { Queue } from '../queues/queue.js';
 import { shortText } from './queues-look.js';
-import {
-  hasBegun,
-  isPromised,
-  type Moment,
-  type QueueEntry,
-  type QueuesModel,
-} from './queues-model.js';
+import { hasBegun, isPromised, type Moment, type QueueEntry } from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 

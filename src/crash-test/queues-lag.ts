@@ -6,8 +6,8 @@ import {
   type FoundSights,
   type Moment,
   type QueueLine,
-  type QueuesModel,
-} from './queues-model.js';
+} from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 

@@ -4,7 +4,7 @@ import type { QueueMessage } from '../queues/queue-browser.js';
 import type { QueueStore } from '../queues/queue-store.js';
 import type { Queue } from '../queues/queue.js';
 import type { Redex } from '../store/redex.js';
-import { lineKey, plainSight, type QueueEntry, type QueueSight } from './queues-model.js';
+import { lineKey, plainSight, type QueueEntry, type QueueSight } from './queues-lines.js';
 import { QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 

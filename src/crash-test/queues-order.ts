@@ -1,13 +1,27 @@
 /** The order in which messages are delivered to a group. */
 import { lags } from './queues-lag.js';
-import type { Deed, QueueEntry, QueueLine } from './queues-model.js';
+import type { Deed, QueueEntry, QueueLine, QueueSight } from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { blocksKeys, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
-import type { OpenLine, QueuesScene } from './queues-scene.js';
 import { Violation } from './violation.js';
+
+export interface OpenLine {
+  readonly line: QueueLine;
+  readonly entry: QueueEntry;
+  readonly sight: QueueSight;
+}
+
+/** What of a process has to be known. */
+interface OrderScene {
+  readonly model: QueuesModel;
+  readonly runtime: { now(): number };
+  readonly rejected: ReadonlySet<QueueLine>;
+  isHeld(line: QueueLine): boolean;
+}
 
 /** Throws a Violation where another message should have been delivered before this one. */
 export function judgeOrder(
-  scene: QueuesScene,
+  scene: OrderScene,
   { line, entry, sight }: OpenLine,
   deed: Deed,
   what: string,
@@ -41,7 +55,7 @@ export function judgeOrder(
 }
 
 /** It may be a dead letter already, which is seen when the step is followed. */
-function isDoomed(scene: QueuesScene, line: QueueLine): boolean {
+function isDoomed(scene: OrderScene, line: QueueLine): boolean {
   const { untilMs = Infinity } = line.last ?? {};
   if (untilMs <= scene.runtime.now() || scene.rejected.has(line)) return true;
   const isWorn = (line.last?.count ?? 0) >= MAX_DELIVERIES && isLimited(line.queue);
@@ -49,7 +63,7 @@ function isDoomed(scene: QueuesScene, line: QueueLine): boolean {
 }
 
 /** It comes in its order, and nothing has happened to it. */
-function isPlain(scene: QueuesScene, line: QueueLine, entry: QueueEntry): boolean {
+function isPlain(scene: OrderScene, line: QueueLine, entry: QueueEntry): boolean {
   const { key, dueMs, isFront, isEdited } = entry;
   const hasWish = key !== undefined || dueMs > 0 || isFront || isEdited;
   const isNew = line.last?.count === 0 && line.last.untilMs === Infinity;

@@ -12,7 +12,7 @@ import type { ManualRuntime } from '../testing/manual-runtime.js';
 import { isThere, keepsSome, keptEntries } from './queues-keep.js';
 import { judgeSkipped, lags } from './queues-lag.js';
 import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
-import { judgeOrder } from './queues-order.js';
+import { judgeOrder, type OpenLine } from './queues-order.js';
 import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
   isSame,
@@ -23,9 +23,8 @@ import {
   type Moment,
   type QueueEntry,
   type QueueLine,
-  type QueueSight,
-  type QueuesModel,
-} from './queues-model.js';
+} from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
 
 export interface Held {
@@ -61,12 +60,6 @@ export interface StepContext {
   readonly rejected: Set<QueueLine>;
   readonly revived: Revived[];
   adopted: Adopted | undefined;
-}
-
-export interface OpenLine {
-  readonly line: QueueLine;
-  readonly entry: QueueEntry;
-  readonly sight: QueueSight;
 }
 
 interface Doomed extends OpenLine {

@@ -2,7 +2,7 @@
 import { keepsSome } from './queues-keep.js';
 import { lags } from './queues-lag.js';
 import { isLimited, MAX_DELIVERIES } from './queues-options.js';
-import { plainSight, type QueueSight } from './queues-model.js';
+import { plainSight, type QueueSight } from './queues-lines.js';
 import type { QueueActions } from './queues-actions.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
