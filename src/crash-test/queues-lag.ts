@@ -30,17 +30,19 @@ export function judgeSkipped(
     readonly skipped: ReadonlySet<QueueLine>;
     readonly begun: Deed;
     readonly isIdle: boolean;
+    readonly isOne: boolean;
   },
 ): void {
   const { maxLag = Infinity } = QUEUES[queue] ?? {};
-  const { skipped, begun, isIdle } = step;
+  const { skipped, begun, isIdle, isOne } = step;
   const there = model.openLines(queue, group);
   const open = there.map(({ entry }) => entry.seq);
-  // It is looked at when something comes, unless it is being looked at.
+  // It is looked at when something comes, unless it is being looked at meanwhile.
   const came = there.filter(({ entry }) => entry.cameBy.beganAt >= begun.beganAt);
   const isLooked = new Set(came.map(({ entry }) => entry.cameBy)).size === 1;
   const what = `${queue}/${group}, which has ${open.length} messages before it`;
-  if (isLooked && open.length > mostBefore(maxLag)) throw new Violation(`${what}, is not moved on`);
+  if (isOne && isLooked && open.length > mostBefore(maxLag))
+    throw new Violation(`${what}, is not moved on after ${came[0]?.entry.cameBy.what ?? ''}`);
   const gone = [...skipped].filter((line) => line.queue === queue && line.group === group);
   if (gone.length === 0) return;
   const last = Math.max(...gone.map(({ entry }) => entry?.seq ?? 0));

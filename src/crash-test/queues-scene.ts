@@ -60,6 +60,8 @@ export interface StepContext {
   readonly rejected: Set<QueueLine>;
   readonly revived: Revived[];
   adopted: Adopted | undefined;
+  /** Nothing else was done at the same time. */
+  isOne: boolean;
 }
 
 interface Doomed extends OpenLine {
@@ -226,7 +228,7 @@ export class QueuesScene {
   }
 
   /** What is gone of groups that were moved on. */
-  #skip({ deed }: StepContext, doomed: Set<Doomed>): void {
+  #skip({ deed, isOne }: StepContext, doomed: Set<Doomed>): void {
     const skipped = new Set<QueueLine>();
     for (const each of doomed) {
       if (!lags(each.line.queue)) continue;
@@ -240,7 +242,7 @@ export class QueuesScene {
       if (!lags(queue)) continue;
       for (const group of this.groupsOf(queue)) {
         const isIdle = this.#isIdle(queue, group);
-        judgeSkipped(this.model, queue, group, { skipped, begun: deed, isIdle });
+        judgeSkipped(this.model, queue, group, { skipped, begun: deed, isIdle, isOne });
       }
     }
   }

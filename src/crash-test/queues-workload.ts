@@ -38,6 +38,7 @@ export class QueuesWorkload {
       rejected: new Set(),
       revived: [],
       adopted: undefined,
+      isOne: false,
     };
     scene.rejected = context.rejected;
     scene.count = (kind) => this.#count(kind);
@@ -73,6 +74,7 @@ export class QueuesWorkload {
     const isReclaimed = this.#random.below(4) === 0;
     if (isReclaimed) planned.push(this.#reclaim(scene));
     for (const { kind } of planned) this.#count(kind);
+    context.isOne = planned.length === 1;
     this.where = planned.map(({ kind }) => kind).join(' + ');
     // As they end: a duplicate is told of after what it is one of.
     const applied: { readonly phase: number; readonly apply: () => void }[] = [];
