@@ -2,17 +2,19 @@
  * What a process does with single messages: each action says what it changes when it was
  * acknowledged. Several are done at once, of other messages each.
  */
+import { RedexError } from '../core/errors.js';
 import type { QueueCommitStep } from '../queues/queue-store-commit.js';
-import type { EnqueueInput } from '../queues/enqueue-input.js';
-import type { EnqueueResult } from '../queues/enqueuing.js';
-import { AUDIT, DEDUP_MS, shortText } from './queues-look.js';
+import { modeOf, notesOf, onEnqueued, type NewInput } from './queues-enqueued.js';
+import { AUDIT, shortText } from './queues-look.js';
 import {
   plainSight,
   type Deed,
   type QueueEntry,
   type QueueLine,
   type QueueSight,
-} from './queues-model.js';
+} from './queues-lines.js';
+import { lags } from './queues-lag.js';
+import { blocksKeys, dropsExpired } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
 
@@ -31,8 +33,14 @@ const PAYLOAD_BYTES = 300;
 const PILED_BYTES = 1200;
 const PILE = 6;
 
-export interface NewInput extends EnqueueInput<Uint8Array> {
-  readonly number: number;
+/** What other actions of the same step are about. */
+export type Touched = Set<unknown>;
+
+interface InputOptions {
+  readonly touched?: Touched | undefined;
+  /** What the action is about; messages of one batch may replace the same one. */
+  readonly mine?: Touched;
+  readonly most?: number;
 }
 
 export class QueueActions {
@@ -67,9 +75,17 @@ export class QueueActions {
     return Buffer.from(`${number}.${version} ${'x'.repeat(this.below(most))}`);
   }
 
-  #input(queue: string, durability: 'synced' | 'written', most?: number): NewInput {
+  #input(
+    queue: string,
+    durability: 'synced' | 'written',
+    { touched = new Set(), mine = touched, most }: InputOptions = {},
+  ): NewInput {
     const number = this.#nextNumber();
-    const key = this.once(4) ? `k${this.below(3)}` : undefined;
+    const dedup = queue === 'swap' ? this.#dedupIn(queue, touched, mine) : this.#dedup();
+    // What replaces one with a key may not wait.
+    const mayHaveKey = queue !== 'swap' || dedup.dedupKey === undefined;
+    const key =
+      mayHaveKey && this.once(blocksKeys(queue) ? 2 : 4) ? `k${this.below(3)}` : undefined;
     const mayWait = key === undefined || queue === 'loose';
     return {
       number,
@@ -78,16 +94,54 @@ export class QueueActions {
       key,
       delayMs: mayWait && this.once(5) ? 500 * (1 + this.below(8)) : undefined,
       priority: mayWait && this.once(4) ? 1 + this.below(3) : undefined,
-      dedupKey: this.#hasDedup && this.once(4) ? `d${this.below(4)}` : undefined,
-      ttlMs: this.once(8) ? 1000 * (1 + this.below(6)) : undefined,
+      ...dedup,
+      ttlMs: this.#ttlMs(queue, key, dedup.dedupKey),
     };
   }
 
-  enqueue(queue: string, isPile: boolean = this.once(4)): PlannedAction {
+  /** What replaces a message says its end again, where that has one. */
+  #ttlMs(queue: string, key?: string, dedupKey?: string): number | undefined {
+    // Behind one that expires the next of its key is delivered, whether the key waits or not.
+    if (key !== undefined && blocksKeys(queue)) return undefined;
+    const isOften = dropsExpired(queue);
+    const hasEnd =
+      isOften && dedupKey !== undefined ? dedupKey === 'd3' : this.once(isOften ? 3 : 8);
+    return hasEnd ? 1000 * (1 + this.below(6)) : undefined;
+  }
+
+  #dedup(): Pick<NewInput, 'dedupKey'> {
+    return this.#hasDedup && this.once(4) ? { dedupKey: `d${this.below(4)}` } : {};
+  }
+
+  /** A key, and what is done with what had it before: nothing else is done with that meanwhile. */
+  #dedupIn(
+    queue: string,
+    touched: Touched,
+    mine: Touched,
+  ): Pick<NewInput, 'dedupKey' | 'dedupMode'> {
+    if (this.once(2)) return {};
+    const dedupKey = `d${this.below(4)}`;
+    const dedupMode = this.once(3) ? 'extend' : this.once(6) ? 'keep' : undefined;
+    if (modeOf(queue, { dedupMode }) === 'replace') {
+      const entries = notesOf(this.scene, queue, dedupKey).map(({ entry }) => entry);
+      if (entries.some((entry) => touched.has(entry))) return {};
+      for (const entry of entries) mine.add(entry);
+    }
+    return dedupMode === undefined ? { dedupKey } : { dedupKey, dedupMode };
+  }
+
+  enqueue(
+    queue: string,
+    { isPile = this.once(4), touched }: { isPile?: boolean; touched?: Touched } = {},
+  ): PlannedAction {
     const durability = this.once(3) ? 'written' : 'synced';
+    const mine: Touched = new Set();
     const count = isPile ? PILE : this.once(3) ? 1 + this.below(5) : 1;
     const most = isPile ? PILED_BYTES : PAYLOAD_BYTES;
-    const inputs = Array.from({ length: count }, () => this.#input(queue, durability, most));
+    const inputs = Array.from({ length: count }, () =>
+      this.#input(queue, durability, { touched, mine, most }),
+    );
+    for (const each of mine) touched?.add(each);
     const what = `enqueue ${inputs.map(({ number }) => number).join()} in ${queue} ${durability}`;
     const messages = inputs.map(({ number: _number, ...input }) => input);
     const run: Action = async () => {
@@ -95,7 +149,23 @@ export class QueueActions {
       const [results, deed] = await this.done(what, durability === 'synced', () =>
         this.scene.queue(queue).enqueueMany(messages),
       );
-      return () => this.onEnqueued(queue, inputs, results, { nowMs, deed, isFront: false });
+      return () => onEnqueued(this.scene, queue, inputs, results, { nowMs, deed, isFront: false });
+    };
+    return { kind: 'enqueue', phase: 0, run };
+  }
+
+  enqueueSmall(queue: string, count: number): PlannedAction {
+    const inputs = Array.from({ length: count }, (): NewInput => {
+      const number = this.#nextNumber();
+      return { number, payload: this.payload(number, 0, 20) };
+    });
+    const messages = inputs.map(({ payload }) => ({ payload }));
+    const run: Action = async () => {
+      const nowMs = this.scene.runtime.now();
+      const [results, deed] = await this.done(`enqueue ${count} in ${queue}`, true, () =>
+        this.scene.queue(queue).enqueueMany(messages),
+      );
+      return () => onEnqueued(this.scene, queue, inputs, results, { nowMs, deed, isFront: false });
     };
     return { kind: 'enqueue', phase: 0, run };
   }
@@ -108,68 +178,9 @@ export class QueueActions {
       const [result, deed] = await this.done(`pushFront ${number} in ${queue}`, true, () =>
         this.scene.queue(queue).pushFront(payload),
       );
-      return () => this.onEnqueued(queue, [input], [result], { nowMs, deed, isFront: true });
+      return () => onEnqueued(this.scene, queue, [input], [result], { nowMs, deed, isFront: true });
     };
     return { kind: 'pushFront', phase: 0, run };
-  }
-
-  onEnqueued(
-    queue: string,
-    inputs: readonly NewInput[],
-    results: readonly EnqueueResult[],
-    how: { readonly nowMs: number; readonly deed: Deed; readonly isFront: boolean },
-  ): void {
-    const { model } = this.scene;
-    const { nowMs, deed, isFront } = how;
-    for (const [index, input] of inputs.entries()) {
-      const result = results[index];
-      if (result === undefined) throw new Violation(`${deed.what}: a result is missing`);
-      const notes = this.#notesOf(queue, input.dedupKey);
-      const before = notes.findLast(({ atMs }) => nowMs < atMs + DEDUP_MS);
-      if (result.duplicate) {
-        if (before?.entry.id === result.id && before.entry.seq === result.seq) continue;
-        throw new Violation(`${deed.what}: ${result.id} is no duplicate in the window`);
-      }
-      // Of a message before a crash nobody may know whether it is there.
-      if (before !== undefined && before.deed.endedAt < Infinity) {
-        throw new Violation(`${deed.what}: the window of key ${input.dedupKey ?? ''} is not over`);
-      }
-      const { number, payload, key, priority = 0, delayMs = 0, ttlMs = Infinity } = input;
-      const entry: QueueEntry = {
-        queue,
-        seq: result.seq,
-        id: result.id,
-        number,
-        bytes: payload.length,
-        key,
-        priority,
-        dueMs: delayMs > 0 ? nowMs + delayMs : 0,
-        untilMs: nowMs + ttlMs,
-        isFront,
-        goneBy: undefined,
-        isEdited: false,
-      };
-      const sight: QueueSight = {
-        text: shortText(payload),
-        count: 0,
-        priority,
-        dueMs: entry.dueMs,
-      };
-      const groups = this.scene.groupsOf(queue).map((group) => [group, sight] as const);
-      model.enter(entry, groups, deed);
-      notes.push({ entry, atMs: nowMs, deed });
-    }
-  }
-
-  #notesOf(
-    queue: string,
-    dedupKey: string | undefined,
-  ): { entry: QueueEntry; atMs: number; deed: Deed }[] {
-    if (dedupKey === undefined) return [];
-    const name = `${queue}/${dedupKey}`;
-    const notes = this.scene.model.keys.get(name) ?? [];
-    this.scene.model.keys.set(name, notes);
-    return notes;
   }
 
   receive(queue: string, group: string): PlannedAction {
@@ -195,14 +206,19 @@ export class QueueActions {
       isSynced: boolean,
     ): PlannedAction => {
       const run: Action = async () => {
-        const [, deed] = await this.done(`${kind} ${name}`, isSynced, work);
+        const [isSkipped, deed] = await this.done(`${kind} ${name}`, isSynced, () =>
+          skips(line.queue, work),
+        );
         return () => {
-          line.push(after, deed);
+          this.scene.activeMs.set(`${line.queue}/${line.group}`, this.scene.runtime.now());
+          if (!isSkipped) line.push(after, deed);
           this.scene.drop(held);
         };
       };
       return { kind, phase: 1, run };
     };
+    const isRejected = blocksKeys(line.queue) && entry.key !== undefined && this.once(2);
+    if (isRejected) return this.#reject(held, context);
     switch (this.below(8)) {
       case 0:
       case 1:
@@ -229,9 +245,9 @@ export class QueueActions {
 
   #reject(held: Held, context: StepContext): PlannedAction {
     const run: Action = async () => {
-      await held.delivery.reject('no');
+      const isSkipped = await skips(held.line.queue, () => held.delivery.reject('no'));
       return () => {
-        context.rejected.add(held.line);
+        if (!isSkipped) context.rejected.add(held.line);
         this.scene.drop(held);
       };
     };
@@ -239,8 +255,8 @@ export class QueueActions {
   }
 
   /** Acknowledges, enqueues and appends in one step. */
-  commit(held: readonly Held[], target: string): PlannedAction {
-    const input = this.#input(target, 'synced');
+  commit(held: readonly Held[], target: string, touched: Touched): PlannedAction {
+    const input = this.#input(target, 'synced', { touched });
     const { number, payload, durability: _synced, ...options } = input;
     const { model, redex, store, runtime } = this.scene;
     const run: Action = async () => {
@@ -257,7 +273,7 @@ export class QueueActions {
       );
       await channel.close();
       return () => {
-        this.onEnqueued(target, [input], enqueued, { nowMs, deed, isFront: false });
+        onEnqueued(this.scene, target, [input], enqueued, { nowMs, deed, isFront: false });
         model.plainLine(AUDIT, String(seq)).push(plainSight(`audit ${number}`), deed);
         for (const each of held) {
           each.line.push(undefined, deed);
@@ -277,7 +293,8 @@ export class QueueActions {
       return () => {
         if (!isCancelled) throw new Violation(`${deed.what}: it was not there`);
         entry.goneBy = deed;
-        for (const of of this.#linesOf(entry)) of.push(undefined, deed);
+        for (const of of this.scene.model.linesOf(entry)) of.push(undefined, deed);
+        this.scene.model.goOn(entry, deed);
         this.scene.held = this.scene.held.filter((each) => each.entry !== entry);
       };
     };
@@ -286,14 +303,15 @@ export class QueueActions {
 
   update(line: QueueLine, entry: QueueEntry): PlannedAction {
     const { queue } = line;
-    const version = Number.parseInt(line.last?.text.split('.')[1] ?? '0', 10) + 1;
+    const [number = 0, before = 0] = line.last?.text.split(/[.:]/).map(Number) ?? [];
+    const version = before + 1;
     const mayMove = (entry.key === undefined || queue === 'loose') && !entry.isFront;
     const priority = mayMove && this.once(2) ? this.below(4) : undefined;
     const delayMs = mayMove && this.once(2) ? 1000 * this.below(3) : undefined;
     // One that changes nothing would write nothing.
     const isSame = priority === undefined && delayMs === undefined;
     const isNew = isSame || this.once(2);
-    const payload = isNew ? this.payload(entry.number, version) : undefined;
+    const payload = isNew ? this.payload(number, version) : undefined;
     const change = {
       ...(payload === undefined ? {} : { payload }),
       ...(priority === undefined ? {} : { priority }),
@@ -307,7 +325,7 @@ export class QueueActions {
       );
       const dueMs = delayMs === undefined ? undefined : delayMs > 0 ? nowMs + delayMs : 0;
       return () => {
-        for (const of of this.#linesOf(entry)) {
+        for (const of of this.scene.model.linesOf(entry)) {
           const sight = of.last ?? plainSight('');
           const isMoved = dueMs !== undefined && !this.scene.isHeld(of);
           const text = payload === undefined ? sight.text : shortText(payload);
@@ -319,11 +337,16 @@ export class QueueActions {
     };
     return { kind: 'update', phase: 2, run };
   }
+}
 
-  /** Lines of groups that have it before them. */
-  #linesOf(entry: QueueEntry): QueueLine[] {
-    return [...this.scene.model.lines.values()].filter(
-      (line) => line.entry === entry && line.last !== undefined,
-    );
+/** Whether its message was skipped before the work was done. */
+async function skips(queue: string, work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return false;
+  } catch (error) {
+    const reason = RedexError.is(error, 'LEASE_LOST') ? error.reason : undefined;
+    if (!lags(queue) || reason !== 'skipped') throw error;
+    return true;
   }
 }

@@ -10,8 +10,10 @@ import { processKill, strict, type Profile } from '../testing/crash-profiles.js'
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { changesState } from './image.js';
 import { openStore, QueuesJudge, type Deep, type QueuesImage } from './queues-judge.js';
-import { look, openQueues, QUEUES } from './queues-look.js';
-import { plainSight, QueuesModel } from './queues-model.js';
+import { look, openQueues } from './queues-look.js';
+import { isFanout, QUEUES } from './queues-options.js';
+import { plainSight } from './queues-lines.js';
+import { QueuesModel } from './queues-model.js';
 import { QueueActions } from './queues-actions.js';
 import { QueuesScene } from './queues-scene.js';
 import { WideActions } from './queues-wide-actions.js';
@@ -159,11 +161,12 @@ class QueuesRun {
     const { names } = this.#workload;
     for (const name of names) await scene.store.queue(name, QUEUES[name]);
     scene.queues = await openQueues(scene.store);
-    if (names.includes('fan') && scene.groupsOf('fan').length === 0) {
+    for (const name of names) {
+      if (!isFanout(name) || scene.groupsOf(name).length > 0) continue;
       const deed = this.#model.begin('group g1', true);
-      await scene.queue('fan').groups.create('g1');
+      await scene.queue(name).groups.create('g1');
       this.#model.acknowledge(deed);
-      this.#model.plainLine('fan', 'group g1').push(plainSight('yes'), deed);
+      this.#model.plainLine(name, 'group g1').push(plainSight('yes'), deed);
     }
     return scene;
   }

@@ -13,22 +13,13 @@ import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { imageKey } from './image-key.js';
 import { changesState } from './image.js';
-import {
-  DEDUP_MS,
-  look,
-  MAX_DELIVERIES,
-  openKnownQueues,
-  QUEUES,
-  type Look,
-} from './queues-look.js';
-import {
-  hasBegun,
-  isPromised,
-  textOf,
-  type Moment,
-  type QueueEntry,
-  type QueuesModel,
-} from './queues-model.js';
+import { standingNotes } from './queues-dedup.js';
+import { judgeDrain } from './queues-drain.js';
+import { judgeKept, keepsSome } from './queues-keep.js';
+import { judgeSkips } from './queues-lag.js';
+import { look, openKnownQueues, type Look } from './queues-look.js';
+import { hasBegun, isPromised, textOf, type Moment } from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
 
 /** What is done with an image beside opening it and comparing. */
@@ -163,6 +154,7 @@ async function judgeImage(
   fs.onOperation = undefined;
   const found = await look(opened.redex, opened.queues, model);
   model.match(found.sights, image);
+  judgeSkips(model, found.sights, image);
   if (deep === 'verify') await judgeVerify(opened);
   if (deep === 'ids') await judgeIds(model, image, opened);
   if (deep === 'again') {
@@ -186,6 +178,12 @@ async function use(
   opened: Opened,
   found: Look,
 ): Promise<void> {
+  // Nothing that is delivered again is delivered as it was left.
+  if (image.number % 2 === 0 && [...opened.queues.keys()].some((name) => keepsSome(name))) {
+    await judgeKept(model, image, opened.queues);
+    await judgeKeys(model, image, opened);
+    return;
+  }
   await judgeKeys(model, image, opened);
   await judgeDrain(model, opened, found);
 }
@@ -260,99 +258,21 @@ async function judgeKeys(
 ): Promise<void> {
   for (const [place, notes] of keys) {
     const [queue = '', dedupKey = ''] = place.split('/');
-    const inWindow = notes.filter(
-      ({ deed, atMs }) => hasBegun(deed, image) && image.nowMs < atMs + DEDUP_MS,
+    const { standing, isSure: promised } = standingNotes(
+      notes.filter(({ deed }) => hasBegun(deed, image)),
+      ({ deed }) => isPromised(deed, image),
+      image.nowMs,
     );
-    const promised = inWindow.some(({ deed }) => isPromised(deed, image));
     const found = queues.get(queue);
     if (found === undefined) {
       if (promised) throw new Violation(`queue ${queue} is gone`);
       continue;
     }
-    const { duplicate, id } = await found.enqueue(Buffer.from('-1.0 '), { dedupKey });
-    const isKnown = inWindow.some(({ entry }) => entry.id === id);
+    const options = { dedupKey, dedupMode: 'keep' } as const;
+    const { duplicate, id } = await found.enqueue(Buffer.from('-1.0 '), options);
+    const isKnown = standing.some(({ entry }) => entry.id === id);
     if (duplicate ? isKnown : !promised) continue;
     const what = duplicate ? `of ${id}` : 'enqueued again';
     throw new Violation(`a message with key ${place} is ${what}, window promised: ${promised}`);
   }
-}
-
-/** Receives and acknowledges all that there is; resolves to what was delivered. */
-async function drain({ queues, runtime }: Opened): Promise<string[]> {
-  const delivered: string[] = [];
-  for (const [name, queue] of queues) {
-    if (queue.isPaused) await queue.resume();
-    for (const { name: group } of queue.groups.list()) {
-      for (let turn = 0; turn < 3; turn++) {
-        for (;;) {
-          const some = await queue.receive(group === '' ? { max: 8 } : { max: 8, group });
-          if (some.length === 0) break;
-          for (const { seq, deliveryCount } of some) {
-            delivered.push(`${name}/${seq}/${group}/${deliveryCount}`);
-          }
-          await queue.ackMany(some);
-        }
-        runtime.advance(4000);
-      }
-    }
-  }
-  return delivered;
-}
-
-async function judgeDrain(
-  model: QueuesModel,
-  opened: Opened,
-  found: Look,
-): Promise<readonly string[]> {
-  const delivered = await drain(opened);
-  const counts = new Map<string, number>();
-  const order = new Map<string, number>();
-  for (const [index, each] of delivered.entries()) {
-    const [queue = '', seq = '', group = '', count = ''] = each.split('/');
-    const key = `${queue}/${seq}/${group}`;
-    if (counts.has(key)) throw new Violation(`${key} was acknowledged and delivered again`);
-    counts.set(key, Number(count));
-    order.set(key, index);
-  }
-  for (const { queue, group, view } of found.messages) {
-    const { seq, deliveryCount } = view;
-    const key = `${queue}/${seq}/${group}`;
-    const count = counts.get(key);
-    const isLimited = QUEUES[queue]?.deadLetter !== false && !queue.endsWith('.dead');
-    if (count === undefined) {
-      const isWorn = isLimited && deliveryCount >= MAX_DELIVERIES;
-      if (isWorn || view.expiresAt !== undefined || (view.dueAt ?? 0) > opened.runtime.now())
-        continue;
-      throw new Violation(`${key} is not delivered: ${view.state}, ${deliveryCount} deliveries`);
-    }
-    if (count !== deliveryCount + 1 || (isLimited && count > MAX_DELIVERIES)) {
-      throw new Violation(`${key} is delivery ${count}, and had ${deliveryCount}`);
-    }
-  }
-  judgeOrder(model, found, order);
-  return delivered;
-}
-
-function judgeOrder(model: QueuesModel, found: Look, order: ReadonlyMap<string, number>): void {
-  const last = new Map<string, { readonly at: number; readonly seq: number }>();
-  for (const { queue, group, view } of found.messages) {
-    const { seq, key, priority } = view;
-    const entry = model.entries.get(`${queue}/${seq}`);
-    const at = order.get(`${queue}/${seq}/${group}`);
-    if (entry === undefined || at === undefined) continue;
-    const isStrict = key !== undefined && QUEUES[queue]?.ordering !== 'relaxed';
-    const isMet = priority === 0 || !model.sought.has(queue);
-    const isPlain = key === undefined && isUntouched(entry) && view.deliveryCount === 0 && isMet;
-    if (!isStrict && !isPlain) continue;
-    const lane = `${queue}/${group}/${isStrict ? `key ${key}` : `priority ${priority}`}`;
-    const before = last.get(lane);
-    if (before !== undefined && before.at > at) {
-      throw new Violation(`${lane}: ${before.seq} is delivered after ${seq}`);
-    }
-    last.set(lane, { at, seq });
-  }
-}
-
-function isUntouched({ dueMs, untilMs, isFront, isEdited }: QueueEntry): boolean {
-  return dueMs === 0 && untilMs === Infinity && !isFront && !isEdited;
 }

@@ -1,29 +1,14 @@
 /** What queues hold, as their users see it, and whether what they count is what is there. */
 import { RedexError } from '../core/errors.js';
 import type { QueueMessage } from '../queues/queue-browser.js';
-import type { OpenQueueOptions, QueueStore } from '../queues/queue-store.js';
+import type { QueueStore } from '../queues/queue-store.js';
 import type { Queue } from '../queues/queue.js';
 import type { Redex } from '../store/redex.js';
-import { lineKey, plainSight, type QueueEntry, type QueueSight } from './queues-model.js';
+import { lineKey, plainSight, type QueueEntry, type QueueSight } from './queues-lines.js';
+import { QUEUES } from './queues-options.js';
 import { Violation } from './violation.js';
 
 export const AUDIT = 'audit';
-export const MAX_DELIVERIES = 3;
-const LEASE_MS = 4000;
-export const DEDUP_MS = 6000;
-
-const COMMON = {
-  maxDeliveries: MAX_DELIVERIES,
-  visibilityTimeoutMs: LEASE_MS,
-  dedupWindowMs: DEDUP_MS,
-} as const;
-
-/** The queues of the workload, and what each is opened with. */
-export const QUEUES: Readonly<Record<string, OpenQueueOptions<Uint8Array>>> = {
-  work: { ...COMMON },
-  fan: { ...COMMON, mode: 'fanout' },
-  loose: { ...COMMON, deadLetter: false, ordering: 'relaxed' },
-};
 
 export interface FoundMessage {
   readonly queue: string;
@@ -48,10 +33,6 @@ export interface Look {
 export function shortText(bytes: Uint8Array): string {
   const [head = ''] = Buffer.from(bytes).toString().split(' ', 1);
   return `${head}:${bytes.length}`;
-}
-
-export function numberOf(bytes: Uint8Array): number {
-  return Number.parseInt(Buffer.from(bytes).toString(), 10);
 }
 
 /** Opens all queues that there are. */
@@ -103,6 +84,11 @@ export async function look(
         sights.set(lineKey(name, `group ${group.name}`, ''), plainSight('yes'));
       }
     }
+    for (const { key, deadLetters } of queue.keys.blocked()) {
+      for (const { seq } of deadLetters) {
+        sights.set(lineKey(name, `blocked ${key} ${seq}`, ''), plainSight('yes'));
+      }
+    }
     await judgeCounts(queue, found, known);
   }
   for (const [seq, text] of (await auditOf(redex)).entries()) {
@@ -117,7 +103,8 @@ async function messagesOf(queue: Queue): Promise<FoundMessage[]> {
   for (const { name: group } of queue.groups.list()) {
     for await (const view of queue.browse(group === '' ? {} : { group })) {
       const { deliveryCount: count, priority, dueAt: dueMs = 0, bytes } = view;
-      const sight = { text: shortText(bytes), count, priority, dueMs };
+      const { expiresAt: untilMs = Infinity } = view;
+      const sight = { text: shortText(bytes), count, priority, dueMs, untilMs };
       found.push({ queue: name, group, view, sight });
     }
   }
@@ -140,13 +127,16 @@ async function judgeCounts(
   }
   const inState = (state: string): number =>
     found.filter(({ view }) => view.state === state).length;
+  const { blockedKeys } = stats;
   const counted = [stats.messages, stats.bytes, stats.ready, stats.delayed, stats.inFlight];
   const there = [seqs.size, bytes, inState('ready'), inState('delayed'), inState('inFlight')];
+  counted.push(blockedKeys);
+  there.push(queue.keys.blocked().length);
   // Whether a message is put off that a group has not come to yet is not known to it.
   if (sought.has(name))
     for (const each of [counted, there]) each.splice(2, 2, (each[2] ?? 0) + (each[3] ?? 0));
   if (counted.join() !== there.join()) {
-    const what = 'messages, bytes, ready, delayed, inFlight';
+    const what = 'messages, bytes, ready, delayed, inFlight, blocked keys';
     throw new Violation(`${name}: ${what} are ${there.join()}, counted ${counted.join()}`);
   }
   for (const group of queue.groups.list()) {

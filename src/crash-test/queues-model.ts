@@ -4,101 +4,28 @@
  * on. A deed that changed several lines is there for all of them or for none; a deed that began
  * when another one of the same queue was acknowledged is not there without that one.
  */
+import { judgeDeeds } from './queues-fits.js';
+import {
+  BEFORE,
+  type Block,
+  type DedupNote,
+  type Deed,
+  type Fits,
+  type FoundSights,
+  type Moment,
+  PERHAPS,
+  type QueueEntry,
+  QueueLine,
+  type QueueSight,
+  hasBegun,
+  indexesThatFit,
+  isPromised,
+  lineKey,
+  misfit,
+  plainSight,
+  textOf,
+} from './queues-lines.js';
 import { Violation } from './violation.js';
-
-/** A message as a group has it before it. */
-export interface QueueSight {
-  readonly text: string;
-  readonly count: number;
-  readonly priority: number;
-  /** Unix milliseconds before which it is not delivered; what is past is 0. */
-  readonly dueMs: number;
-}
-
-export interface Deed {
-  readonly what: string;
-  /** A power cut does not take it back once it is acknowledged. */
-  readonly isSynced: boolean;
-  /** On the clock of the model; `endedAt` is Infinity until it is acknowledged. */
-  readonly beganAt: number;
-  endedAt: number;
-}
-
-/** Of the time before, which nothing takes back. */
-const BEFORE: Deed = { what: 'before', isSynced: true, beganAt: 0, endedAt: 0 };
-/** Of the time before, and nobody knows whether it is there. */
-const PERHAPS: Deed = { what: 'perhaps', isSynced: true, beganAt: 0, endedAt: Infinity };
-
-interface LineState {
-  readonly sight: QueueSight | undefined;
-  readonly deed: Deed;
-}
-
-/** What is known of a message in a queue beside what its lines say. */
-export interface QueueEntry {
-  readonly queue: string;
-  readonly seq: number;
-  readonly id: string;
-  /** Begins its text, in whatever version, in whatever queue. */
-  readonly number: number;
-  readonly bytes: number;
-  readonly key: string | undefined;
-  readonly priority: number;
-  readonly dueMs: number;
-  readonly untilMs: number;
-  readonly isFront: boolean;
-  /** It was cancelled or purged by this: no group gets it again. */
-  goneBy: Deed | undefined;
-  /** Another time or priority was given to it. */
-  isEdited: boolean;
-}
-
-export class QueueLine {
-  readonly queue: string;
-  readonly group: string;
-  /** Undefined for what is no message. */
-  readonly entry: QueueEntry | undefined;
-  states: LineState[] = [{ sight: undefined, deed: BEFORE }];
-
-  constructor(queue: string, group: string, entry: QueueEntry | undefined) {
-    this.queue = queue;
-    this.group = group;
-    this.entry = entry;
-  }
-
-  get last(): QueueSight | undefined {
-    return this.states.at(-1)?.sight;
-  }
-
-  push(sight: QueueSight | undefined, deed: Deed): void {
-    this.states.push({ sight, deed });
-  }
-}
-
-/** When a crash was, and of what kind. */
-export interface Moment {
-  readonly at: number;
-  readonly kind: 'power' | 'kill';
-  readonly nowMs: number;
-}
-
-export interface DedupNote {
-  readonly entry: QueueEntry;
-  readonly atMs: number;
-  deed: Deed;
-}
-
-export type FoundSights = ReadonlyMap<string, QueueSight>;
-/** Which states of each line fit what was found. */
-export type Fits = ReadonlyMap<QueueLine, readonly number[]>;
-
-export const lineKey = (queue: string, place: number | string, group: string): string =>
-  `${queue}/${place}/${group}`;
-
-/** Of what is no message. */
-export function plainSight(text: string): QueueSight {
-  return { text, count: 0, priority: 0, dueMs: 0 };
-}
 
 export class QueuesModel {
   readonly lines: Map<string, QueueLine> = new Map();
@@ -109,6 +36,9 @@ export class QueuesModel {
   readonly ids: Map<string, { readonly number: number; readonly knownAt: number }> = new Map();
   /** Queues in which a group began where messages were. */
   readonly sought: Set<string> = new Set();
+  readonly blocks: Set<Block> = new Set();
+  /** By these, messages were skipped. */
+  readonly skips: Set<Deed> = new Set();
   /** Called when something was acknowledged. */
   onAcknowledged: (() => void) | undefined;
   /** Messages that were there, or may have been, after the last crash. */
@@ -155,6 +85,51 @@ export class QueuesModel {
   /** The line of a message for a group, made if there is none yet. */
   line(entry: QueueEntry, group: string): QueueLine {
     return this.#lineAt(entry.queue, entry.seq, group, entry);
+  }
+
+  /** Lines of groups that have it before them. */
+  linesOf(entry: QueueEntry): QueueLine[] {
+    return [...this.lines.values()].filter(
+      (line) => line.entry === entry && line.last !== undefined,
+    );
+  }
+
+  /** From now on a key waits for a message that has become a dead letter. */
+  block({ queue, seq, place }: QueueEntry, key: string, deed: Deed): Block {
+    const block = { queue, key, seq, place, line: this.plainLine(queue, `blocked ${key} ${seq}`) };
+    block.line.push(plainSight('yes'), deed);
+    this.blocks.add(block);
+    return block;
+  }
+
+  /** A dead letter is not where it was: nobody waits for it. */
+  goOn({ holds }: QueueEntry, deed: Deed): void {
+    if (holds?.line.last !== undefined) holds.line.push(undefined, deed);
+  }
+
+  /** The key waits for a dead letter that was before the message. */
+  isBlocked({ queue, key, place, isLoose }: QueueEntry): boolean {
+    if (isLoose || key === undefined) return false;
+    for (const block of this.blocks) {
+      const isOfKey = block.queue === queue && block.key === key && block.place < place;
+      if (isOfKey && block.line.last !== undefined) return true;
+    }
+    return false;
+  }
+
+  /** What a message said last, as far as it is known; to whichever group. */
+  textsOf(entry: QueueEntry, moment: Moment): Set<string> {
+    const texts = new Set<string>();
+    for (const { entry: of, states } of this.lines.values()) {
+      if (of !== entry) continue;
+      const first = states.findLastIndex(({ deed }) => isPromised(deed, moment));
+      const last = states.findLastIndex(({ deed }) => hasBegun(deed, moment));
+      for (let index = Math.max(first, 0); index <= last; index++) {
+        const said = states.slice(0, index + 1).findLast(({ sight }) => sight !== undefined);
+        if (said?.sight !== undefined) texts.add(said.sight.text);
+      }
+    }
+    return texts;
   }
 
   /** Of what is no message: an option, whether it is paused, a group. */
@@ -222,114 +197,23 @@ export class QueuesModel {
       else line.states = [{ sight, deed: BEFORE }];
     }
     for (const entry of this.entries.values()) {
-      if (entry.goneBy !== undefined && !isPromised(entry.goneBy, moment)) entry.goneBy = undefined;
+      const { cameBy, goneBy } = entry;
+      if (!this.#kept.has(entry)) entry.cameBy = sure.has(entry) ? BEFORE : PERHAPS;
+      if (goneBy === undefined || isPromised(goneBy, moment)) continue;
+      entry.goneBy = undefined;
+      if (hasBegun(goneBy, moment)) entry.cameBy = cameBy === BEFORE ? PERHAPS : cameBy;
     }
     for (const [place, entry] of this.entries) if (lost.has(entry)) this.entries.delete(place);
     for (const entry of this.entries.values()) this.#kept.add(entry);
     for (const [key, notes] of this.keys) {
-      const left = notes.filter(({ entry }) => !lost.has(entry));
+      const left = notes.filter(({ entry, deed }) => !lost.has(entry) && hasBegun(deed, moment));
       for (const note of left) {
-        const isOld = note.deed === BEFORE || note.deed === PERHAPS;
-        if (!isOld) note.deed = sure.has(note.entry) ? BEFORE : PERHAPS;
+        const { entry, deed, isAgain } = note;
+        if (deed === BEFORE || deed === PERHAPS) continue;
+        const isThere = isAgain ? isPromised(deed, moment) : sure.has(entry);
+        note.deed = isThere ? BEFORE : PERHAPS;
       }
       this.keys.set(key, left);
-    }
-  }
-}
-
-export function isPromised({ endedAt, isSynced }: Deed, { at, kind }: Moment): boolean {
-  return endedAt <= at && (kind === 'kill' || isSynced);
-}
-
-export function hasBegun({ beganAt }: Deed, { at }: Moment): boolean {
-  return beganAt <= at;
-}
-
-function indexesThatFit(line: QueueLine, found: QueueSight | undefined, moment: Moment): number[] {
-  const { states } = line;
-  const first = states.findLastIndex(({ deed }) => isPromised(deed, moment));
-  const last = states.findLastIndex(({ deed }) => hasBegun(deed, moment));
-  const isFront = line.entry?.isFront === true;
-  const fitting: number[] = [];
-  for (let index = Math.max(first, 0); index <= last; index++) {
-    if (isSame(states[index]?.sight, found, moment.nowMs, isFront)) fitting.push(index);
-  }
-  return fitting;
-}
-
-export function isSame(
-  a: QueueSight | undefined,
-  b: QueueSight | undefined,
-  nowMs: number,
-  isFront: boolean,
-): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  const due = ({ dueMs }: QueueSight): number => (dueMs > nowMs ? dueMs : 0);
-  const isPriority = isFront || a.priority === b.priority;
-  return a.text === b.text && a.count === b.count && isPriority && due(a) === due(b);
-}
-
-export function textOf(sight: QueueSight | undefined): string {
-  if (sight === undefined) return 'none';
-  const { text, count, priority, dueMs } = sight;
-  return `${text} count ${count} priority ${priority} due ${dueMs}`;
-}
-
-function misfit(
-  key: string,
-  { states }: QueueLine,
-  found: QueueSight | undefined,
-  moment: Moment,
-): Violation {
-  const line = states.map(({ sight, deed }) => {
-    const when = hasBegun(deed, moment) ? (isPromised(deed, moment) ? 'done' : 'begun') : 'later';
-    return `[${deed.what}, ${when}] ${textOf(sight)}`;
-  });
-  return new Violation(`${key} is ${textOf(found)}, of ${line.join('; ')}`);
-}
-
-interface Outcome {
-  isIn: QueueLine | undefined;
-  isOut: QueueLine | undefined;
-  readonly queues: Set<string>;
-}
-
-function judgeDeeds(fits: Fits): void {
-  const outcomes = new Map<Deed, Outcome>();
-  for (const [line, fitting] of fits) {
-    const lowest = fitting[0] ?? 0;
-    const highest = fitting.at(-1) ?? 0;
-    for (const [index, { deed }] of line.states.entries()) {
-      if (index === 0) continue;
-      let outcome = outcomes.get(deed);
-      if (outcome === undefined) {
-        outcome = { isIn: undefined, isOut: undefined, queues: new Set() };
-        outcomes.set(deed, outcome);
-      }
-      outcome.queues.add(line.queue);
-      if (lowest >= index) outcome.isIn = line;
-      if (highest < index) outcome.isOut = line;
-    }
-  }
-  const lastIn = new Map<string, Deed>();
-  for (const [deed, { isIn, isOut, queues }] of outcomes) {
-    if (isIn !== undefined && isOut !== undefined) {
-      const [a, b] = [isIn, isOut].map(({ queue, entry, group }) => {
-        return `${queue}/${entry?.seq ?? ''}/${group}`;
-      });
-      throw new Violation(`${deed.what} is there for ${a}, and not for ${b}`);
-    }
-    if (isIn === undefined) continue;
-    for (const queue of queues) {
-      if (deed.beganAt > (lastIn.get(queue)?.beganAt ?? 0)) lastIn.set(queue, deed);
-    }
-  }
-  for (const [deed, { isOut, queues }] of outcomes) {
-    if (isOut === undefined) continue;
-    for (const queue of queues) {
-      const later = lastIn.get(queue);
-      if (later === undefined || deed.endedAt > later.beganAt) continue;
-      throw new Violation(`${later.what} is there, and ${deed.what} before it is not (${queue})`);
     }
   }
 }

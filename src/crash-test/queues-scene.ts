@@ -9,26 +9,22 @@ import type { Queue } from '../queues/queue.js';
 import type { Redex } from '../store/redex.js';
 import type { Random } from '../testing/choices.js';
 import type { ManualRuntime } from '../testing/manual-runtime.js';
-import {
-  look,
-  MAX_DELIVERIES,
-  numberOf,
-  openQueues,
-  QUEUES,
-  shortText,
-  type FoundMessage,
-  type Look,
-} from './queues-look.js';
+import { isThere, keepsSome, keptEntries } from './queues-keep.js';
+import { judgeSkipped, lags } from './queues-lag.js';
+import { look, openQueues, shortText, type FoundMessage, type Look } from './queues-look.js';
+import { judgeOrder, type OpenLine } from './queues-order.js';
+import { blocksKeys, dropsExpired, isLimited, MAX_DELIVERIES, QUEUES } from './queues-options.js';
 import {
   isSame,
   lineKey,
   textOf,
+  type Block,
   type Deed,
+  type Moment,
   type QueueEntry,
   type QueueLine,
-  type QueueSight,
-  type QueuesModel,
-} from './queues-model.js';
+} from './queues-lines.js';
+import type { QueuesModel } from './queues-model.js';
 import { Violation } from './violation.js';
 
 export interface Held {
@@ -43,6 +39,8 @@ interface Revived {
   readonly text: string;
   readonly target: string;
   readonly deed: Deed;
+  /** Its key does not wait for it. */
+  readonly isLoose: boolean;
 }
 
 /** A group that has begun again. */
@@ -50,6 +48,8 @@ interface Adopted {
   readonly queue: string;
   readonly group: string;
   readonly start: number;
+  /** It was told that nothing is missing. */
+  readonly isComplete: boolean;
   readonly deed: Deed;
 }
 
@@ -60,16 +60,14 @@ export interface StepContext {
   readonly rejected: Set<QueueLine>;
   readonly revived: Revived[];
   adopted: Adopted | undefined;
-}
-
-interface OpenLine {
-  readonly line: QueueLine;
-  readonly entry: QueueEntry;
-  readonly sight: QueueSight;
+  /** Nothing else was done at the same time. */
+  isOne: boolean;
 }
 
 interface Doomed extends OpenLine {
   readonly deed: Deed;
+  /** It may be let go of without a trace. */
+  readonly isDropped: boolean;
 }
 
 export class QueuesScene {
@@ -83,6 +81,13 @@ export class QueuesScene {
   held: Held[] = [];
   /** In this step. */
   rejected: ReadonlySet<QueueLine> = new Set();
+  /** Told of what became of steps, so that it is known what occurs. */
+  count: (kind: string) => void = () => {};
+  /** When each group got or settled something, as far as this process has seen. */
+  readonly activeMs: Map<string, number> = new Map();
+  readonly #openedMs: number;
+  /** What was enqueued in this step should have replaced these, if they waited. */
+  notReplaced: QueueEntry[] = [];
 
   constructor(
     model: QueuesModel,
@@ -101,6 +106,7 @@ export class QueuesScene {
     this.redex = parts.redex;
     this.store = parts.store;
     this.#operations = parts.operations;
+    this.#openedMs = parts.runtime.now();
   }
 
   /** What goes on by itself has come to its end. */
@@ -131,6 +137,14 @@ export class QueuesScene {
     this.held = this.held.filter((each) => each !== held);
   }
 
+  /** No group has got it, or is done with it. */
+  isWaiting({ queue, seq }: QueueEntry): boolean {
+    return this.groupsOf(queue).every((group) => {
+      const line = this.model.lines.get(lineKey(queue, seq, group));
+      return line?.last !== undefined && !this.isHeld(line);
+    });
+  }
+
   /** Makes the model know what the step has led to, and compares all. */
   async follow(context: StepContext): Promise<void> {
     await this.settle();
@@ -140,14 +154,22 @@ export class QueuesScene {
     if (context.adopted !== undefined) this.#adopt(context.adopted, seen);
     const doomed = this.#vanished(context, seen);
     this.#appeared(context, doomed, seen);
-    for (const { entry, line } of doomed) {
-      if (QUEUES[line.queue]?.deadLetter === false) continue;
+    this.#skip(context, doomed);
+    for (const { entry, line, isDropped } of doomed) {
+      if (isDropped) this.count('drop');
+      if (isDropped || QUEUES[line.queue]?.deadLetter === false) continue;
       throw new Violation(`message ${entry.number} of ${line.queue} is neither here nor dead`);
     }
     this.#compare(seen);
+    for (const entry of this.notReplaced) {
+      if (this.isWaiting(entry)) throw new Violation(`${entry.number} waits, and is not replaced`);
+    }
+    this.notReplaced = [];
   }
 
-  #adopt({ queue, group, start, deed }: Adopted, { messages }: Look): void {
+  #adopt({ queue, group, start, isComplete, deed }: Adopted, { messages }: Look): void {
+    const moment: Moment = { at: this.model.time, kind: 'kill', nowMs: this.runtime.now() };
+    const kept = keepsSome(queue) ? keptEntries(this.model, queue, moment) : undefined;
     const found = messages.filter((each) => each.queue === queue && each.group === group);
     const bySeq = new Map(found.map((each) => [each.view.seq, each]));
     const elsewhere = new Set(
@@ -156,19 +178,25 @@ export class QueuesScene {
         .flatMap((name) => this.model.openLines(queue, name).map(({ entry }) => entry.seq)),
     );
     for (const { entry } of this.model.openLines(queue, group)) elsewhere.add(entry.seq);
+    const isMissed = (entry: QueueEntry): boolean =>
+      kept?.has(entry) === true || (isComplete && isThere(entry, moment));
     for (const entry of this.model.entries.values()) {
       if (entry.queue !== queue) continue;
       const sight = bySeq.get(entry.seq)?.sight;
       bySeq.delete(entry.seq);
       const isWrong =
         sight === undefined
-          ? entry.seq >= start && elsewhere.has(entry.seq)
+          ? entry.seq >= start && (elsewhere.has(entry.seq) || isMissed(entry))
           : entry.seq < start || entry.goneBy !== undefined || sight.count !== 0;
       if (isWrong) {
         throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is ${textOf(sight)}`);
       }
-      if (sight !== undefined && Number.parseInt(sight.text, 10) !== entry.number) {
+      if (sight !== undefined && !entry.numbers.has(Number.parseInt(sight.text, 10))) {
         throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is another message`);
+      }
+      const texts = kept === undefined ? undefined : this.model.textsOf(entry, moment);
+      if (sight !== undefined && texts !== undefined && texts.size > 0 && !texts.has(sight.text)) {
+        throw new Violation(`${deed.what}: seq ${entry.seq} of ${queue} is not as it was`);
       }
       if (sight === undefined && !this.model.lines.has(lineKey(queue, entry.seq, group))) continue;
       this.model.line(entry, group).push(sight, deed);
@@ -182,18 +210,48 @@ export class QueuesScene {
     for (const [key, line] of this.model.lines) {
       const { entry, last: sight } = line;
       if (entry === undefined || sight === undefined || sights.has(key)) continue;
-      const isExpired = entry.untilMs <= this.runtime.now();
-      const isWorn = sight.count >= MAX_DELIVERIES && QUEUES[line.queue]?.deadLetter !== false;
-      if (this.isHeld(line) || !(isExpired || isWorn || rejected.has(line))) {
+      const isExpired = sight.untilMs <= this.runtime.now();
+      const isWorn = sight.count >= MAX_DELIVERIES && isLimited(line.queue);
+      const isEnded = isExpired || isWorn || rejected.has(line);
+      if (!lags(line.queue) && (this.isHeld(line) || !isEnded)) {
         throw new Violation(`${key}, ${textOf(sight)}, is gone`);
       }
       // Each is moved as a whole, not all of a step.
-      const isSynced = QUEUES[line.queue]?.deadLetter !== false;
+      const isDropped = isExpired && dropsExpired(line.queue);
+      // A skipped one that turns out to be a dead letter is promised less than it could be.
+      const isSynced = QUEUES[line.queue]?.deadLetter !== false && !isDropped && !lags(line.queue);
       const own = { ...deed, isSynced, what: `the end of message ${entry.number}` };
       line.push(undefined, own);
-      doomed.add({ line, entry, sight, deed: own });
+      doomed.add({ line, entry, sight, deed: own, isDropped });
     }
     return doomed;
+  }
+
+  /** What is gone of groups that were moved on. */
+  #skip({ deed, isOne }: StepContext, doomed: Set<Doomed>): void {
+    const skipped = new Set<QueueLine>();
+    for (const each of doomed) {
+      if (!lags(each.line.queue)) continue;
+      doomed.delete(each);
+      skipped.add(each.line);
+      this.model.skips.add(each.deed);
+      this.held = this.held.filter(({ line }) => line !== each.line);
+    }
+    if (skipped.size > 0) this.count('skip');
+    for (const queue of this.queues.keys()) {
+      if (!lags(queue)) continue;
+      for (const group of this.groupsOf(queue)) {
+        const isIdle = this.#isIdle(queue, group);
+        judgeSkipped(this.model, queue, group, { skipped, begun: deed, isIdle, isOne });
+      }
+    }
+  }
+
+  #isIdle(queue: string, group: string): boolean {
+    const { maxIdleMs = Infinity } = QUEUES[queue] ?? {};
+    const isHeld = this.held.some(({ line }) => line.queue === queue && line.group === group);
+    const active = this.activeMs.get(`${queue}/${group}`) ?? 0;
+    return !isHeld && this.runtime.now() - Math.max(active, this.#openedMs) >= maxIdleMs;
   }
 
   /** Messages that have come, and may have. */
@@ -224,6 +282,9 @@ export class QueuesScene {
     }
     if (dead !== undefined) {
       doomed.delete(dead);
+      if (dead.isDropped && view.origin?.cause === 'expired') {
+        throw new Violation(`${queue}/${view.seq} has expired, and is a dead letter`);
+      }
       if (view.origin?.deliveryCount !== dead.sight.count) {
         const counts = `${view.origin?.deliveryCount ?? -1}, not ${dead.sight.count}`;
         throw new Violation(`dead letter ${queue}/${view.seq} was delivered ${counts} times`);
@@ -233,13 +294,18 @@ export class QueuesScene {
       queue,
       seq: view.seq,
       id: source.id,
-      number: numberOf(view.bytes),
+      number: source.number,
+      numbers: source.numbers,
       bytes: view.bytes.length,
       key: source.key,
       priority: sight.priority,
       dueMs: 0,
-      untilMs: Infinity,
       isFront: false,
+      cameBy: dead?.deed ?? back?.deed ?? context.deed,
+      cameMs: this.runtime.now(),
+      place: dead === undefined ? (source.holds?.place ?? view.seq) : view.seq,
+      isLoose: back?.isLoose === true,
+      holds: dead === undefined ? undefined : this.#holdUp(dead),
       goneBy: undefined,
       isEdited: false,
     };
@@ -247,7 +313,14 @@ export class QueuesScene {
       throw new Violation(`${queue}/${view.seq} was moved as ${textOf(sight)}`);
     }
     const groups = found.map((each) => [each.group, each.sight] as const);
-    this.model.enter(entry, groups, dead?.deed ?? back?.deed ?? context.deed);
+    this.model.enter(entry, groups, entry.cameBy);
+  }
+
+  /** Its key waits from now on, in the same step. */
+  #holdUp({ line: { queue }, entry, deed }: Doomed): Block | undefined {
+    if (entry.key === undefined || !blocksKeys(queue)) return undefined;
+    this.count('block');
+    return this.model.block(entry, entry.key, deed);
   }
 
   #compare({ sights, messages }: Look): void {
@@ -285,55 +358,19 @@ export class QueuesScene {
       if (shortText(payload) !== before.text || id !== entry.id) {
         throw new Violation(`${what}: ${shortText(payload)}, not ${before.text}`);
       }
-      const isLimited = QUEUES[queue]?.deadLetter !== false;
-      if (deliveryCount !== before.count + 1 || (isLimited && deliveryCount > MAX_DELIVERIES)) {
+      const isTooMany = isLimited(queue) && deliveryCount > MAX_DELIVERIES;
+      if (deliveryCount !== before.count + 1 || isTooMany) {
         throw new Violation(`${what}: it had ${before.count} before`);
       }
-      if (before.dueMs > this.runtime.now() || entry.untilMs <= this.runtime.now()) {
+      if (before.dueMs > this.runtime.now() || before.untilMs <= this.runtime.now()) {
         throw new Violation(`${what}: too early or too late`);
       }
-      this.#judgeOrder({ line, entry, sight: before }, deed, what);
+      if (this.model.isBlocked(entry)) throw new Violation(`${what}: its key waits`);
+      judgeOrder(this, { line, entry, sight: before }, deed, what);
       line.push({ ...before, count: deliveryCount, dueMs: 0 }, deed);
+      this.activeMs.set(`${queue}/${group}`, this.runtime.now());
       this.held.push({ delivery, line, entry });
     }
-  }
-
-  #judgeOrder({ line, entry, sight }: OpenLine, deed: Deed, what: string): void {
-    const isStrict = QUEUES[line.queue]?.ordering !== 'relaxed';
-    const open = this.model.openLines(line.queue, line.group).filter((each) => each.line !== line);
-    for (const other of open) {
-      // It is a dead letter before it is delivered.
-      if (this.#isDoomed(other.line, other.entry)) continue;
-      const isSameKey = entry.key !== undefined && other.entry.key === entry.key;
-      if (isSameKey && (this.isHeld(other.line) || (isStrict && other.entry.seq < entry.seq))) {
-        throw new Violation(`${what}: ${other.entry.seq} of its key ${entry.key ?? ''} is before`);
-      }
-      if (!this.#isPlain(line, entry) || !this.#isPlain(other.line, other.entry)) continue;
-      // What came meanwhile came too late.
-      if ((other.line.states.at(-1)?.deed.endedAt ?? 0) > deed.beganAt) continue;
-      const priority = other.line.last?.priority ?? 0;
-      // A group that has begun again meets a message with a priority when it comes to it.
-      const isMet = !this.model.sought.has(line.queue);
-      const isFirst = other.entry.seq < entry.seq && (isMet || priority === 0);
-      const isEarlier = priority === sight.priority && isFirst;
-      if ((priority > sight.priority && isMet) || isEarlier) {
-        throw new Violation(`${what}: ${other.entry.seq} of priority ${priority} is before`);
-      }
-    }
-  }
-
-  /** It may be a dead letter already, which is seen when the step is followed. */
-  #isDoomed(line: QueueLine, entry: QueueEntry): boolean {
-    if (entry.untilMs <= this.runtime.now() || this.rejected.has(line)) return true;
-    const isLimited = QUEUES[line.queue]?.deadLetter !== false;
-    return isLimited && !this.isHeld(line) && (line.last?.count ?? 0) >= MAX_DELIVERIES;
-  }
-
-  /** It comes in its order, and nothing has happened to it. */
-  #isPlain(line: QueueLine, entry: QueueEntry): boolean {
-    const { key, dueMs, untilMs, isFront, isEdited } = entry;
-    const hasWish = key !== undefined || dueMs > 0 || untilMs < Infinity || isFront || isEdited;
-    return !hasWish && line.last?.count === 0 && !this.isHeld(line);
   }
 }
 

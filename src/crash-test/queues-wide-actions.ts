@@ -1,12 +1,18 @@
 /** What a process does with whole queues and groups, and the time that passes; each alone. */
-import { MAX_DELIVERIES } from './queues-look.js';
-import { plainSight, type QueueSight } from './queues-model.js';
+import { keepsSome } from './queues-keep.js';
+import { lags } from './queues-lag.js';
+import { isLimited, MAX_DELIVERIES } from './queues-options.js';
+import { plainSight, type QueueSight } from './queues-lines.js';
 import type { QueueActions } from './queues-actions.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { Violation } from './violation.js';
 
 /** Microtasks that it takes to give space back, at most about. */
 export const MOST_RECLAIM_TURNS = 600;
+/** About as many as are kept, and some more. */
+const MOST_KEPT = 30;
+/** Messages of which so many are one place of what has come. */
+const FLOOD = 70;
 /** Looks at leases after which one that is over must have ended. */
 const MOST_TURNS = 50;
 
@@ -65,7 +71,8 @@ export class WideActions {
 
   async createGroup(name: string, group: string, context: StepContext): Promise<void> {
     const { model } = this.#scene;
-    const start = this.#start(name);
+    // One that begins behind too much is moved on at once.
+    const start = lags(name) ? 'latest' : this.#start(name);
     const what = `group ${group} of ${name} from ${start}`;
     const [{ created }, deed] = await this.#actions.done(what, true, () =>
       this.#scene.queue(name).groups.create(group, { start }),
@@ -73,7 +80,9 @@ export class WideActions {
     if (!created) throw new Violation(`${what} was there`);
     model.plainLine(name, `group ${group}`).push(plainSight('yes'), deed);
     model.sought.add(name);
-    context.adopted = { queue: name, group, start: start === 'earliest' ? 0 : start, deed };
+    const from = start === 'earliest' ? 0 : start === 'latest' ? Infinity : start;
+    context.adopted = { queue: name, group, start: from, isComplete: false, deed };
+    this.#scene.activeMs.set(`${name}/${group}`, this.#scene.runtime.now());
   }
 
   async deleteGroup(name: string, group: string): Promise<void> {
@@ -89,12 +98,14 @@ export class WideActions {
   async seek(name: string, group: string, context: StepContext): Promise<void> {
     const { model } = this.#scene;
     const start = this.#start(name);
-    const [, deed] = await this.#actions.done(`seek ${name}/${group} to ${start}`, true, () =>
+    const what = `seek ${name}/${group} to ${start}`;
+    const [{ complete: isComplete }, deed] = await this.#actions.done(what, true, () =>
       this.#scene.queue(name).groups.seek(group === '' ? undefined : group, start),
     );
     this.#letGo(name, group);
     model.sought.add(name);
-    context.adopted = { queue: name, group, start: start === 'earliest' ? 0 : start, deed };
+    const from = start === 'earliest' ? 0 : start;
+    context.adopted = { queue: name, group, start: from, isComplete, deed };
   }
 
   #letGo(name: string, group: string): void {
@@ -104,9 +115,11 @@ export class WideActions {
   }
 
   #start(name: string): number | 'earliest' {
-    const seqs = [...this.#scene.model.entries.values()]
+    const all = [...this.#scene.model.entries.values()]
       .filter(({ queue }) => queue === name)
       .map(({ seq }) => seq);
+    // What is kept are the newest ones.
+    const seqs = keepsSome(name) ? all.slice(-MOST_KEPT) : all;
     const seq = seqs[this.#actions.below(seqs.length + 1)];
     return seq ?? 'earliest';
   }
@@ -121,9 +134,65 @@ export class WideActions {
     if (count !== moved.length) throw new Violation(`${deed.what}: ${count}, not ${moved.length}`);
     for (const { line, entry } of moved) {
       const text = line.last?.text ?? '';
-      context.revived.push({ from: entry, text, target: name, deed });
+      const isLoose = entry.holds !== undefined && entry.holds.line.last === undefined;
+      context.revived.push({ from: entry, text, target: name, deed, isLoose });
       line.push(undefined, deed);
+      model.goOn(entry, deed);
     }
+  }
+
+  /** Dead letters end where they are: what waits for them goes on. */
+  async endDeadLetters(name: string): Promise<void> {
+    const scene = this.#scene;
+    const dead = `${name}.dead`;
+    if (!scene.queues.has(dead)) return;
+    const open = scene.model.openLines(dead, '');
+    const found = open[this.#actions.below(open.length)];
+    if (this.#actions.once(4)) {
+      await this.ackUpTo(dead, '');
+      return;
+    }
+    if (found === undefined || this.#actions.once(2)) {
+      await this.consume(dead, '', 1 + this.#actions.below(3));
+      return;
+    }
+    const apply = await this.#actions.cancel(found.line, found.entry).run();
+    apply();
+  }
+
+  /** All up to one are done with, those that somebody has included. */
+  async ackUpTo(name: string, group: string): Promise<void> {
+    const scene = this.#scene;
+    const open = scene.model.openLines(name, group);
+    const upTo = open[this.#actions.below(open.length)]?.entry.seq;
+    if (upTo === undefined) return;
+    const durability = this.#actions.once(2) ? 'written' : 'synced';
+    const of = { durability, ...(group === '' ? {} : { group }) } as const;
+    const what = `ackUpTo ${upTo} of ${name}/${group} ${durability}`;
+    const [count, deed] = await this.#actions.done(what, durability === 'synced', () =>
+      scene.queue(name).ackUpTo(upTo, of),
+    );
+    const ended = open.filter(({ entry }) => entry.seq <= upTo);
+    if (count !== ended.length) throw new Violation(`${what} says ${count}, not ${ended.length}`);
+    const lines = new Set<unknown>(ended.map(({ line }) => line));
+    scene.held = scene.held.filter(({ line }) => !lines.has(line));
+    for (const { line, entry } of ended) {
+      line.push(undefined, deed);
+      scene.model.goOn(entry, deed);
+    }
+  }
+
+  /** A key goes on without its dead letters, which stay. */
+  async unblock(name: string): Promise<void> {
+    const { model } = this.#scene;
+    const key = `k${this.#actions.below(3)}`;
+    const [isDone, deed] = await this.#actions.done(`unblock ${key} of ${name}`, true, () =>
+      this.#scene.queue(name).keys.unblock(key),
+    );
+    const of = [...model.blocks].filter((block) => block.queue === name && block.key === key);
+    const waiting = of.filter(({ line }) => line.last !== undefined);
+    if (isDone !== waiting.length > 0) throw new Violation(`${deed.what} says ${isDone}`);
+    for (const { line } of waiting) line.push(undefined, deed);
   }
 
   async pauseOrResume(name: string): Promise<void> {
@@ -187,7 +256,7 @@ export class WideActions {
       if (delivery.deliveryCount !== sight.count + 1) {
         throw new Violation(`${deed.what}: ${delivery.seq} had ${sight.count} deliveries`);
       }
-      if (delivery.deliveryCount > MAX_DELIVERIES && name !== 'loose') {
+      if (delivery.deliveryCount > MAX_DELIVERIES && isLimited(name)) {
         throw new Violation(`${deed.what}: ${delivery.seq} is delivered too often`);
       }
       held.line.push(delivered(sight), deed);
@@ -197,9 +266,9 @@ export class WideActions {
   }
 
   /** What a group has before it is done with, so that there is space to give back. */
-  async consume(name: string, group: string): Promise<void> {
+  async consume(name: string, group: string, max: number = 20): Promise<void> {
     const scene = this.#scene;
-    const request = group === '' ? { max: 20 } : { max: 20, group };
+    const request = group === '' ? { max } : { max, group };
     const [deliveries, deed] = await this.#actions.done(`receive all of ${name}`, false, () =>
       scene.queue(name).receive(request),
     );
@@ -209,8 +278,16 @@ export class WideActions {
     );
     for (const held of scene.held.filter(({ delivery }) => deliveries.includes(delivery))) {
       held.line.push(undefined, acks);
+      scene.model.goOn(held.entry, acks);
       scene.drop(held);
     }
+  }
+
+  /** So much has come, and is done with, that what is kept begins further on. */
+  async flood(name: string): Promise<void> {
+    const apply = await this.#actions.enqueueSmall(name, FLOOD).run();
+    apply();
+    await this.consume(name, '', 2 * FLOOD);
   }
 
   async reclaim(name: string): Promise<void> {
@@ -224,7 +301,7 @@ export class WideActions {
   async tidy(name: string, group: string): Promise<void> {
     const scene = this.#scene;
     for (let piles = 1 + this.#actions.below(2); piles > 0; piles--) {
-      const apply = await this.#actions.enqueue(name, true).run();
+      const apply = await this.#actions.enqueue(name, { isPile: true }).run();
       apply();
     }
     const request = group === '' ? { max: 40 } : { max: 40, group };

@@ -2,11 +2,12 @@
 import type { Random } from '../testing/choices.js';
 import { QueueActions, type PlannedAction } from './queues-actions.js';
 import type { QueuesModel } from './queues-model.js';
+import { keepsSome } from './queues-keep.js';
+import { lags } from './queues-lag.js';
+import { blocksKeys, firstGroup, isFanout, NAMES } from './queues-options.js';
 import type { Held, QueuesScene, StepContext } from './queues-scene.js';
 import { MOST_RECLAIM_TURNS, WideActions } from './queues-wide-actions.js';
 
-/** A workload has some of the queues: fewer are opened faster. */
-const NAMES = [['work'], ['fan'], ['work', 'loose'], ['work', 'fan'], ['fan', 'loose']] as const;
 /** Messages that a queue may hold before fewer are enqueued. */
 const MANY = 30;
 
@@ -37,8 +38,10 @@ export class QueuesWorkload {
       rejected: new Set(),
       revived: [],
       adopted: undefined,
+      isOne: false,
     };
     scene.rejected = context.rejected;
+    scene.count = (kind) => this.#count(kind);
     const actions = new QueueActions(scene, () => this.#number++, this.#hasDedup);
     if (this.#random.below(4) === 0) await this.#wide(scene, new WideActions(actions), context);
     else await this.#together(scene, actions, context);
@@ -64,13 +67,14 @@ export class QueuesWorkload {
     const touched = new Set<unknown>();
     for (let left = 1 + this.#random.below(4); left > 0; left--) {
       const name = this.#queueName();
-      const isFull = this.#model.openLines(name, name === 'fan' ? 'g1' : '').length >= MANY;
+      const isFull = this.#model.openLines(name, firstGroup(name)).length >= MANY;
       const action = this.#draw(scene, actions, { name, isFull, free, received, touched, context });
       if (action !== undefined) planned.push(action);
     }
     const isReclaimed = this.#random.below(4) === 0;
     if (isReclaimed) planned.push(this.#reclaim(scene));
     for (const { kind } of planned) this.#count(kind);
+    context.isOne = planned.length === 1;
     this.where = planned.map(({ kind }) => kind).join(' + ');
     // As they end: a duplicate is told of after what it is one of.
     const applied: { readonly phase: number; readonly apply: () => void }[] = [];
@@ -110,7 +114,7 @@ export class QueuesWorkload {
     const { name, isFull, free, received, touched, context } = step;
     const take = (): Held[] => free.splice(this.#random.below(free.length), 1);
     const chance = this.#random.below(20);
-    if (chance < 6) return isFull ? undefined : actions.enqueue(name);
+    if (chance < 6) return isFull ? undefined : actions.enqueue(name, { touched });
     if (chance < 11) {
       const group = this.#pick(scene.groupsOf(name));
       const place = `${name}/${group ?? ''}`;
@@ -124,18 +128,20 @@ export class QueuesWorkload {
       touched.add(held.entry);
       return actions.settle(held, context);
     }
+    // What may be skipped meanwhile is not touched otherwise.
+    if (lags(name)) return isFanout(name) && chance < 18 ? actions.enqueue(name) : undefined;
     if (chance < 17) {
       const held = [...take(), ...(this.#random.below(2) === 0 ? take() : [])];
       const isFree = held.every(({ entry }) => !touched.has(entry));
       for (const { entry } of held) touched.add(entry);
       const hasCommit = touched.has('commit');
       touched.add('commit');
-      return isFree && !hasCommit && !isFull ? actions.commit(held, name) : undefined;
+      return isFree && !hasCommit && !isFull ? actions.commit(held, name, touched) : undefined;
     }
-    if (chance < 18) return isFull || name === 'fan' ? undefined : actions.pushFront(name);
+    if (chance < 18) return isFull || isFanout(name) ? undefined : actions.pushFront(name);
     // Of one that is delivered meanwhile it cannot be said which came first.
     if ([...received].some((place) => place.startsWith(`${name}/`))) return undefined;
-    const found = this.#pick(this.#model.openLines(name, name === 'fan' ? 'g1' : ''));
+    const found = this.#pick(this.#model.openLines(name, firstGroup(name)));
     if (found === undefined || touched.has(found.entry)) return undefined;
     touched.add(found.entry);
     for (const group of scene.groupsOf(name)) received.add(`${name}/${group}`);
@@ -145,29 +151,48 @@ export class QueuesWorkload {
 
   async #wide(scene: QueuesScene, wide: WideActions, context: StepContext): Promise<void> {
     const name = this.#queueName();
-    const workName = this.#pick(this.names.filter((each) => each !== 'fan'));
+    const workName = this.#pick(this.names.filter((each) => !isFanout(each)));
     const deadName = this.#pick(this.names.filter((each) => each !== 'loose')) ?? 'work';
-    const hasGroups = this.names.includes('fan');
-    const isThere = hasGroups && scene.groupsOf('fan').includes('g2');
+    const fan = this.names.find((each) => isFanout(each));
+    const isThere = fan !== undefined && scene.groupsOf(fan).includes('g2');
     const group = this.#pick(scene.groupsOf(name)) ?? '';
     const { isPaused } = scene.queue(name);
+    // Of a message that is delivered again while it is a dead letter nothing is promised.
+    const blocks = blocksKeys(name);
+    // What is there for a short time shows only when some passes.
+    const isTimed = name === 'swap' || name === 'recent';
+    const isLagging = lags(name);
+    const hasDead = blocks && this.#model.openLines(`${name}.dead`, '').length > 0;
     const steps: readonly (readonly [kind: string, weight: number, () => Promise<void>])[] = [
-      ['elapse', 6, () => wide.elapse(1500 * (1 + this.#random.below(4)))],
+      [
+        'elapse',
+        isTimed ? 20 : 6,
+        () => wide.elapse(1500 * (1 + this.#random.below(isTimed ? 2 : 4))),
+      ],
       ['reclaim', 2, () => wide.reclaim(name)],
-      ['tidy', 10, () => wide.tidy(name, group)],
-      ['consume', 8, () => wide.consume(name, group)],
+      ['tidy', isLagging ? 0 : 10, () => wide.tidy(name, group)],
+      ['consume', isLagging ? 0 : 8, () => wide.consume(name, group)],
       ['pop', workName === undefined ? 0 : 3, () => wide.pop(workName ?? name)],
-      ['redrive', 4, () => wide.redrive(deadName, context)],
+      ['redrive', hasDead ? 12 : 4, () => wide.redrive(deadName, context)],
       [
         'group',
-        hasGroups ? 3 : 0,
-        () => (isThere ? wide.deleteGroup('fan', 'g2') : wide.createGroup('fan', 'g2', context)),
+        fan === undefined ? 0 : 3,
+        () =>
+          isThere ? wide.deleteGroup(fan, 'g2') : wide.createGroup(fan ?? name, 'g2', context),
       ],
-      ['seek', 1, () => wide.seek(name, group, context)],
+      ['flood', name === 'kept' ? 8 : 0, () => wide.flood(name)],
+      [
+        'seek',
+        blocks || isLagging ? 0 : keepsSome(name) ? 10 : 1,
+        () => wide.seek(name, group, context),
+      ],
       ['purge', 1, () => wide.purge(name)],
       ['pause', isPaused ? 9 : 1, () => wide.pauseOrResume(name)],
       ['configure', 1, () => wide.configure(name)],
       ['claim', 2, () => wide.claim(name, group)],
+      ['ackUpTo', isLagging ? 0 : 8, () => wide.ackUpTo(name, group)],
+      ['endDeadLetters', hasDead ? 14 : 0, () => wide.endDeadLetters(name)],
+      ['unblock', hasDead ? 5 : 0, () => wide.unblock(name)],
     ];
     let left = this.#random.below(steps.reduce((sum, [, weight]) => sum + weight, 0));
     const chosen = steps.find(([, weight]) => (left -= weight) < 0);

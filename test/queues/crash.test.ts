@@ -35,3 +35,15 @@ test('a sample of crashes', async () => {
     expect(steps[kind], kind).toBeGreaterThan(0);
   }
 });
+
+test.each([
+  { seed: 29, kinds: ['replace', 'extend', 'drop'] },
+  { seed: 2, kinds: ['block', 'endDeadLetters', 'redrive'] },
+  { seed: 77, kinds: ['unblock'] },
+  { seed: 20, kinds: ['flood', 'seek', 'ackUpTo'] },
+  { seed: 3, kinds: ['skip'] },
+])('crashes of queues with other options: $kinds', async ({ seed, kinds }) => {
+  const { images, steps } = await queuesCrashTest({ images: 1, seed, every: 64 });
+  expect(images).toBeGreaterThan(0);
+  for (const kind of kinds) expect(steps[kind], kind).toBeGreaterThan(0);
+});
