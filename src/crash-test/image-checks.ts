@@ -22,8 +22,8 @@ import {
   judgeLook,
   look,
   requireSame,
+  withoutFirst,
   type Look,
-  type SeenLog,
   type SeenStore,
 } from './look.js';
 import { countJournal } from './journal-count.js';
@@ -246,15 +246,6 @@ async function closeAndLook(
   if (mutations.of('unlink') + mutations.of('unlinkSync') + mutations.of('rmdirSync') > 0) return;
   const written = writtenFiles(again);
   if (written.length > 0) throw new Violation(`C7: a clean open wrote ${written.join(', ')}`);
-}
-
-/** The same without the records that `other` hides at its beginning. */
-function withoutFirst(seen: SeenStore, other: SeenStore): SeenStore {
-  const channels = [...seen.channels].map(([name, there]): [string, SeenLog] => {
-    const firstSeq = other.channels.get(name)?.firstSeq ?? 0;
-    return [name, { ...there, found: there.found.filter(({ seq }) => seq >= firstSeq) }];
-  });
-  return { ...seen, channels: new Map(channels) };
 }
 
 /** N5: a fold goes on from its checkpoint, or begins anew where all of the history is there. */

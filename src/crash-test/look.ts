@@ -199,6 +199,19 @@ export function requireSame(before: SeenStore, now: SeenStore, rule: string): vo
   }
 }
 
+/** The same without the records that `other` hides at the beginning of some channels. */
+export function withoutFirst(
+  seen: SeenStore,
+  other: SeenStore,
+  isConcerned: (log: SeenLog) => boolean = () => true,
+): SeenStore {
+  const channels = [...seen.channels].map(([name, there]): [string, SeenLog] => {
+    const firstSeq = isConcerned(there) ? (other.channels.get(name)?.firstSeq ?? 0) : 0;
+    return [name, { ...there, found: there.found.filter(({ seq }) => seq >= firstSeq) }];
+  });
+  return { ...seen, channels: new Map(channels) };
+}
+
 export function idsOf(found: readonly Found[]): string {
   return found.map(({ id, seq }) => `${seq}:${id}`).join();
 }

@@ -8,7 +8,15 @@ import type { CrashFs } from '../testing/crash-fs.js';
 import type { CheckSetting } from './check-setting.js';
 import { changesState, type Image } from './image.js';
 import { imageKey } from './image-key.js';
-import { judgeLook, look, requireSame, type Depth, type SeenStore } from './look.js';
+import {
+  judgeLook,
+  look,
+  requireSame,
+  withoutFirst,
+  type Depth,
+  type SeenLog,
+  type SeenStore,
+} from './look.js';
 import { Violation } from './violation.js';
 
 /** Images of one recovery that is crashed. */
@@ -63,7 +71,7 @@ export async function judgeCuts(
       judgeLook(again, setting.ledger, image.facts, 'power');
       // Where everything was durable the second recovery has no way to differ.
       if (image.isDurable) {
-        requireSame(expected, again, 'I6');
+        requireSame(expected, withoutFirst(again, expected, isRetained), 'I6');
         requireKept(expected, fs, again);
       }
     } catch (error) {
@@ -73,6 +81,11 @@ export async function judgeCuts(
     if (nested === undefined) continue;
     await judgeCuts(nested.stop(), again, deeper, setting, choose, levels - 1, 3);
   }
+}
+
+/** Retention goes on behind an open: at the crash it may not have let go of as much. */
+function isRetained({ says }: SeenLog): boolean {
+  return says.options.retention !== undefined;
 }
 
 /** `isKept`: the files that it leaves are looked at, too. */
