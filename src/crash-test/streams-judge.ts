@@ -4,13 +4,14 @@
  */
 import { RedexError } from '../core/errors.js';
 import { Redex } from '../store/redex.js';
+import type { AppendResult } from '../streams/stream-appends.js';
 import { StreamStore } from '../streams/stream-store.js';
 import { Random } from '../testing/choices.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { changesState } from './image.js';
 import { NO_STREAM, ownBytes, type Possible, type StreamSight } from './streams-model.js';
-import { MAX_TOTAL_BYTES } from './streams-workload.js';
+import { MAX_TOTAL_BYTES, PRODUCERS, streamSeqOf } from './streams-workload.js';
 import { Violation } from './violation.js';
 
 /** What is done with an image beside opening it and comparing. */
@@ -122,21 +123,24 @@ async function matching(
   { nowMs, mayBeSwept }: { readonly nowMs: number; readonly mayBeSwept: boolean },
 ): Promise<StreamSight> {
   const { status, messages, closed } = await look(streams, name);
+  const memory = status === 'live' ? await memoryOf(streams, name, closed) : undefined;
   const isSame = (sight: StreamSight): boolean =>
     sight.status === status &&
     (status !== 'live' || (sight.closed === closed && sameTexts(sight.messages, messages)));
   for (const sight of sights) {
-    if (isSame(sight) && (await remembers(streams, name, sight))) return sight;
+    if (isSame(sight) && (memory === undefined || isRemembered(sight, memory))) return sight;
     const { expiresAt = Infinity } = sight;
     if (sight.status === 'gone' && status === 'none' && mayBeSwept) return NO_STREAM;
     const hasExpired = sight.status === 'live' && nowMs >= expiresAt;
     if (hasExpired && status === 'none') return NO_STREAM;
     if (hasExpired && status === 'gone') return { ...sight, status };
   }
-  const seen = JSON.stringify({ status, closed, messages: messages.map(shortened) });
-  const expected = sights.map(
-    (sight) => `${sight.status} ${sight.closed} ${sight.messages.map(shortened).join('; ')}`,
-  );
+  const seen = JSON.stringify({ status, closed, messages: messages.map(shortened), ...memory });
+  const expected = sights.map((sight) => {
+    const texts = sight.messages.map(shortened).join('; ');
+    const { producers, streamSeq } = sight;
+    return `${sight.status} ${sight.closed} ${texts} ${JSON.stringify({ producers, streamSeq })}`;
+  });
   throw new Violation(`stream ${name} is ${seen}, not one of ${JSON.stringify(expected)}`);
 }
 
@@ -164,26 +168,52 @@ async function look(
   }
 }
 
-/** Whether producers and Stream-Seq are neither ahead of the messages nor behind. */
-async function remembers(
-  streams: StreamStore,
-  name: string,
-  { status, closed, producers, streamSeq }: StreamSight,
-): Promise<boolean> {
-  if (status !== 'live') return true;
-  const send = (options: object): Promise<string> =>
-    streams.append(name, 'probe', options).then(
-      ({ duplicate }) => (duplicate ? 'duplicate' : 'written'),
-      (error: unknown) => (RedexError.is(error) ? error.code : String(error)),
+/** What a stream remembers beside its messages. */
+type Memory = Pick<StreamSight, 'producers' | 'streamSeq'>;
+
+/** Asked for by appends that are refused whatever the stream remembers: nothing changes by it. */
+async function memoryOf(streams: StreamStore, name: string, closed: boolean): Promise<Memory> {
+  const producers: Record<string, number> = {};
+  for (const id of PRODUCERS) {
+    const seq = closed ? 0 : FAR_SEQ;
+    const answer = await answerTo(
+      streams.append(name, 'probe', { producer: { id, epoch: 0, seq } }),
     );
-  for (const [id, seq] of Object.entries(producers)) {
-    const last = await send({ producer: { id, epoch: 0, seq } });
-    const later = await send({ producer: { id, epoch: 0, seq: seq + 2 } });
-    if (last !== 'duplicate' || later !== (closed ? 'STREAM_CLOSED' : 'PRODUCER_GAP')) return false;
+    const known = lastSeqIn(answer);
+    if (known !== undefined && known >= 0) producers[id] = known;
   }
-  if (streamSeq === 0) return true;
-  const repeated = await send({ streamSeq: String(streamSeq).padStart(6, '0') });
-  return repeated === (closed ? 'STREAM_CLOSED' : 'SEQ_CONFLICT');
+  // Nobody can say of a closed stream what Stream-Seq it has had.
+  if (closed) return { producers, streamSeq: 0 };
+  const tooMuch = 'x'.repeat(2 * MAX_TOTAL_BYTES);
+  const answer = await answerTo(streams.append(name, tooMuch, { streamSeq: streamSeqOf(0) }));
+  const last = RedexError.is(answer, 'SEQ_CONFLICT') ? answer.lastStreamSeq : undefined;
+  return { producers, streamSeq: Number(last ?? 0) };
+}
+
+/** What an answer says of the last seq of a producer; below 0 for none. */
+function lastSeqIn(answer: AppendResult | RedexError): number | undefined {
+  if (RedexError.is(answer, 'PRODUCER_GAP')) return answer.expectedSeq - 1;
+  return RedexError.is(answer) ? undefined : answer.producer?.seq;
+}
+
+/** No producer gets so far. */
+const FAR_SEQ = 1_000_000;
+
+async function answerTo(append: Promise<AppendResult>): Promise<AppendResult | RedexError> {
+  try {
+    return await append;
+  } catch (error) {
+    if (RedexError.is(error)) return error;
+    throw error;
+  }
+}
+
+/** Whether producers and Stream-Seq are neither ahead of the messages nor behind. */
+function isRemembered({ closed, producers, streamSeq }: StreamSight, memory: Memory): boolean {
+  const ids = Object.keys(producers);
+  if (ids.length !== Object.keys(memory.producers).length) return false;
+  if (ids.some((id) => producers[id] !== memory.producers[id])) return false;
+  return closed || streamSeq === memory.streamSeq;
 }
 
 /** References, channels and counted bytes fit what was found. */

@@ -27,6 +27,7 @@ export interface StreamStep {
 
 export const STREAM_NAMES: readonly string[] = ['a', 'b', 'c', 'd/1', 'd/2', 'd/3'];
 export const MAX_TOTAL_BYTES = 6000;
+export const PRODUCERS: readonly string[] = ['p0', 'p1', 'p2'];
 const TEXT = 'text/plain';
 /** How long streams live that expire. */
 const LIFE_MS = 20_000;
@@ -81,11 +82,11 @@ export class StreamsWorkload {
     const close = texts.length === 0 || this.#random.below(12) === 0;
     const isSynced = this.#random.below(3) > 0;
     const durability = isSynced ? ('synced' as const) : ('written' as const);
-    const id = `p${this.#random.below(3)}`;
+    const id = PRODUCERS[this.#random.below(PRODUCERS.length)] ?? 'p0';
     const seq = (before.producers[id] ?? -1) + 1;
     const producer = this.#random.below(2) === 0 ? { id, epoch: 0, seq } : undefined;
     const grown = this.#random.below(3) === 0 ? before.streamSeq + 1 : undefined;
-    const streamSeq = grown === undefined ? undefined : String(grown).padStart(6, '0');
+    const streamSeq = grown === undefined ? undefined : streamSeqOf(grown);
     const options = { close, durability, producer, streamSeq };
     const after: StreamSight = {
       ...before,
@@ -285,6 +286,11 @@ export class StreamsWorkload {
     }, now);
     return grown <= MAX_TOTAL_BYTES;
   }
+}
+
+/** In the order of the numbers, compared as bytes. */
+export function streamSeqOf(number: number): string {
+  return String(number).padStart(6, '0');
 }
 
 /** Whether one of them changes what the other rests on; two deletions also when both rest on it. */
