@@ -5,6 +5,7 @@
 import type { Channel } from '../channel/channel.js';
 import type { RecoveryReport } from '../channel/recovery-report.js';
 import { Redex } from '../store/redex.js';
+import type { Logger } from '../core/runtime.js';
 import type { CrashFs } from '../testing/crash-fs.js';
 import { ManualRuntime } from '../testing/manual-runtime.js';
 import { scaledSeed } from '../testing/choices.js';
@@ -70,6 +71,16 @@ export interface LookSetting {
   readonly keeper: SceneKeeper | undefined;
 }
 
+/** Nothing that a crash leaves is an error: not what is refused without a word either. */
+const STRICT: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: (message, details) => {
+    throw new Violation(`I11: ${message}: ${JSON.stringify(details)}`);
+  },
+};
+
 /** Opens a store and all of its channels. Throws a Violation when that fails. */
 export async function look(fs: CrashFs, setting: LookSetting, depth: Depth): Promise<Look> {
   setting.keeper?.onLook(fs);
@@ -84,7 +95,7 @@ export async function look(fs: CrashFs, setting: LookSetting, depth: Depth): Pro
     }
   };
   try {
-    const redex = await Redex.open(DIRECTORY, { fs, runtime, onRecovery });
+    const redex = await Redex.open(DIRECTORY, { fs, runtime, onRecovery, logger: STRICT });
     const { storeId, channels: count } = await redex.stats();
     const channels = new Map<string, SeenChannel>();
     for (const name of NAMES) {

@@ -121,9 +121,9 @@ async function judgeCounts(
   const seqs = new Set(found.map(({ view }) => view.seq));
   let bytes = 0;
   for (const seq of seqs) {
-    // What it was enqueued with; a message that nobody knows is found by others.
+    // A message that nobody knows is found by others.
     const view = found.find((each) => each.view.seq === seq)?.view;
-    bytes += entries.get(`${name}/${seq}`)?.bytes ?? view?.bytes.length ?? 0;
+    bytes += view?.bytes.length ?? entries.get(`${name}/${seq}`)?.bytes ?? 0;
   }
   const inState = (state: string): number =>
     found.filter(({ view }) => view.state === state).length;

@@ -87,6 +87,21 @@ export function isBeforeRedo(
   return baseSeq < redoSegment || (baseSeq === redoSegment && position < redoPosition);
 }
 
+/**
+ * The writes that are still to be done: not what the files of a manifest have, and nothing of a
+ * segment that ends at `firstSeq` or before it. Its file may be gone already, while the journal has
+ * the seal of it, which belongs to none of its records.
+ */
+export function leftToRedo(
+  writes: readonly RedoWrite[],
+  manifest: Parameters<typeof isBeforeRedo>[1] & { readonly firstSeq: number },
+): RedoWrite[] {
+  const left = writes.filter((write) => !isBeforeRedo(write, manifest));
+  let head = 0;
+  for (const { baseSeq } of left) if (baseSeq <= manifest.firstSeq) head = Math.max(head, baseSeq);
+  return head === 0 ? left : left.filter(({ baseSeq }) => baseSeq >= head);
+}
+
 export function idOf(channelId: Uint8Array): string {
   const { buffer, byteOffset, byteLength } = channelId;
   return Buffer.from(buffer, byteOffset, byteLength).toString('hex');

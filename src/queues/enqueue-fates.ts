@@ -16,8 +16,10 @@ export interface EarlierMessage {
   readonly seq: number;
   /** Bytes of the payload that it was enqueued with. */
   readonly size: number;
-  /** Undefined when its record is gone, and it with it. */
+  /** With the end that it has now. Undefined when its record is gone, and it with it. */
   readonly header: MessageHeader | undefined;
+  /** Seq of the record that has taken its place. */
+  readonly updatedBy: number | undefined;
 }
 
 export type Fate =
@@ -81,7 +83,8 @@ export function replacementOf(
 ): { readonly update: NewMessage; readonly edit: OperationContent | undefined } {
   const { seq, size } = of;
   const { payload, header: now } = messageAt(message, nowMs);
-  const { headers, until, dedup } = now ?? {};
+  // What is not given stays, as in `update`.
+  const { headers, until = header.until, dedup } = now ?? {};
   const wasPriority = header.front === true ? FRONT : (header.priority ?? 0);
   const was = [header.at ?? 0, wasPriority] as const;
   return {

@@ -156,9 +156,11 @@ export class Enqueuing {
     return { known, lookedTo };
   }
 
-  /** It may have been written since it was looked for. */
-  #isNewer(key: string, { lookedTo }: Found): boolean {
+  /** It may have been written, or replaced, since it was looked for. */
+  #isNewer(key: string, { known, lookedTo }: Found): boolean {
     const { state, log } = this.#core;
+    const found = known.get(key);
+    if (found !== undefined && state.updated.get(found.seq) !== found.updatedBy) return true;
     return (state.dedup.find(key, log.clock.now()) ?? -1) >= lookedTo;
   }
 
@@ -200,8 +202,13 @@ export class Enqueuing {
     const header = record === undefined ? undefined : headerOf(record);
     // Two keys of one hash are not the same: the message itself says which it was.
     if (header !== undefined && header.dedup !== dedup) return undefined;
-    const size = record === undefined || header === undefined ? 0 : bodyOf(record).length;
-    return { id: this.#core.idOf(seq, header ?? {}), seq, size, header };
+    const id = this.#core.idOf(seq, header ?? {});
+    const updatedBy = state.updated.get(seq);
+    if (record === undefined || header === undefined) return { id, seq, size: 0, header, updatedBy };
+    const size = bodyOf(record).length;
+    const update = updatedBy === undefined ? undefined : await channel.get(updatedBy);
+    const { until = header.until } = (update === undefined ? undefined : headerOf(update)) ?? {};
+    return { id, seq, size, header: { ...header, until }, updatedBy };
   }
 
   /** The limit that this much more would exceed. */

@@ -16,6 +16,8 @@ export class GroupLag {
   /** When each group was asked for last, in this process. */
   readonly #askedMs = new Map<string, number>();
   #running: Promise<void> | undefined;
+  /** Something has happened while it was looked. */
+  #isBehind = false;
   #idleLookMs: number | undefined;
   #wasPaused = false;
 
@@ -33,7 +35,11 @@ export class GroupLag {
   onProgress(): void {
     const { maxLag, maxIdleMs } = this.#core.options;
     if (maxLag === null && maxIdleMs === null) return;
-    if (this.#running !== undefined || this.#core.isClosed) return;
+    if (this.#core.isClosed) return;
+    if (this.#running !== undefined) {
+      this.#isBehind = true;
+      return;
+    }
     if (!this.#isLagging() && !this.#isTimeForIdle()) return;
     this.#running = this.#run()
       .catch((error: unknown) => {
@@ -43,6 +49,9 @@ export class GroupLag {
       })
       .finally(() => {
         this.#running = undefined;
+        const isBehind = this.#isBehind;
+        this.#isBehind = false;
+        if (isBehind) this.onProgress();
       });
   }
 
@@ -119,6 +128,6 @@ export class GroupLag {
 
   /** Waits for what is under way. Never rejects. */
   async stop(): Promise<void> {
-    await this.#running;
+    while (this.#running !== undefined) await this.#running;
   }
 }

@@ -76,7 +76,7 @@ export class MessagePicker {
   async pick({ max, maxBytes, allowsSuspect }: PickLimits): Promise<Picks> {
     const picks: Picks = { picked: [], unfit: [] };
     const group = this.#group;
-    const { clock } = this.#host.log;
+    const { clock, state } = this.#host.log;
     let nowMs = clock.now();
     let bytes = 0;
     let mayBeSuspect = allowsSuspect;
@@ -96,13 +96,15 @@ export class MessagePicker {
         const isSuspect = attempt?.isSuspect === true;
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
+        // What its key waits for as a dead letter is the next of its key before that.
+        const isInLane = cause === undefined || state.options.onDead === 'block';
+        if (isInLane && header.key !== undefined && !group.lanes.claim(header.key, seq)) {
+          group.lanes.wait(header.key, seq, message.priority);
+          continue;
+        }
         if (cause !== undefined) {
           group.taken.add(seq);
           picks.unfit.push({ message, cause });
-          continue;
-        }
-        if (header.key !== undefined && !group.lanes.claim(header.key, seq)) {
-          group.lanes.wait(header.key, seq, message.priority);
           continue;
         }
         if (picks.picked.length > 0 && bytes + payload.length > maxBytes) {

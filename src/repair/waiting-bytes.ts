@@ -10,7 +10,7 @@ import type { Manifest } from '../format/manifest.js';
 import { BLOCK_LIST_AT, coveredBytes, decodeUnitHeader, verifyUnit } from '../format/unit.js';
 import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { readAt, writeAllSync } from '../fs/whole-file.js';
-import { isBeforeRedo, type RedoWrite } from '../journal/redo-plan.js';
+import { leftToRedo, type RedoWrite } from '../journal/redo-plan.js';
 import { PlannedFs } from './planned-fs.js';
 import type { IndexOwner } from '../segment/segment-index.js';
 import { nonceIn } from './segment-identity.js';
@@ -30,7 +30,7 @@ export function withWaiting(
   writes: readonly RedoWrite[],
   manifest: Manifest,
 ): WaitingView | undefined {
-  const left = writes.filter((write) => !isBeforeRedo(write, manifest));
+  const left = leftToRedo(writes, manifest);
   if (left.length === 0) return undefined;
   const view = new PlannedFs(owner.fs, generation);
   const found = findSegments(owner, generation);

@@ -28,7 +28,7 @@ import type { FileHandle, FileSystem } from '../fs/file-system.js';
 import { systemCodeOf } from '../fs/system-error.js';
 import { writeAllSync } from '../fs/whole-file.js';
 import type { FoundGroup, JournalContents } from '../journal/recovered-journal.js';
-import { isBeforeRedo, type RedoChannel, type RedoWrite } from '../journal/redo-plan.js';
+import { leftToRedo, type RedoChannel, type RedoWrite } from '../journal/redo-plan.js';
 
 /** Channels that are redone at once. */
 const AT_ONCE = 4;
@@ -106,7 +106,7 @@ async function redoOne(fs: FileSystem, target: RedoTarget): Promise<HeldChannel 
     if (!RedexError.is(error)) throw error;
     return { channelId, error, writes: [], firstGroup, directory };
   }
-  const writes = channel.writes.filter((write) => !isBeforeRedo(write, manifest));
+  const writes = leftToRedo(channel.writes, manifest);
   if (writes.length === 0) return undefined;
   const generation = `${directory}/${generationName(manifest.generation)}`;
   if (fs.statSync(generation) === undefined) {
@@ -151,11 +151,9 @@ function heldWrites(fs: FileSystem, { channel, directory }: RedoTarget): HeldWri
   try {
     const manifest = readManifest(fs, directory, channelId);
     const generation = `${directory}/${generationName(manifest.generation)}`;
-    return writes
-      .filter((write) => !isBeforeRedo(write, manifest))
-      .map(({ baseSeq, position, data, group }) => {
-        return { baseSeq, position, data, group, path: datPath(generation, baseSeq) };
-      });
+    return leftToRedo(writes, manifest).map(({ baseSeq, position, data, group }) => {
+      return { baseSeq, position, data, group, path: datPath(generation, baseSeq) };
+    });
   } catch (error) {
     if (RedexError.is(error)) return [];
     throw error;

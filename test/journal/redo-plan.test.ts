@@ -2,7 +2,13 @@
 import { expect, test } from 'vitest';
 import type { JournalEntry } from '../../src/format/journal-group.js';
 import type { FoundGroup } from '../../src/journal/recovered-journal.js';
-import { idOf, isBeforeRedo, planRedo } from '../../src/journal/redo-plan.js';
+import {
+  idOf,
+  isBeforeRedo,
+  leftToRedo,
+  planRedo,
+  type RedoWrite,
+} from '../../src/journal/redo-plan.js';
 import { channelId, NO_LINK, STORE_ID, textEntry, writeEntry } from '../support/journal-kit.js';
 
 const group = (number: number, ...entries: readonly JournalEntry[]): FoundGroup => ({
@@ -89,6 +95,23 @@ test('a place is compared by segment first, then by position', () => {
   }
   const nothing = { redoSegment: 0, redoPosition: 0 };
   expect(isBeforeRedo({ baseSeq: 0, position: 0 }, nothing)).toBe(false);
+});
+
+test('nothing is left to do of a segment that lies below the first seq', () => {
+  const data = new Uint8Array(8);
+  const write = (baseSeq: number, position: number): RedoWrite => {
+    return { baseSeq, position, data, group: 1 };
+  };
+  const writes = [write(0, 200), write(5, 0), write(5, 64), write(9, 0)];
+  const left = (firstSeq: number, redoSegment: number = 0, redoPosition: number = 0): unknown =>
+    leftToRedo(writes, { firstSeq, redoSegment, redoPosition }).map(
+      ({ baseSeq, position }) => `${baseSeq}:${position}`,
+    );
+  for (const firstSeq of [0, 4]) expect(left(firstSeq)).toEqual(['0:200', '5:0', '5:64', '9:0']);
+  for (const firstSeq of [5, 8]) expect(left(firstSeq)).toEqual(['5:0', '5:64', '9:0']);
+  for (const firstSeq of [9, 20]) expect(left(firstSeq)).toEqual(['9:0']);
+  expect(left(4, 5, 64)).toEqual(['5:64', '9:0']);
+  expect(left(8, 5, 64)).toEqual(['5:64', '9:0']);
 });
 
 test('an id is its bytes in hex', () => {

@@ -53,3 +53,17 @@ test.each(CASES)('$deed, and then $end', async ({ deed, end }) => {
   expect(seen.has(true)).toBe(true);
   expect(seen.has(false) || deed === 'buried').toBe(true);
 });
+
+test.each([1, 2])('a message that has expired holds its key up, %i asked for', async (max) => {
+  const lab = await QueueLab.open({ reserveBytes: 0 });
+  const queue = await textQueue(lab.queues, { onDead: 'block' });
+  await queue.enqueue('1', { key: 'k', ttlMs: 1000 });
+  await queue.enqueue('2', { key: 'k' });
+  await lab.runtime.elapse(2000);
+  expect(await queue.receive({ max })).toEqual([]);
+  expect(queue.keys.blocked()).toMatchObject([{ key: 'k' }]);
+  expect((await browsed(await queue.deadLetters())).map(({ payload }) => payload)).toEqual(['1']);
+  await (await received(await queue.deadLetters())).ack();
+  expect(await drained(queue)).toEqual(['2']);
+  await lab.close();
+});

@@ -4,7 +4,7 @@
  */
 import { expect, test } from 'vitest';
 import type { Queue } from '../../src/queues/queue.js';
-import { drained, received, textQueue } from '../../src/testing/queue-contract-support.js';
+import { browsed, drained, received, textQueue } from '../../src/testing/queue-contract-support.js';
 import { QueueLab } from '../support/queue-kit.js';
 
 const SETTINGS = { segmentBytes: 4096, reserveBytes: 0 };
@@ -125,5 +125,23 @@ test('a limit of bytes is one of what is there', async () => {
   await queue.enqueue('', { dedupKey: 'other' });
   await lab.queues.commit([delivery.acking(), queue.enqueuing('.'.repeat(20))]);
   expect(await bytesOf(queue)).toBe(100);
+  await lab.close();
+});
+
+test('a replacement without an end leaves the one before it, however often', async () => {
+  const lab = await QueueLab.open(SETTINGS);
+  const queue = await textQueue(lab.queues);
+  const replaced = { dedupKey: 'k', dedupMode: 'replace' } as const;
+  const endOf = async (): Promise<number | undefined> => (await browsed(queue))[0]?.expiresAt;
+  await queue.enqueue('1', { dedupKey: 'k' });
+  expect(await endOf()).toBeUndefined();
+  await queue.enqueue('2', { ...replaced, ttlMs: 60_000 });
+  const end = await endOf();
+  expect(end).toBeGreaterThan(0);
+  await queue.enqueue('3', replaced);
+  expect(await endOf()).toBe(end);
+  await queue.enqueue('4', replaced);
+  expect(await endOf()).toBe(end);
+  expect(await drained(queue)).toEqual(['4']);
   await lab.close();
 });
