@@ -204,7 +204,9 @@ export class Enqueuing {
     if (header !== undefined && header.dedup !== dedup) return undefined;
     const id = this.#core.idOf(seq, header ?? {});
     const updatedBy = state.updated.get(seq);
-    if (record === undefined || header === undefined) return { id, seq, size: 0, header, updatedBy };
+    if (record === undefined || header === undefined) {
+      return { id, seq, size: 0, header, updatedBy };
+    }
     const size = bodyOf(record).length;
     const update = updatedBy === undefined ? undefined : await channel.get(updatedBy);
     const { until = header.until } = (update === undefined ? undefined : headerOf(update)) ?? {};
