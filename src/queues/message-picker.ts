@@ -96,15 +96,17 @@ export class MessagePicker {
         const isSuspect = attempt?.isSuspect === true;
         const { payload, header, seq } = message;
         const cause = this.#host.unfitness(message, attempt?.count ?? 0, isSuspect);
-        // What its key waits for as a dead letter is the next of its key before that.
-        const isInLane = cause === undefined || state.options.onDead === 'block';
-        if (isInLane && header.key !== undefined && !group.lanes.claim(header.key, seq)) {
-          group.lanes.wait(header.key, seq, message.priority);
-          continue;
-        }
         if (cause !== undefined) {
+          // Its key is to wait for it as a dead letter: none behind it goes on before that.
+          if (header.key !== undefined && state.options.onDead === 'block') {
+            group.lanes.claim(header.key, seq);
+          }
           group.taken.add(seq);
           picks.unfit.push({ message, cause });
+          continue;
+        }
+        if (header.key !== undefined && !group.lanes.claim(header.key, seq)) {
+          group.lanes.wait(header.key, seq, message.priority);
           continue;
         }
         if (picks.picked.length > 0 && bytes + payload.length > maxBytes) {
