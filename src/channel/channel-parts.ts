@@ -373,7 +373,7 @@ export class ChannelParts implements ChannelCore {
       await worker.syncAll();
       await worker.idle();
       schedule.stop();
-      await settleJournal(this.context, health);
+      if (this.context.journal?.isPinned !== true) await settleJournal(this.context, health);
       unsynced.active?.open.index.flush();
       if (!this.context.owner.readOnly) this.#markClean();
       await this.#tails?.finish();

@@ -69,6 +69,8 @@ export class ChannelJournal implements WaitingFiles {
   isUsed: boolean = false;
   /** A sync of a file failed: what waits stays in the journal until the channel is opened again. */
   isPinned = false;
+  /** What that sync reported. */
+  pinCause: unknown;
   /** Why nothing can be appended: a recovery could not write what the journal has (RULES J9). */
   refusal: RedexError | undefined;
   /** The first group that has to be kept for it, whatever waits; Infinity for none. */
@@ -336,6 +338,7 @@ export class ChannelJournal implements WaitingFiles {
       await sync;
     } catch (error) {
       this.isPinned = true;
+      this.pinCause = error;
       this.onSyncFailed(path, error);
       throw new CheckpointSyncError(path, error);
     }

@@ -267,6 +267,32 @@ describe('a sync that fails', () => {
     expect([await idsOfName(next, 'a'), await idsOfName(next, 'b')]).toEqual([[1, 2], ids]);
     await next.close();
   });
+
+  test('and what stays in the journal by it is not taken for written, opened again', async () => {
+    const store = new StoreLab();
+    const redex = await store.open();
+    await fill(await redex.channel('a', { segmentBytes: 4096 }), 1, 2);
+    store.lab.fail('datasync', /channels\/a\/.*\.dat$/, 'EIO');
+    await rejection((await redex.channel('a')).close(), 'POISONED');
+    const a = await redex.channel('a');
+    await a.append(payload(3, 5000));
+    expect(await idsIn(a)).toEqual([1, 2, 3]);
+    const changes = [
+      () => a.compact({ keep: () => false }),
+      () => a.trim({ beforeSeq: 1 }),
+      () => a.configure({ sync: 'never' }),
+      () => redex.backup('/copy'),
+    ];
+    for (const change of changes) {
+      expect(await rejection(change(), 'IO')).toMatchObject({ systemCode: 'EIO' });
+    }
+    await fill(a, 4);
+    await redex.close();
+    const next = await reopened(store.lab.cut(worst));
+    expect(await idsOfName(next, 'a')).toEqual([1, 2, 3, 4]);
+    await (await next.channel('a')).compact({ keep: () => false });
+    await next.close();
+  });
 });
 
 function command(name: string, ...args: readonly string[]): void {
