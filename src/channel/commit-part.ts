@@ -3,8 +3,9 @@
  * journal that holds it is synced, together with the parts of the others (RULES J1). The store
  * calls the steps, each of them for all parts before the next one.
  */
-import { redexError, type RedexError } from '../core/errors.js';
+import { RedexError, redexError } from '../core/errors.js';
 import { segmentFileName } from '../format/file-name.js';
+import { systemCodeOf } from '../fs/system-error.js';
 import type { EncodedFrame } from '../segment/segment-writer.js';
 import { Waiter } from './append-queue.js';
 import type { PreparedFrame } from './appender-parts.js';
@@ -145,7 +146,19 @@ export class CommitPart {
 
   /** Nothing of it is in the log, nor of what came after it. */
   reject(error: RedexError): void {
-    if (this.#waiter !== undefined) this.parts.appender.rejectAll(error);
+    if (this.#waiter !== undefined) this.parts.appender.rejectAll(this.#ownError(error));
+  }
+
+  /** The poison of another channel is none of this one: what came behind it can be given again. */
+  #ownError(error: RedexError): RedexError {
+    const { health, context } = this.parts;
+    if (!RedexError.is(error, 'POISONED') || health.isPoisoned) return error;
+    if (context.journal?.journal.isFailed === true) return error;
+    const { path } = error;
+    const message = `a commit before it could not be written: ${error.message}`;
+    const systemCode = systemCodeOf(error.cause) ?? 'UNKNOWN';
+    const fields = { operation: 'commit', path, systemCode, outcome: 'absent' } as const;
+    return redexError('IO', message, fields, error);
   }
 
   release(): void {
