@@ -285,7 +285,10 @@ export class Channel {
     return this.#core.folds.checkpoints(options);
   }
 
-  /** Resolves when everything appended before the call is synced. */
+  /**
+   * Resolves when everything appended before the call is synced. Rejects with POISONED, CLOSED, and
+   * with CORRUPT or IO for a channel that takes no appends because a recovery could not write it.
+   */
   async sync(): Promise<void> {
     await this.#writer.sync();
   }

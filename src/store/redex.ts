@@ -121,7 +121,10 @@ export class Redex {
     return this.#parts.registry.commit(checked);
   }
 
-  /** Resolves when everything appended to any channel before the call is synced. */
+  /**
+   * Resolves when everything appended to any channel before the call is synced. Rejects, when all
+   * is done, with the first error of a channel: see `Channel.sync`.
+   */
   async sync(): Promise<void> {
     this.#parts.health.requireWritable();
     await settleAll(this.#parts.registry.writing.map((parts) => parts.syncAll()));
